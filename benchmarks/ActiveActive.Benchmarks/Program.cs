@@ -1,0 +1,1 @@
+Console.WriteLine("The benchmark verbs arrive with the speed work; see docs/ARCHITECTURE.md.");
