@@ -1,0 +1,38 @@
+using ActiveActive.Database;
+
+namespace ActiveActive.Apply;
+
+/// <summary>What to write for one part of a transaction, decided; performed in order by an <see cref="IApplySession"/>.</summary>
+internal sealed class ApplyPlan
+{
+    public List<PlannedWrite> Writes { get; } = [];
+
+    public List<ConflictRecord> Conflicts { get; } = [];
+}
+
+/// <summary>One write of an <see cref="ApplyPlan"/>.</summary>
+internal abstract record PlannedWrite(LocalTable Table);
+
+/// <summary>Inserts a row. A value that is <see cref="Changes.ColumnValue.Unchanged"/> is left to the column's default.</summary>
+internal sealed record InsertRow(LocalTable Table, Changes.ColumnValue[] Values) : PlannedWrite(Table);
+
+/// <summary>
+/// Updates the row under a key (as the local row shows it). Columns that are <see cref="Changes.ColumnValue.Unchanged"/> keep their
+/// value; where all are, the row is rewritten as it is, so that it takes the transaction's version.
+/// </summary>
+internal sealed record UpdateRow(LocalTable Table, Changes.RowKey Key, Changes.ColumnValue[] Values) : PlannedWrite(Table);
+
+/// <summary>Deletes the row under a key.</summary>
+internal sealed record DeleteRow(LocalTable Table, Changes.RowKey Key) : PlannedWrite(Table);
+
+/// <summary>Deletes every row whose true version is not after <paramref name="Version"/> (convergence R7), and enters the table's tombstone.</summary>
+internal sealed record TruncateTable(LocalTable Table, RowVersion Version) : PlannedWrite(Table);
+
+/// <summary>Enters a tombstone; never replaces a newer one.</summary>
+internal sealed record SetTombstone(LocalTable Table, Changes.RowKey Key, RowVersion Version) : PlannedWrite(Table);
+
+/// <summary>Says which write the row, as written by this transaction, really shows; null drops the entry.</summary>
+internal sealed record SetOverride(LocalTable Table, Changes.RowKey Key, RowVersion? Version) : PlannedWrite(Table);
+
+/// <summary>Stores the concurrent versions that the key's state, as written by this transaction, was folded from; empty drops the entry.</summary>
+internal sealed record SetSiblings(LocalTable Table, Changes.RowKey Key, IReadOnlyList<Sibling> Siblings) : PlannedWrite(Table);

@@ -1,0 +1,52 @@
+namespace ActiveActive.Changes;
+
+internal enum ChangeKind
+{
+    Insert,
+    Update,
+    Delete,
+    Truncate,
+}
+
+/// <summary>
+/// One row change (or TRUNCATE of one table). Row images are arrays in the order of <see cref="Relation.Columns"/>.
+/// </summary>
+internal sealed class Change
+{
+    private Change(ChangeKind kind, Relation relation, ColumnValue[]? oldRow, bool oldIsKeyOnly, ColumnValue[]? newRow)
+    {
+        Kind = kind;
+        Relation = relation;
+        OldRow = oldRow;
+        OldIsKeyOnly = oldIsKeyOnly;
+        NewRow = newRow;
+    }
+
+    public ChangeKind Kind { get; }
+
+    public Relation Relation { get; }
+
+    /// <summary>
+    /// Insert and truncate: null. Delete: the key, or the whole row under REPLICA IDENTITY FULL. Update: null unless the key
+    /// changed (then the old key) or the replica identity is FULL (then the whole old row).
+    /// </summary>
+    public ColumnValue[]? OldRow { get; }
+
+    /// <summary>Whether only the key columns of <see cref="OldRow"/> hold values (the others read as NULL and mean nothing).</summary>
+    public bool OldIsKeyOnly { get; }
+
+    /// <summary>Insert and update: the whole new row; values may be <see cref="ColumnValue.Unchanged"/> in an update.</summary>
+    public ColumnValue[]? NewRow { get; }
+
+    public static Change Insert(Relation relation, ColumnValue[] newRow) => new(ChangeKind.Insert, relation, null, false, newRow);
+
+    public static Change Update(Relation relation, ColumnValue[]? oldRow, bool oldIsKeyOnly, ColumnValue[] newRow) =>
+        new(ChangeKind.Update, relation, oldRow, oldIsKeyOnly, newRow);
+
+    public static Change Delete(Relation relation, ColumnValue[] oldRow, bool oldIsKeyOnly) =>
+        new(ChangeKind.Delete, relation, oldRow, oldIsKeyOnly, null);
+
+    public static Change Truncate(Relation relation) => new(ChangeKind.Truncate, relation, null, false, null);
+
+    public override string ToString() => $"{Kind} {Relation.Name}";
+}

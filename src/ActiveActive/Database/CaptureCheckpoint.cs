@@ -1,0 +1,12 @@
+using ActiveActive.Changes;
+using NpgsqlTypes;
+
+namespace ActiveActive.Database;
+
+/// <summary>
+/// What capture knew at a log position; a function of the log's prefix, so that reading again from here gives the same result.
+/// </summary>
+/// <param name="Position">Transactions whose commit record starts before it are behind.</param>
+/// <param name="GreatestStamp">The greatest (corrected) stamp among the local transactions before it.</param>
+/// <param name="Applied">Per origin, the last transaction that the log before it shows as applied.</param>
+internal sealed record CaptureCheckpoint(NpgsqlLogSequenceNumber Position, CommitTimestamp GreatestStamp, DependencyVector Applied);

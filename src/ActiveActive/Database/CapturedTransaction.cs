@@ -1,0 +1,29 @@
+using ActiveActive.Changes;
+using NpgsqlTypes;
+
+namespace ActiveActive.Database;
+
+/// <summary>A transaction (or a part of a large one) as the log holds it, before causality is added.</summary>
+internal sealed record CapturedTransaction
+{
+    /// <summary>The transaction id as rows show it in <c>xmin</c>.</summary>
+    public required uint Xid { get; init; }
+
+    /// <summary>The start of its commit record.</summary>
+    public required NpgsqlLogSequenceNumber Position { get; init; }
+
+    public required CommitTimestamp Stamp { get; init; }
+
+    /// <summary>Default where the transaction was committed here; else the node whose transaction it applied.</summary>
+    public NodeName ForeignOrigin { get; init; }
+
+    /// <summary>The applied transaction's position in its origin's log.</summary>
+    public NpgsqlLogSequenceNumber ForeignPosition { get; init; }
+
+    /// <summary>Empty for a foreign transaction.</summary>
+    public required IReadOnlyList<Change> Changes { get; init; }
+
+    public int Part { get; init; }
+
+    public bool IsLastPart { get; init; } = true;
+}

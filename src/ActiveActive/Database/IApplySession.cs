@@ -1,0 +1,50 @@
+using ActiveActive.Apply;
+using ActiveActive.Changes;
+using NpgsqlTypes;
+
+namespace ActiveActive.Database;
+
+/// <summary>
+/// One connection that applies one origin's transactions, one at a time: Begin, then (ReadKeys, Execute) for each part, then Commit.
+/// Triggers and foreign keys do not fire (<c>session_replication_role = replica</c>).
+/// </summary>
+internal interface IApplySession : IAsyncDisposable
+{
+    /// <summary>The last position of this origin committed here, durable or not.</summary>
+    NpgsqlLogSequenceNumber AppliedPosition { get; }
+
+    /// <summary>The latest reading of the server's clock: the clock now stands there or later.</summary>
+    CommitTimestamp ServerTime { get; }
+
+    ValueTask<CommitTimestamp> ReadServerTimeAsync(CancellationToken cancellationToken);
+
+    /// <summary>
+    /// The local table for a relation, from the catalog: the root where that is partitioned; null where the database has no such
+    /// table. Cached; <see cref="ForgetTables"/> after an error that a schema change explains.
+    /// </summary>
+    ValueTask<LocalTable?> FindTableAsync(Relation relation, CancellationToken cancellationToken);
+
+    void ForgetTables();
+
+    ValueTask BeginAsync(CancellationToken cancellationToken);
+
+    /// <summary>
+    /// Reads and row-locks what stands under each key, in the order asked: row, tombstone (of the key or the table, the newer),
+    /// override and siblings. Tombstones are read after the rows are locked.
+    /// </summary>
+    ValueTask<IReadOnlyList<KeyState>> ReadKeysAsync(IReadOnlyList<LocalKey> keys, CancellationToken cancellationToken);
+
+    /// <summary>Performs the writes in their order; a failed write leaves the transaction to be rolled back.</summary>
+    ValueTask ExecuteAsync(ApplyPlan plan, CancellationToken cancellationToken);
+
+    /// <summary>
+    /// Commits with the origin's stamp and position, so that rows and progress become visible in one step. A transaction that
+    /// wrote nothing is made visible to capture, too.
+    /// </summary>
+    ValueTask CommitAsync(NpgsqlLogSequenceNumber position, CommitTimestamp stamp, CancellationToken cancellationToken);
+
+    ValueTask RollbackAsync(CancellationToken cancellationToken);
+
+    /// <summary>Makes all that was committed durable and returns the position that may be acknowledged.</summary>
+    ValueTask<NpgsqlLogSequenceNumber> FlushAsync(CancellationToken cancellationToken);
+}

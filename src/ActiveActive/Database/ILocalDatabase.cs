@@ -1,0 +1,51 @@
+using ActiveActive.Changes;
+using NpgsqlTypes;
+
+namespace ActiveActive.Database;
+
+/// <summary>
+/// The database seam: everything that the engine asks of the node's own database. Two implementations: PostgreSQL (Npgsql) and
+/// memory (ActiveActive.Testing). One compliance suite runs on both. All methods throw <see cref="ReplicationException"/> with a kind.
+/// </summary>
+internal interface ILocalDatabase : IAsyncDisposable
+{
+    /// <summary>
+    /// Checks every precondition, then creates what is missing (schema <c>active_active</c>, publication, slot, origins, replica
+    /// identities). Idempotent.
+    /// </summary>
+    /// <exception cref="SetUpException">Lists all problems at once, each with the setting or SQL that fixes it; nothing was changed.</exception>
+    ValueTask<DatabaseIdentity> SetUpAsync(CancellationToken cancellationToken);
+
+    /// <summary>Where capture starts and what it knew there.</summary>
+    ValueTask<CaptureCheckpoint> ReadCheckpointAsync(CancellationToken cancellationToken);
+
+    /// <summary>Durable on return. The slot is confirmed only up to a saved checkpoint.</summary>
+    ValueTask SaveCheckpointAsync(CaptureCheckpoint checkpoint, CancellationToken cancellationToken);
+
+    /// <summary>
+    /// Opens the node's slot, or for a peer that fell behind the change log, a copy of it that is dropped with the stream.
+    /// Delivers every transaction whose commit record lies at or after <paramref name="start"/>, in commit order.
+    /// </summary>
+    ValueTask<IChangeStream> OpenChangeStreamAsync(NpgsqlLogSequenceNumber start, NodeName? catchUpFor, CancellationToken cancellationToken);
+
+    /// <summary>Enters deletes of local transactions; durable on return. An entry never replaces a newer one of the same key.</summary>
+    ValueTask SaveTombstonesAsync(IReadOnlyList<Tombstone> tombstones, CancellationToken cancellationToken);
+
+    /// <summary>
+    /// Commits a marker and returns its position: everything visible to anyone before the call lies before it in the log, and the
+    /// change stream will pass it (as a transaction without changes) without waiting for other traffic.
+    /// </summary>
+    ValueTask<NpgsqlLogSequenceNumber> WriteMarkerAsync(CancellationToken cancellationToken);
+
+    /// <summary>Opens the one session that applies an origin's transactions; fenced: a second one anywhere fails with <see cref="ReplicationErrorKind.InUse"/>.</summary>
+    ValueTask<IApplySession> OpenApplySessionAsync(NodeName origin, CancellationToken cancellationToken);
+
+    /// <summary>Drops tombstones, overrides and siblings whose position is covered by <paramref name="stable"/>.</summary>
+    ValueTask CollectAsync(DependencyVector stable, CancellationToken cancellationToken);
+
+    /// <summary>Reads the conflict history.</summary>
+    IAsyncEnumerable<ConflictRecord> ReadConflictsAsync(ConflictQuery query, CancellationToken cancellationToken);
+
+    /// <summary>Deletes entries of the conflict history recorded before an instant; returns how many.</summary>
+    ValueTask<long> DeleteConflictsAsync(DateTimeOffset before, CancellationToken cancellationToken);
+}

@@ -1,0 +1,42 @@
+namespace ActiveActive.Database;
+
+/// <summary>A table of the local database as apply needs it: the partition root where there are partitions.</summary>
+internal sealed class LocalTable
+{
+    private readonly Dictionary<string, int> _ordinals;
+
+    public LocalTable(TableName name, IReadOnlyList<LocalColumn> columns, IReadOnlyList<int> keyOrdinals, TableSettings settings)
+    {
+        Name = name;
+        Columns = columns;
+        KeyOrdinals = keyOrdinals;
+        Settings = settings;
+        _ordinals = new Dictionary<string, int>(columns.Count, StringComparer.Ordinal);
+        for (var i = 0; i < columns.Count; i++) _ordinals.Add(columns[i].Name, i);
+        DeltaOrdinals = [.. settings.DeltaColumns.Select(d => OrdinalOf(d.Name))];
+    }
+
+    public TableName Name { get; }
+
+    /// <summary>All columns but generated ones, in the local order.</summary>
+    public IReadOnlyList<LocalColumn> Columns { get; }
+
+    /// <summary>The primary key's columns, in key order.</summary>
+    public IReadOnlyList<int> KeyOrdinals { get; }
+
+    /// <summary>The delta columns, in the order of <see cref="TableSettings.DeltaColumns"/>.</summary>
+    public IReadOnlyList<int> DeltaOrdinals { get; }
+
+    public TableSettings Settings { get; }
+
+    /// <summary>The ordinal of a column, or -1.</summary>
+    public int OrdinalOf(string column) => _ordinals.GetValueOrDefault(column, -1);
+
+    public override string ToString() => Name.ToString();
+}
+
+/// <summary>A column of a <see cref="LocalTable"/>; <see cref="TypeName"/> as <c>format_type</c> prints it.</summary>
+/// <param name="Name">The column.</param>
+/// <param name="TypeName">Its type with modifiers.</param>
+/// <param name="IsIdentityAlways">GENERATED ALWAYS AS IDENTITY: may be inserted (overriding), never updated.</param>
+internal sealed record LocalColumn(string Name, string TypeName, bool IsIdentityAlways = false);

@@ -1,0 +1,40 @@
+namespace ActiveActive.Database.Postgres;
+
+/// <summary>
+/// The names of what the library creates in a server. Slots and origins are shared by all databases of a server, so their names hold
+/// the database's OID; PostgreSQL allows lower-case letters, digits and <c>_</c> in a slot's name, 63 bytes at most.
+/// </summary>
+internal static class PostgresNames
+{
+    public const string Schema = "active_active";
+
+    public const string Publication = "active_active";
+
+    /// <summary>The prefix of logical messages (<c>pg_logical_emit_message</c>).</summary>
+    public const string MessagePrefix = "active_active";
+
+    public static string Slot(uint databaseOid) => $"active_active_{databaseOid}";
+
+    /// <summary>A copy of the slot that serves one peer which fell behind; <c>-</c> is not allowed in slot names.</summary>
+    public static string CatchUpSlot(uint databaseOid, NodeName peer) =>
+        $"aa_{databaseOid}_to_{peer.Value.Replace('-', '_')}"[..Math.Min(63, $"aa_{databaseOid}_to_{peer.Value}".Length)];
+
+    public static string OriginPrefix(uint databaseOid) => $"active_active_{databaseOid}_";
+
+    public static string Origin(uint databaseOid, NodeName peer) => OriginPrefix(databaseOid) + peer.Value;
+
+    /// <summary>The node whose transactions an origin applies; default for an origin that is not this database's.</summary>
+    public static NodeName NodeOf(uint databaseOid, string origin)
+    {
+        var prefix = OriginPrefix(databaseOid);
+        return origin.StartsWith(prefix, StringComparison.Ordinal) && NodeName.IsValid(origin[prefix.Length..])
+            ? new NodeName(origin[prefix.Length..])
+            : default;
+    }
+
+    /// <summary>Quotes an identifier for SQL text.</summary>
+    public static string Quote(string identifier) => $"\"{identifier.Replace("\"", "\"\"", StringComparison.Ordinal)}\"";
+
+    /// <summary>Quotes a table name for SQL text.</summary>
+    public static string Quote(TableName table) => $"{Quote(table.Schema)}.{Quote(table.Name)}";
+}

@@ -1,0 +1,95 @@
+namespace ActiveActive.Database.Postgres;
+
+/// <summary>
+/// The schema <c>active_active</c>, as a list of steps. A database is at step N when <c>active_active.schema_version</c> says so;
+/// set-up runs the missing steps in one transaction. Steps are never edited once published, only added.
+/// </summary>
+internal static class PostgresSchema
+{
+    public static readonly IReadOnlyList<string> Steps =
+    [
+        """
+        CREATE SCHEMA IF NOT EXISTS active_active;
+        CREATE TABLE IF NOT EXISTS active_active.schema_version (
+            step       integer PRIMARY KEY,
+            applied_at timestamptz NOT NULL DEFAULT clock_timestamp()
+        );
+
+        -- The node that lives in this database, and each peer as it was first met: a copy or another database is told apart.
+        CREATE TABLE active_active.node (
+            name              text PRIMARY KEY,
+            is_local          boolean NOT NULL,
+            system_identifier numeric(20) NOT NULL,
+            timeline          bigint NOT NULL,
+            database_oid      bigint NOT NULL,
+            incarnation       uuid NOT NULL,
+            first_seen        timestamptz NOT NULL DEFAULT clock_timestamp()
+        );
+        CREATE UNIQUE INDEX node_one_local ON active_active.node (is_local) WHERE is_local;
+
+        -- Where capture starts and what it knew there: one row.
+        CREATE TABLE active_active.checkpoint (
+            only_row       boolean PRIMARY KEY DEFAULT true CHECK (only_row),
+            position       pg_lsn NOT NULL,
+            greatest_stamp bigint NOT NULL,
+            applied        jsonb NOT NULL
+        );
+        COMMENT ON COLUMN active_active.checkpoint.greatest_stamp IS 'microseconds since 2000-01-01 UTC';
+
+        -- Deletes until they are causally stable; an empty key is a TRUNCATE of the table. Stamps are microseconds since 2000-01-01 UTC.
+        CREATE TABLE active_active.tombstone (
+            table_name text NOT NULL,
+            key        text NOT NULL,
+            stamp      bigint NOT NULL,
+            origin     text NOT NULL,
+            position   pg_lsn NOT NULL,
+            PRIMARY KEY (table_name, key)
+        );
+        CREATE INDEX tombstone_origin ON active_active.tombstone (origin, position);
+
+        -- The true version of rows whose xmin shows another one; valid while the row's xmin is xid.
+        CREATE TABLE active_active.version_override (
+            table_name text NOT NULL,
+            key        text NOT NULL,
+            xid        bigint NOT NULL,
+            stamp      bigint NOT NULL,
+            origin     text NOT NULL,
+            position   pg_lsn NOT NULL,
+            PRIMARY KEY (table_name, key)
+        );
+        CREATE INDEX version_override_origin ON active_active.version_override (origin, position);
+
+        -- The concurrent versions that a key's state was folded from; valid while the row's xmin is xid (or the row is missing).
+        -- versions: [{"stamp": 1, "origin": "eu", "position": "0/1", "row": {"id": "1"} or null}, ...]
+        CREATE TABLE active_active.sibling (
+            table_name text NOT NULL,
+            key        text NOT NULL,
+            xid        bigint NOT NULL,
+            versions   jsonb NOT NULL,
+            PRIMARY KEY (table_name, key)
+        );
+
+        CREATE TABLE active_active.conflict (
+            id              bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+            recorded_at     timestamptz NOT NULL DEFAULT clock_timestamp(),
+            table_name      text NOT NULL,
+            key             jsonb NOT NULL,
+            type            text NOT NULL,
+            local_row       jsonb,
+            local_stamp     timestamptz,
+            local_origin    text,
+            local_position  pg_lsn,
+            remote_row      jsonb,
+            remote_stamp    timestamptz,
+            remote_origin   text NOT NULL,
+            remote_position pg_lsn NOT NULL,
+            outcome         text NOT NULL,
+            winner          text NOT NULL,
+            resolver        text NOT NULL,
+            reason          text NOT NULL
+        );
+        CREATE INDEX conflict_recorded_at ON active_active.conflict (recorded_at);
+        CREATE INDEX conflict_table ON active_active.conflict (table_name, id);
+        """,
+    ];
+}

@@ -1,0 +1,67 @@
+using System.Text.RegularExpressions;
+
+namespace ActiveActive.Database;
+
+/// <summary>Resolves the options' table rules: does a table take part, and with which settings? Pure.</summary>
+internal sealed class ReplicatedTables
+{
+    private readonly IReadOnlyList<(TableRule Rule, Regex Pattern)> _rules;
+    private readonly IConflictResolver? _defaultResolver;
+
+    public ReplicatedTables(IEnumerable<TableRule> rules, IConflictResolver? defaultResolver = null)
+    {
+        _rules = [.. rules.Select(rule => (rule, Compile(rule.Pattern)))];
+        _defaultResolver = defaultResolver;
+    }
+
+    public IEnumerable<TableRule> Rules => _rules.Select(r => r.Rule);
+
+    public static bool IsSystemSchema(string schema) =>
+        schema is "active_active" or "pg_catalog" or "information_schema" || schema.StartsWith("pg_", StringComparison.Ordinal);
+
+    public bool Contains(TableName table)
+    {
+        if (IsSystemSchema(table.Schema)) return false;
+        var found = false;
+        foreach (var (rule, pattern) in _rules)
+        {
+            if (!pattern.IsMatch(table.ToString())) continue;
+            if (rule.Exclude) return false;
+            found = true;
+        }
+
+        return found;
+    }
+
+    /// <summary>The settings of a table that takes part: delta columns of all matching rules, the last rule's resolver.</summary>
+    public TableSettings SettingsOf(TableName table)
+    {
+        var deltas = new List<DeltaColumn>();
+        IConflictResolver? resolver = null;
+        foreach (var (rule, pattern) in _rules)
+        {
+            if (rule.Exclude || !pattern.IsMatch(table.ToString())) continue;
+            foreach (var column in rule.DeltaColumns)
+            {
+                if (!deltas.Any(d => d.Name == column)) deltas.Add(new DeltaColumn(column));
+            }
+
+            resolver = rule.Resolver ?? resolver;
+        }
+
+        return deltas.Count == 0 && resolver is null && _defaultResolver is null
+            ? TableSettings.Default
+            : new TableSettings(deltas, resolver ?? (deltas.Count == 0 ? _defaultResolver : null));
+    }
+
+    /// <summary>Whether a rule's table is known to have keys that do not collide.</summary>
+    public bool AllowsSequenceKeys(TableName table) =>
+        _rules.Any(r => r.Rule.AllowSequenceKeys && r.Pattern.IsMatch(table.ToString()));
+
+    /// <summary>A full name without a wildcard: it must exist.</summary>
+    public static bool IsExact(TableRule rule) => !rule.Pattern.Contains('*', StringComparison.Ordinal);
+
+    private static Regex Compile(string pattern) => new(
+        "^" + Regex.Escape(pattern.Contains('.', StringComparison.Ordinal) ? pattern : "public." + pattern).Replace("\\*", ".*", StringComparison.Ordinal) + "$",
+        RegexOptions.CultureInvariant);
+}

@@ -1,0 +1,59 @@
+namespace ActiveActive;
+
+/// <summary>
+/// The settings of one node. Filled by the builder of <c>AddActiveActive</c>, by configuration binding, or both; all problems are
+/// listed together when the host starts.
+/// </summary>
+public sealed class ReplicationNodeOptions
+{
+    /// <summary>The node's name (see <see cref="NodeName"/>): unique in the cluster, never changed. No default.</summary>
+    public string? Name { get; set; }
+
+    /// <summary>The Npgsql connection string of the local database. Its role needs what docs/SETUP.md grants. No default.</summary>
+    public string? ConnectionString { get; set; }
+
+    /// <summary>The other nodes: name to address, for example <c>us → https://us.example.com</c>.</summary>
+    public IDictionary<string, Uri> Peers { get; } = new Dictionary<string, Uri>(StringComparer.Ordinal);
+
+    /// <summary>
+    /// Which tables replicate and how, in order: every table that matches a pattern takes part, and rules that match the same table
+    /// add up. Must be the same on every node.
+    /// </summary>
+    public IList<TableRule> Tables { get; } = [];
+
+    /// <summary>The secret that nodes show each other; at least 16 characters. Required unless every peer is on loopback. No default.</summary>
+    public string? SharedToken { get; set; }
+
+    /// <summary>The path under which <c>MapActiveActive</c> answers peers, and which peers are dialled at. Default: <c>/active-active</c>.</summary>
+    public string Path { get; set; } = "/active-active";
+
+    /// <summary>How long conflict-history entries are kept, at least 1 minute. Default: 30 days.</summary>
+    public TimeSpan ConflictRetention { get; set; } = TimeSpan.FromDays(30);
+
+    /// <summary>How often an idle node tells its peers how far it is, 10 ms to 1 minute. Default: 1 s.</summary>
+    public TimeSpan HeartbeatInterval { get; set; } = TimeSpan.FromSeconds(1);
+
+    /// <summary>The first wait before a lost peer or database is tried again, 10 ms to 1 minute; doubles up to <see cref="MaxReconnectDelay"/>, with jitter. Default: 200 ms.</summary>
+    public TimeSpan ReconnectDelay { get; set; } = TimeSpan.FromMilliseconds(200);
+
+    /// <summary>The longest wait between tries, up to 10 minutes. Default: 15 s.</summary>
+    public TimeSpan MaxReconnectDelay { get; set; } = TimeSpan.FromSeconds(15);
+
+    /// <summary>A peer's clock may be ahead of the local database server's by so much before its stream waits and health degrades. Default: 5 s.</summary>
+    public TimeSpan MaxClockSkew { get; set; } = TimeSpan.FromSeconds(5);
+
+    /// <summary>
+    /// How many bytes of encoded transactions are kept in memory for peers, 1 MiB to 16 GiB. A peer further behind reads through its
+    /// own copy of the slot. Default: 64 MiB.
+    /// </summary>
+    public long ChangeLogBytes { get; set; } = 64L << 20;
+
+    /// <summary>A transaction is passed on in parts of about so many changes, 1 to 1,000,000. Default: 5,000.</summary>
+    public int MaxChangesPerPart { get; set; } = 5_000;
+
+    /// <summary>The largest frame sent or accepted, 64 KiB to 1 GiB; it bounds the largest row. Default: 256 MiB.</summary>
+    public int MaxFrameBytes { get; set; } = 256 << 20;
+
+    /// <summary>The resolver of tables without one of their own (and without delta columns); null for last update wins. Default: null.</summary>
+    public IConflictResolver? DefaultResolver { get; set; }
+}

@@ -1,0 +1,26 @@
+namespace ActiveActive;
+
+/// <summary>Settings for the tables that match a pattern.</summary>
+public sealed class TableRule
+{
+    /// <summary>
+    /// <c>schema.table</c> or <c>schema.*</c>; <c>*</c> stands for any characters. A pattern without <c>*</c> must name an existing
+    /// table. Tables of <c>active_active</c>, <c>pg_catalog</c> and <c>information_schema</c> never match.
+    /// </summary>
+    public string Pattern { get; set; } = "";
+
+    /// <summary>Tables that match it take no part, whatever other rules say. Default: false.</summary>
+    public bool Exclude { get; set; }
+
+    /// <summary>Names of columns that add up (see <see cref="DeltaColumn"/>).</summary>
+    public IList<string> DeltaColumns { get; } = [];
+
+    /// <summary>The resolver of these tables; null for the node's default.</summary>
+    public IConflictResolver? Resolver { get; set; }
+
+    /// <summary>
+    /// The table's sequence-backed keys are known not to collide (for example by <c>INCREMENT BY</c> and different starts), so that the
+    /// start-up check accepts them. Default: false.
+    /// </summary>
+    public bool AllowSequenceKeys { get; set; }
+}

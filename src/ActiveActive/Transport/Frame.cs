@@ -1,0 +1,35 @@
+using ActiveActive.Changes;
+using ActiveActive.Database;
+using NpgsqlTypes;
+
+namespace ActiveActive.Transport;
+
+/// <summary>A message of the peer protocol. The dialling side (the receiver of changes) opens with Hello.</summary>
+internal abstract record Frame;
+
+/// <summary>Dialler → sender: who I am, what I speak, where I go on.</summary>
+/// <param name="MinProtocol">The oldest protocol version that the dialler speaks.</param>
+/// <param name="MaxProtocol">The newest one.</param>
+/// <param name="From">The dialler.</param>
+/// <param name="To">Whom it means to reach.</param>
+/// <param name="Identity">The dialler's database.</param>
+/// <param name="Settings">Settings that must agree, by name (see <c>ClusterSettings</c>).</param>
+/// <param name="ResumeAfter">The last transaction of the sender that the dialler has durably applied; zero for none.</param>
+internal sealed record HelloFrame(
+    int MinProtocol, int MaxProtocol, NodeName From, NodeName To, DatabaseIdentity Identity,
+    IReadOnlyList<KeyValuePair<string, string>> Settings, NpgsqlLogSequenceNumber ResumeAfter) : Frame;
+
+/// <summary>Sender → dialler: accepted; changes follow.</summary>
+internal sealed record WelcomeFrame(int Protocol, NodeName From, DatabaseIdentity Identity) : Frame;
+
+/// <summary>Either way: no, with a stable code and a sentence that names the thing and the fix. The connection ends.</summary>
+internal sealed record RefuseFrame(string Code, string Message) : Frame;
+
+/// <summary>Sender → dialler: a table that following transactions refer to by number.</summary>
+internal sealed record RelationFrame(int Id, Relation Relation) : Frame;
+
+/// <summary>Sender → dialler: a transaction, a part of one, or a heartbeat.</summary>
+internal sealed record TransactionFrame(ChangeTransaction Transaction) : Frame;
+
+/// <summary>Dialler → sender: everything up to this position is durably applied.</summary>
+internal sealed record AckFrame(NpgsqlLogSequenceNumber Position) : Frame;
