@@ -51,17 +51,19 @@ public sealed class PostgresServer : IAsyncDisposable
     /// <exception cref="PostgresNotFoundException">This machine has no such server and no way to get one.</exception>
     /// <exception cref="PostgresServerException">It did not start; the message holds the end of its log.</exception>
     public static Task<PostgresServer> StartAsync(PostgresServerOptions? options = null, CancellationToken cancellationToken = default) =>
-        StartAsync(options ?? new PostgresServerOptions(), BinarySources.FromEnvironment(), cancellationToken);
+        StartAsync(options ?? new PostgresServerOptions(), BinarySources.FromEnvironment(), FreePort.Pick, cancellationToken);
 
     internal static async Task<PostgresServer> StartAsync(
-        PostgresServerOptions options, BinarySources sources, CancellationToken cancellationToken)
+        PostgresServerOptions options, BinarySources sources, Func<int> pickPort, CancellationToken cancellationToken)
     {
+        if (options.Version is { } version)
+            ArgumentOutOfRangeException.ThrowIfLessThan(version, BinarySearch.OldestVersion, nameof(options));
         _ = ServerConfiguration.Settings(options);
         PostgresServer server = new(await CreateHostAsync(options, sources, cancellationToken), options);
         try
         {
             await server._host.InitialiseAsync(cancellationToken);
-            await server.StartOnFreePortAsync(cancellationToken);
+            await server.StartOnFreePortAsync(pickPort, cancellationToken);
             return server;
         }
         catch
@@ -192,16 +194,16 @@ public sealed class PostgresServer : IAsyncDisposable
 
         string? whyNoContainer = sources.Containers ? ContainerServerHost.WhyUnavailable() : "switched off";
         if (whyNoContainer is null)
-            return new ContainerServerHost(options.Version ?? 18, options);
+            return new ContainerServerHost(options.Version ?? BinarySearch.NewestVersion, options);
         search.Add($"Docker: {whyNoContainer}");
         throw new PostgresNotFoundException(options.Version, search.Attempts);
     }
 
-    private async Task StartOnFreePortAsync(CancellationToken cancellationToken)
+    private async Task StartOnFreePortAsync(Func<int> pickPort, CancellationToken cancellationToken)
     {
         for (int attempt = 1; ; attempt++)
         {
-            Port = FreePort.Pick();
+            Port = pickPort();
             _connectionStrings.Clear();
             int logged = (await _host.ReadLogAsync(cancellationToken)).Length;
             await _host.LaunchAsync(Port, cancellationToken);

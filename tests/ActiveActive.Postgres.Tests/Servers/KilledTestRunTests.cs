@@ -54,12 +54,16 @@ public sealed class KilledTestRunTests
     {
         string assembly = typeof(KilledTestRunTests).Assembly.Location;
         string method = $"{typeof(KilledTestRunTests).FullName}.{nameof(Killed_test_run_leaves_nothing)}";
-        ProcessStartInfo start = new(Environment.GetEnvironmentVariable("DOTNET_HOST_PATH") ?? "dotnet", [assembly, "-method", method, "-maxThreads", "1"])
+        string dotnet = Environment.GetEnvironmentVariable("DOTNET_HOST_PATH") ?? "dotnet";
+        ProcessStartInfo start = new(dotnet, [assembly, "-method", method, "-maxThreads", "1"])
         {
             RedirectStandardOutput = true,
             UseShellExecute = false,
         };
         start.Environment[ReportVariable] = report;
+
+        // Else the killed runtime itself would leave its diagnostic sockets.
+        start.Environment["DOTNET_EnableDiagnostics"] = "0";
         Process child = Process.Start(start)!;
         child.BeginOutputReadLine();
         return child;

@@ -12,7 +12,7 @@ public sealed class PostgresBinariesTests
         BinarySources nothing = new() { BinVariable = "/nowhere/bin" };
 
         PostgresNotFoundException error = await Assert.ThrowsAsync<PostgresNotFoundException>(
-            () => PostgresServer.StartAsync(new PostgresServerOptions { Version = 17 }, nothing, Token));
+            () => PostgresServer.StartAsync(new PostgresServerOptions { Version = 17 }, nothing, FreePort.Pick, Token));
 
         Assert.StartsWith("No PostgreSQL 17 server was found.", error.Message, StringComparison.Ordinal);
         Assert.Collection(

@@ -60,6 +60,23 @@ public sealed class PostgresServerTests
     }
 
     [Fact]
+    public async Task Port_taken_by_another_server_is_left_for_a_free_one()
+    {
+        await using PostgresServer first = await PostgresServer.StartAsync(cancellationToken: Token);
+        Queue<int> ports = new([first.Port, first.Port]);
+
+        await using PostgresServer second = await PostgresServer.StartAsync(
+            new PostgresServerOptions(),
+            BinarySources.FromEnvironment(),
+            () => ports.TryDequeue(out int taken) ? taken : FreePort.Pick(),
+            Token);
+
+        Assert.Empty(ports);
+        Assert.NotEqual(first.Port, second.Port);
+        Assert.Equal(second.DataDirectory, await ScalarAsync(second, "SHOW data_directory"));
+    }
+
+    [Fact]
     public async Task Role_and_database_work_and_a_wrong_password_does_not()
     {
         await using PostgresServer server = await PostgresServer.StartAsync(cancellationToken: Token);
@@ -99,12 +116,17 @@ public sealed class PostgresServerTests
     {
         await using PostgresServer server = await PostgresServer.StartAsync(new PostgresServerOptions { Version = 18 }, Token);
         await server.ExecuteAsync("CREATE TABLE t (n int); INSERT INTO t VALUES (42)", cancellationToken: Token);
+        await using NpgsqlConnection busy = new(server.SuperuserConnectionString);
+        await busy.OpenAsync(Token);
+        await using NpgsqlCommand uncommitted = new("BEGIN; INSERT INTO t VALUES (43)", busy);
+        await uncommitted.ExecuteNonQueryAsync(Token);
 
         await server.KillAsync(Token);
         Assert.Null(server.ProcessId);
+        await Assert.ThrowsAnyAsync<NpgsqlException>(() => uncommitted.ExecuteNonQueryAsync(Token));
         await server.StartAgainAsync(Token);
 
-        Assert.Equal("42", await ScalarAsync(server, "SELECT n::text FROM t"));
+        Assert.Equal("42", await ScalarAsync(server, "SELECT string_agg(n::text, ',') FROM t"));
         Assert.Contains("automatic recovery in progress", await server.ReadLogAsync(Token), StringComparison.Ordinal);
     }
 

@@ -5,8 +5,8 @@ namespace ActiveActive.Testing;
 /// <summary>One search for a server; remembers what each step saw, for the error message.</summary>
 internal sealed class BinarySearch(BinarySources sources, int? majorVersion)
 {
-    private const int OldestVersion = 15;
-    private const int NewestVersion = 18;
+    public const int OldestVersion = 15;
+    public const int NewestVersion = 18;
 
     private readonly List<string> _attempts = [];
 

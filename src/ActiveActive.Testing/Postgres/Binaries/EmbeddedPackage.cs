@@ -11,6 +11,10 @@ namespace ActiveActive.Testing;
 /// </summary>
 internal sealed class EmbeddedPackage
 {
+    private const UnixFileMode ReadByAll = UnixFileMode.UserRead | UnixFileMode.GroupRead | UnixFileMode.OtherRead;
+    private const UnixFileMode ExecuteByAll = UnixFileMode.UserExecute | UnixFileMode.GroupExecute | UnixFileMode.OtherExecute;
+    private const UnixFileMode ReadableByAll = ReadByAll | ExecuteByAll | UnixFileMode.UserWrite;
+
     private static readonly TimeSpan InstallTimeout = TimeSpan.FromMinutes(5);
 
     // Fixed, so that a test run does not change under its readers; raise them together.
@@ -107,16 +111,14 @@ internal sealed class EmbeddedPackage
             return;
 
         // A strict umask of root must not lock out the user as whom root's servers run.
-        const UnixFileMode read = UnixFileMode.UserRead | UnixFileMode.GroupRead | UnixFileMode.OtherRead;
-        const UnixFileMode execute = UnixFileMode.UserExecute | UnixFileMode.GroupExecute | UnixFileMode.OtherExecute;
         string stagingFolder = Path.GetFullPath(Path.Combine(packageFolder, "..", "..", ".."));
         foreach (string folder in Directory.EnumerateDirectories(stagingFolder, "*", SearchOption.AllDirectories).Prepend(stagingFolder))
-            File.SetUnixFileMode(folder, File.GetUnixFileMode(folder) | read | execute);
+            File.SetUnixFileMode(folder, ReadableByAll);
         string binFolder = Path.Combine(packageFolder, "native", "bin");
         foreach (string file in Directory.EnumerateFiles(packageFolder, "*", SearchOption.AllDirectories))
         {
             if (File.ResolveLinkTarget(file, returnFinalTarget: false) is null)
-                File.SetUnixFileMode(file, File.GetUnixFileMode(file) | read | (Path.GetDirectoryName(file) == binFolder ? execute : 0));
+                File.SetUnixFileMode(file, File.GetUnixFileMode(file) | ReadByAll | (Path.GetDirectoryName(file) == binFolder ? ExecuteByAll : 0));
         }
     }
 
@@ -136,12 +138,16 @@ internal sealed class EmbeddedPackage
         }
     }
 
+    // The mode that a creation asks for is cut by the umask, so new folders get it afterwards.
     private static void CreateReadableFolder(string folder)
     {
-        if (OperatingSystem.IsWindows())
-            Directory.CreateDirectory(folder);
-        else
-            Directory.CreateDirectory(folder, (UnixFileMode)Convert.ToInt32("755", 8));
+        if (Directory.Exists(folder))
+            return;
+        if (Path.GetDirectoryName(folder) is { } parent)
+            CreateReadableFolder(parent);
+        Directory.CreateDirectory(folder);
+        if (!OperatingSystem.IsWindows())
+            File.SetUnixFileMode(folder, ReadableByAll);
     }
 
     private static async Task<FileStream> LockAsync(string path, CancellationToken cancellationToken)
