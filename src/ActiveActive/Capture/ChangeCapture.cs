@@ -29,13 +29,14 @@ internal sealed partial class ChangeCapture
     private DependencyVector _heartbeatVector = DependencyVector.Empty;
     private IChangeStream? _stream;
 
-    public ChangeCapture(ILocalDatabase database, ReplicationProgress progress, CaptureCheckpoint checkpoint, long maxLogBytes, ILogger logger)
+    public ChangeCapture(ILocalDatabase database, ReplicationProgress progress, CaptureCheckpoint checkpoint, TransactionEncoder encoder, long maxLogBytes, ILogger logger)
     {
         _database = database;
         _progress = progress;
         _logger = logger;
         _sequence = new CausalSequence(progress.Self, checkpoint);
         Checkpoint = checkpoint;
+        Encoder = encoder;
         Log = new ChangeLog(checkpoint.Position, maxLogBytes);
         Index = new TransactionIndex();
     }
@@ -43,7 +44,7 @@ internal sealed partial class ChangeCapture
     public ChangeLog Log { get; }
 
     /// <summary>One for the log and all catch-up readers, so that a connection can go from one to the other.</summary>
-    public TransactionEncoder Encoder { get; } = new();
+    public TransactionEncoder Encoder { get; }
 
     public TransactionIndex Index { get; }
 

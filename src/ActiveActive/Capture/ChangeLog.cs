@@ -40,7 +40,7 @@ internal sealed class ChangeLog
         {
             if (_count == _ring.Length) Grow();
             _ring[(_head + _count++) % _ring.Length] = entry;
-            Bytes += entry.Frame.Length;
+            Bytes += entry.LengthBytes;
             if (!entry.IsHeartbeat) LastPosition = entry.Position;
             while (Bytes > _maxBytes && _count > 1) DropFirst();
             signal = _appended;
@@ -95,7 +95,7 @@ internal sealed class ChangeLog
         _head = (_head + 1) % _ring.Length;
         _count--;
         _firstSequence++;
-        Bytes -= first.Frame.Length;
+        Bytes -= first.LengthBytes;
         if (!first.IsHeartbeat) FloorPosition = new((ulong)first.Position + 1);
     }
 
