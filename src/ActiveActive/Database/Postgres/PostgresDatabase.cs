@@ -16,7 +16,7 @@ internal sealed class PostgresDatabase : ILocalDatabase
         _dataSource = NpgsqlDataSource.Create(PostgresConnections.ForSql(options.ConnectionString));
     }
 
-    public ValueTask<DatabaseIdentity> SetUpAsync(CancellationToken cancellationToken) => throw new NotImplementedException();
+    public ValueTask<DatabaseIdentity> SetUpAsync(CancellationToken cancellationToken) => new PostgresSetUp(_options, _dataSource).RunAsync(cancellationToken);
 
     public ValueTask<CaptureCheckpoint> ReadCheckpointAsync(CancellationToken cancellationToken) => throw new NotImplementedException();
 
