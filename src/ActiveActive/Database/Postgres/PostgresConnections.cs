@@ -22,7 +22,9 @@ internal static class PostgresConnections
     /// <summary>The replication protocol: capture.</summary>
     public static string ForReplication(string connectionString)
     {
-        var builder = Derive(connectionString, "active_active capture", []);
+        // An empty search path prints regclass and its like with their schema, whatever path the database or the role has.
+        var builder = Derive(connectionString, "active_active capture", [("search_path", "")]);
+        builder.SearchPath = null;
         builder.Pooling = false;
         return builder.ConnectionString;
     }
@@ -36,5 +38,8 @@ internal static class PostgresConnections
             Multiplexing = false,
             IncludeErrorDetail = false,
             LoadBalanceHosts = false,
+            // Start-up parameters of their own, which win over Options; unset, Npgsql takes them from PGTZ and PGCLIENTENCODING.
+            Timezone = "UTC",
+            ClientEncoding = "UTF8",
         };
 }

@@ -22,7 +22,8 @@ internal sealed class PostgresDatabase : ILocalDatabase
 
     public ValueTask SaveCheckpointAsync(CaptureCheckpoint checkpoint, CancellationToken cancellationToken) => throw new NotImplementedException();
 
-    public ValueTask<IChangeStream> OpenChangeStreamAsync(NpgsqlLogSequenceNumber start, NodeName? catchUpFor, CancellationToken cancellationToken) => throw new NotImplementedException();
+    public ValueTask<IChangeStream> OpenChangeStreamAsync(NpgsqlLogSequenceNumber start, NodeName? catchUpFor, CancellationToken cancellationToken) =>
+        PostgresChangeStream.OpenAsync(_options, _dataSource, start, catchUpFor, cancellationToken);
 
     public ValueTask SaveTombstonesAsync(IReadOnlyList<Tombstone> tombstones, CancellationToken cancellationToken) => throw new NotImplementedException();
 
