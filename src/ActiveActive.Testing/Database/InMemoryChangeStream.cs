@@ -1,0 +1,158 @@
+using System.Runtime.CompilerServices;
+using ActiveActive.Changes;
+using ActiveActive.Database;
+using NpgsqlTypes;
+
+namespace ActiveActive.Testing.Database;
+
+/// <summary>Reads the durable part of the log, as a walsender shows it.</summary>
+internal sealed class InMemoryChangeStream : IChangeStream
+{
+    private readonly InMemoryDatabase _database;
+    private readonly int _maxChangesPerPart;
+    private TaskCompletionSource? _wait;
+    private ReplicationException? _broken;
+    private NpgsqlLogSequenceNumber _received;
+
+    internal InMemoryChangeStream(InMemoryDatabase database, NpgsqlLogSequenceNumber start, NodeName? catchUpFor, int maxChangesPerPart)
+    {
+        _database = database;
+        _maxChangesPerPart = maxChangesPerPart;
+        _received = start;
+        CatchUpFor = catchUpFor;
+        Next = database.Log.IndexOf(start);
+    }
+
+    /// <summary>The peer for whom this copy of the slot was made; null for the node's slot.</summary>
+    public NodeName? CatchUpFor { get; }
+
+    /// <summary>The log entry to read next.</summary>
+    public long Next { get; private set; }
+
+    public NpgsqlLogSequenceNumber ReceivedPosition
+    {
+        get
+        {
+            lock (_database.Gate) return _wait is null || _database.Log.DurableEnd < _received ? _received : _database.Log.DurableEnd;
+        }
+    }
+
+    public async IAsyncEnumerable<CapturedTransaction> ReadAsync([EnumeratorCancellation] CancellationToken cancellationToken)
+    {
+        while (true)
+        {
+            cancellationToken.ThrowIfCancellationRequested();
+            if (Take() is not { } entry)
+            {
+                await WaitAsync(cancellationToken);
+                continue;
+            }
+
+            var changes = entry.Changes;
+            var part = 0;
+            for (var offset = 0; changes.Length - offset > _maxChangesPerPart; offset += _maxChangesPerPart)
+            {
+                yield return Part(entry, new ArraySegment<Change>(changes, offset, _maxChangesPerPart), part++, isLast: false);
+                cancellationToken.ThrowIfCancellationRequested();
+                ThrowIfBroken();
+            }
+
+            Pass(entry);
+            var rest = part * _maxChangesPerPart;
+            yield return Part(entry, part == 0 ? changes : new ArraySegment<Change>(changes, rest, changes.Length - rest), part, isLast: true);
+        }
+    }
+
+    public void Confirm(NpgsqlLogSequenceNumber position)
+    {
+        lock (_database.Gate)
+        {
+            // A copy of the slot holds the log for itself alone.
+            if (_broken is null && CatchUpFor is null) _database.ConfirmLog(position);
+        }
+    }
+
+    public ValueTask DisposeAsync()
+    {
+        lock (_database.Gate)
+        {
+            Break(new ReplicationException(ReplicationErrorKind.Transient, "The change stream was closed."));
+            _database.Forget(this);
+        }
+
+        return ValueTask.CompletedTask;
+    }
+
+    /// <summary>New entries became durable. What lay durable before them had all been read.</summary>
+    internal void Wake(NpgsqlLogSequenceNumber readUpTo)
+    {
+        if (_wait is not { } wait) return;
+        _wait = null;
+        if (readUpTo > _received) _received = readUpTo;
+        wait.TrySetResult();
+    }
+
+    internal void Break(ReplicationException reason)
+    {
+        _broken ??= reason;
+        var wait = _wait;
+        _wait = null;
+        wait?.TrySetException(reason);
+    }
+
+    private InMemoryLogEntry? Take()
+    {
+        lock (_database.Gate)
+        {
+            ThrowIfBroken();
+            return Next < _database.Log.DurableCount ? _database.Log[Next] : null;
+        }
+    }
+
+    private void Pass(InMemoryLogEntry entry)
+    {
+        lock (_database.Gate)
+        {
+            Next++;
+            _received = entry.End;
+        }
+    }
+
+    private async ValueTask WaitAsync(CancellationToken cancellationToken)
+    {
+        TaskCompletionSource wait;
+        lock (_database.Gate)
+        {
+            ThrowIfBroken();
+            if (Next < _database.Log.DurableCount) return;
+            _wait = wait = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        }
+
+        try
+        {
+            await wait.Task.WaitAsync(cancellationToken);
+        }
+        catch (OperationCanceledException)
+        {
+            lock (_database.Gate) Wake(_database.Log.DurableEnd);
+            throw;
+        }
+    }
+
+    private void ThrowIfBroken()
+    {
+        if (_broken is not null) throw new ReplicationException(ReplicationErrorKind.Transient, _broken.Message, _broken);
+    }
+
+    private static CapturedTransaction Part(InMemoryLogEntry entry, IReadOnlyList<Change> changes, int part, bool isLast) => new()
+    {
+        Xid = entry.Commit.Xid,
+        Position = entry.Commit.Position,
+        Stamp = entry.Commit.Stamp,
+        ForeignOrigin = entry.ForeignOrigin,
+        ForeignPosition = entry.ForeignPosition,
+        Changes = changes,
+        Part = part,
+        IsLastPart = isLast,
+    };
+}

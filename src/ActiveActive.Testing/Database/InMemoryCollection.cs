@@ -1,0 +1,40 @@
+using ActiveActive.Changes;
+
+namespace ActiveActive.Testing.Database;
+
+/// <summary>Which notes of a table a stable vector lets go.</summary>
+internal static class InMemoryCollection
+{
+    public static void Collect(InMemoryTable table, DependencyVector stable)
+    {
+        CollectTombstones(table, stable);
+        foreach (var (key, note) in table.Overrides.All)
+        {
+            if (note.IsCoveredBy(stable)) table.Overrides.All.Remove(key);
+        }
+
+        foreach (var (key, note) in table.Siblings.All)
+        {
+            if (note.IsCoveredBy(stable)) table.Siblings.All.Remove(key);
+        }
+    }
+
+    /// <summary>
+    /// The greatest delete of a key may never fall back to an older one (convergence R2): a row's tombstone stays while an older one of the
+    /// table lives, and goes with a newer one of the table.
+    /// </summary>
+    private static void CollectTombstones(InMemoryTable table, DependencyVector stable)
+    {
+        var tombstones = table.Tombstones.All;
+        if (tombstones.Count == 0) return;
+        var whole = table.Tombstones.Find(table.WholeTable);
+        var wholeGoes = whole is not null && whole.IsCoveredBy(stable);
+        foreach (var (key, note) in tombstones)
+        {
+            var goes = whole is null || ReferenceEquals(note, whole) ? note.IsCoveredBy(stable)
+                : wholeGoes ? note.IsCoveredBy(stable) || whole.Version.IsNewerThan(note.Version)
+                : note.IsCoveredBy(stable) && !note.Version.IsNewerThan(whole.Version);
+            if (goes) tombstones.Remove(key);
+        }
+    }
+}

@@ -1,0 +1,34 @@
+using ActiveActive.Database;
+
+namespace ActiveActive.Testing.Database;
+
+/// <summary>What an <see cref="InMemoryDatabase"/> is made of.</summary>
+internal sealed record InMemoryDatabaseOptions
+{
+    public required NodeName Node { get; init; }
+
+    public required IReadOnlyList<InMemoryTableDefinition> Tables { get; init; }
+
+    /// <summary>The database server's clock: commit timestamps and server time. It may step back; stamps then do, too.</summary>
+    public required TimeProvider Clock { get; init; }
+
+    /// <summary>The identity that set-up "makes". Given, so that a history repeats exactly.</summary>
+    public Guid Incarnation { get; init; }
+
+    /// <summary>The system identifier that <see cref="InMemoryDatabase.SetUpAsync"/> reports.</summary>
+    public ulong SystemIdentifier { get; init; } = 1;
+
+    /// <summary>A transaction is yielded in parts of at most so many changes, 1 or more. Default: 5,000.</summary>
+    public int MaxChangesPerPart { get; init; } = 5_000;
+
+    /// <summary>
+    /// How long an asynchronous commit lies in memory before the log writer makes it durable (PostgreSQL's <c>wal_writer_delay</c>), by
+    /// the <see cref="Clock"/>'s timers; <see cref="Timeout.InfiniteTimeSpan"/> for never. Default: 200 ms.
+    /// </summary>
+    public TimeSpan LogWriterDelay { get; init; } = TimeSpan.FromMilliseconds(200);
+}
+
+/// <summary>A table of an <see cref="InMemoryDatabase"/>.</summary>
+/// <param name="Table">Its name, columns, primary key and settings.</param>
+/// <param name="ToastColumns">Columns whose values logical decoding leaves out where an update does not set them.</param>
+internal sealed record InMemoryTableDefinition(LocalTable Table, params IReadOnlyList<string> ToastColumns);

@@ -1,0 +1,337 @@
+using ActiveActive.Changes;
+using ActiveActive.Database;
+
+namespace ActiveActive.Testing.Database;
+
+/// <summary>
+/// A READ COMMITTED transaction of an <see cref="InMemoryDatabase"/>. Its writes are invisible to others until it commits; a row that another
+/// open transaction wrote or locked makes it wait. Methods complete synchronously unless they wait. One caller at a time.
+/// Arrays of values are copied on the way in and out.
+/// </summary>
+internal sealed class InMemoryTransaction : IDisposable
+{
+    private readonly InMemoryDatabase _database;
+    private readonly InMemoryCommit _commit;
+    private readonly bool _isLocal;
+    private readonly List<Change> _changes = [];
+    private Dictionary<(InMemoryNotes Notes, RowKey Key), InMemoryNote?>? _notes;
+    private List<ConflictRecord>? _conflicts;
+    private ReplicationException? _broken;
+    private bool _isOver;
+    private bool _hasFailed;
+
+    internal InMemoryTransaction(InMemoryDatabase database, InMemoryCommit commit, bool isLocal)
+    {
+        _database = database;
+        _commit = commit;
+        _isLocal = isLocal;
+    }
+
+    /// <summary>The id that rows written by it show as their xmin.</summary>
+    public uint Xid => _commit.Xid;
+
+    internal InMemoryCommit Record => _commit;
+
+    /// <summary>The locks it holds, in the order taken.</summary>
+    internal List<InMemoryLock> Held { get; } = [];
+
+    internal InMemoryLockWait? Waiting { get; set; }
+
+    /// <summary>What the log will say of it; empty for an applied transaction.</summary>
+    internal List<Change> Changes => _changes;
+
+    /// <summary>The row as this transaction sees it, without a lock; null where there is none.</summary>
+    public ColumnValue[]? Read(LocalTable table, RowKey key)
+    {
+        lock (_database.Gate)
+        {
+            ThrowIfNotOpen();
+            return (ColumnValue[]?)_database.TableOf(table).Find(key)?.SeenBy(this)?.Values.Clone();
+        }
+    }
+
+    /// <summary>SELECT … FOR UPDATE: waits for the row's lock and returns what then stands there; a missing row is not locked.</summary>
+    public async ValueTask<ColumnValue[]?> ReadForUpdateAsync(LocalTable table, RowKey key, CancellationToken cancellationToken = default)
+    {
+        var row = await LockExistingAsync(_database.TableOf(table), key, cancellationToken);
+        return (ColumnValue[]?)row?.Values.Clone();
+    }
+
+    /// <summary>INSERT … ON CONFLICT DO NOTHING: false where the key is taken. An unchanged value becomes NULL, the column's default.</summary>
+    public async ValueTask<bool> InsertAsync(LocalTable table, ColumnValue[] values, CancellationToken cancellationToken = default)
+    {
+        var target = _database.TableOf(table);
+        var row = InMemoryRowImages.ForInsert(values);
+        var (cell, isNew) = await LockRowAsync(target, target.KeyOf(row), cancellationToken);
+        lock (_database.Gate)
+        {
+            ThrowIfNotOpen();
+            if (cell.SeenBy(this) is not null)
+            {
+                if (isNew) Release(cell);
+                return false;
+            }
+
+            cell.Write(new InMemoryRow(row, _commit));
+            if (_isLocal) _changes.Add(Change.Insert(target.Relation, (ColumnValue[])row.Clone()));
+            return true;
+        }
+    }
+
+    /// <summary>
+    /// UPDATE of the row under a key; unchanged values are columns that it does not set. False where there is no such row, or where its
+    /// new key is taken.
+    /// </summary>
+    public async ValueTask<bool> UpdateAsync(LocalTable table, RowKey key, ColumnValue[] values, CancellationToken cancellationToken = default)
+    {
+        var target = _database.TableOf(table);
+        if (await LockExistingAsync(target, key, cancellationToken) is not { } old) return false;
+        var row = InMemoryRowImages.ForUpdate(old.Values, values);
+        var keyChanged = !InMemoryRowImages.HaveSameKey(target.Definition, old.Values, row);
+        if (!keyChanged)
+        {
+            lock (_database.Gate)
+            {
+                ThrowIfNotOpen();
+                target.CellOf(key).Write(new InMemoryRow(row, _commit));
+                if (_isLocal) _changes.Add(InMemoryRowImages.Update(target, old.Values, values, row, keyChanged));
+                return true;
+            }
+        }
+
+        var (cell, isNew) = await LockRowAsync(target, target.KeyOf(row), cancellationToken);
+        lock (_database.Gate)
+        {
+            ThrowIfNotOpen();
+            if (cell.SeenBy(this) is not null)
+            {
+                if (isNew) Release(cell);
+                return false;
+            }
+
+            target.CellOf(key).Write(null);
+            cell.Write(new InMemoryRow(row, _commit));
+            if (_isLocal) _changes.Add(InMemoryRowImages.Update(target, old.Values, values, row, keyChanged));
+            return true;
+        }
+    }
+
+    /// <summary>DELETE of the row under a key; false where there is none.</summary>
+    public async ValueTask<bool> DeleteAsync(LocalTable table, RowKey key, CancellationToken cancellationToken = default)
+    {
+        var target = _database.TableOf(table);
+        if (await LockExistingAsync(target, key, cancellationToken) is not { } old) return false;
+        lock (_database.Gate)
+        {
+            ThrowIfNotOpen();
+            target.CellOf(key).Write(null);
+            if (_isLocal) _changes.Add(InMemoryRowImages.Delete(target, old.Values));
+            return true;
+        }
+    }
+
+    /// <summary>TRUNCATE: waits for every open transaction that has written or locked rows of the table, and keeps others out until the end.</summary>
+    public async ValueTask TruncateAsync(LocalTable table, CancellationToken cancellationToken = default)
+    {
+        var target = _database.TableOf(table);
+        InMemoryLockWait? wait;
+        lock (_database.Gate) wait = Acquire(target.Lock, shared: false);
+        if (wait is not null) await WaitAsync(wait, cancellationToken);
+        lock (_database.Gate)
+        {
+            ThrowIfNotOpen();
+            foreach (var cell in target.Cells)
+            {
+                if (cell.SeenBy(this) is null) continue;
+                cell.Acquire(this, shared: false);
+                cell.Write(null);
+            }
+
+            if (_isLocal) _changes.Add(Change.Truncate(target.Relation));
+        }
+    }
+
+    /// <summary>Commits, durably for a local transaction. One that changed nothing leaves no trace and keeps an unknown stamp.</summary>
+    public InMemoryCommit Commit()
+    {
+        lock (_database.Gate)
+        {
+            ThrowIfNotOpen();
+            _database.CommitLocal(this);
+            return _commit;
+        }
+    }
+
+    /// <summary>Rolls back; without effect on a transaction that is over.</summary>
+    public void Rollback()
+    {
+        lock (_database.Gate)
+        {
+            if (!_isOver) End();
+        }
+    }
+
+    public void Dispose() => Rollback();
+
+    /// <summary>Marks it as failed: only a rollback is possible now, as after an error in PostgreSQL.</summary>
+    internal void Fail() => _hasFailed = true;
+
+    /// <summary>The connection is gone: everything that waits or comes later fails, the writes are forgotten.</summary>
+    internal void Break(ReplicationException reason)
+    {
+        if (_isOver) return;
+        _broken = reason;
+        var wait = Waiting;
+        End();
+        wait?.TrySetException(reason);
+    }
+
+    internal void ThrowIfNotOpen()
+    {
+        if (_broken is not null) throw new ReplicationException(ReplicationErrorKind.Transient, _broken.Message, _broken);
+        if (_isOver) throw new InvalidOperationException($"Transaction {Xid} is over.");
+        if (_hasFailed) throw new InvalidOperationException($"Transaction {Xid} has failed: it can only be rolled back.");
+    }
+
+    /// <summary>Locks the row under a key, waiting if need be, and returns it; null, and no lock, where there is none by then.</summary>
+    internal async ValueTask<InMemoryRow?> LockExistingAsync(InMemoryTable table, RowKey key, CancellationToken cancellationToken)
+    {
+        InMemoryLockWait? wait;
+        lock (_database.Gate) wait = Acquire(table.Lock, shared: true);
+        if (wait is not null) await WaitAsync(wait, cancellationToken);
+
+        InMemoryCell? cell;
+        bool isNew;
+        lock (_database.Gate)
+        {
+            ThrowIfNotOpen();
+            cell = table.Find(key);
+            if (cell?.SeenBy(this) is null) return null;
+            isNew = !cell.IsOwnedBy(this);
+            wait = Acquire(cell, shared: false);
+            if (wait is null) return cell.SeenBy(this);
+        }
+
+        await WaitAsync(wait, cancellationToken);
+        lock (_database.Gate)
+        {
+            ThrowIfNotOpen();
+            var row = cell.SeenBy(this);
+            if (row is null && isNew) Release(cell);
+            return row;
+        }
+    }
+
+    internal InMemoryNote? ReadNote(InMemoryNotes notes, RowKey key) =>
+        _notes is not null && _notes.TryGetValue((notes, key), out var written) ? written : notes.Find(key);
+
+    internal void WriteNote(InMemoryNotes notes, RowKey key, InMemoryNote? note)
+    {
+        if (notes.Kind == InMemoryNoteKind.Tombstone && note is not null
+            && ReadNote(notes, key) is { } present && !note.Version.IsNewerThan(present.Version)) return;
+        (_notes ??= [])[(notes, key)] = note;
+    }
+
+    internal void AddConflict(ConflictRecord record) => (_conflicts ??= []).Add(record);
+
+    /// <summary>Makes the writes visible and lets the locks go. Under the gate.</summary>
+    internal void Install(InMemoryUndo? undo)
+    {
+        foreach (var held in Held)
+        {
+            if (held is not InMemoryCell { IsPending: true } cell) continue;
+            undo?.Add(cell);
+            cell.Install();
+        }
+
+        if (_notes is not null)
+        {
+            foreach (var ((notes, key), note) in _notes)
+            {
+                undo?.Add(notes, key);
+                notes.Write(key, note);
+            }
+        }
+
+        if (_conflicts is not null)
+        {
+            foreach (var conflict in _conflicts)
+            {
+                undo?.Add(conflict);
+                _database.Conflicts.Add(conflict);
+            }
+        }
+
+        End();
+    }
+
+    /// <summary>Ends it without (further) effect. Under the gate.</summary>
+    internal void End()
+    {
+        _isOver = true;
+        Waiting?.Lock.Abandon(Waiting);
+        foreach (var held in Held)
+        {
+            if (held is InMemoryCell { IsPending: true } pending) pending.Forget();
+            held.Release(this);
+            if (held is InMemoryCell cell) cell.Table.Prune(cell);
+        }
+
+        Held.Clear();
+        _database.Forget(this);
+    }
+
+    private async ValueTask<(InMemoryCell Cell, bool IsNew)> LockRowAsync(InMemoryTable table, RowKey key, CancellationToken cancellationToken)
+    {
+        InMemoryLockWait? wait;
+        lock (_database.Gate) wait = Acquire(table.Lock, shared: true);
+        if (wait is not null) await WaitAsync(wait, cancellationToken);
+
+        InMemoryCell cell;
+        bool isNew;
+        lock (_database.Gate)
+        {
+            ThrowIfNotOpen();
+            cell = table.CellOf(key);
+            isNew = !cell.IsOwnedBy(this);
+            wait = Acquire(cell, shared: false);
+        }
+
+        if (wait is not null) await WaitAsync(wait, cancellationToken);
+        return (cell, isNew);
+    }
+
+    private InMemoryLockWait? Acquire(InMemoryLock @lock, bool shared)
+    {
+        ThrowIfNotOpen();
+        try
+        {
+            return @lock.Acquire(this, shared);
+        }
+        catch (ReplicationException)
+        {
+            Fail();
+            throw;
+        }
+    }
+
+    private async ValueTask WaitAsync(InMemoryLockWait wait, CancellationToken cancellationToken)
+    {
+        try
+        {
+            await wait.Task.WaitAsync(cancellationToken);
+        }
+        catch (OperationCanceledException)
+        {
+            lock (_database.Gate) wait.Lock.Abandon(wait);
+            throw;
+        }
+    }
+
+    private void Release(InMemoryCell cell)
+    {
+        Held.RemoveAt(Held.LastIndexOf(cell));
+        cell.Release(this);
+        cell.Table.Prune(cell);
+    }
+}
