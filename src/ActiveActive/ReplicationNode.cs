@@ -139,7 +139,7 @@ public sealed partial class ReplicationNode : IPeerAcceptor, IAsyncDisposable
     async Task IPeerAcceptor.AcceptAsync(IPeerConnection connection, CancellationToken cancellationToken)
     {
         using var ended = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, _stopping.Token);
-        await using var frames = new FrameConnection(connection, _options.MaxFrameBytes, Timeout.InfiniteTimeSpan, _timeProvider);
+        await using var frames = new FrameConnection(connection, "A dialling peer", _options.MaxFrameBytes, Timeout.InfiniteTimeSpan, _timeProvider);
         try
         {
             using var greeting = CancellationTokenSource.CreateLinkedTokenSource(ended.Token);

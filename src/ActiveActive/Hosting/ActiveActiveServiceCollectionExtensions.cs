@@ -81,7 +81,7 @@ public static class ActiveActiveServiceCollectionExtensions
         return new ReplicationNode(
             options,
             database,
-            provider.GetService<IPeerTransport>() ?? new HttpPeerTransport(options.Path, options.SharedToken),
+            provider.GetService<IPeerTransport>() ?? new HttpPeerTransport(options.SharedToken, options.Path),
             provider.GetService<TimeProvider>() ?? TimeProvider.System,
             provider.GetService<ILoggerFactory>() ?? NullLoggerFactory.Instance);
     }

@@ -1,12 +1,23 @@
 namespace ActiveActive.Transport;
 
 /// <summary>Waits between tries: doubling from the first to the longest, each cut by a random share, so that nodes do not dial in step.</summary>
-internal sealed class BackOff(TimeSpan first, TimeSpan longest, TimeProvider timeProvider)
+internal sealed class BackOff
 {
+    private readonly TimeSpan _first;
+    private readonly TimeSpan _longest;
+    private readonly TimeProvider _timeProvider;
     private TaskCompletionSource _wake = new(TaskCreationOptions.RunContinuationsAsynchronously);
-    private TimeSpan _next = first;
+    private TimeSpan _next;
 
-    public void Reset() => _next = first;
+    public BackOff(TimeSpan first, TimeSpan longest, TimeProvider timeProvider)
+    {
+        _first = first;
+        _longest = longest;
+        _timeProvider = timeProvider;
+        _next = first;
+    }
+
+    public void Reset() => _next = _first;
 
     /// <summary>Ends a wait under way.</summary>
     public void Wake()
@@ -21,10 +32,10 @@ internal sealed class BackOff(TimeSpan first, TimeSpan longest, TimeProvider tim
     {
         var wake = _wake.Task;
         var wait = isSlow && _next < TimeSpan.FromSeconds(1) ? TimeSpan.FromSeconds(1) : _next;
-        if (wait > longest) wait = longest;
+        if (wait > _longest) wait = _longest;
         _next = wait * 2;
 #pragma warning disable CA5394 // Jitter needs no secure randomness.
-        await Task.WhenAny(wake, Task.Delay(wait * (0.5 + (Random.Shared.NextDouble() / 2)), timeProvider, cancellationToken));
+        await Task.WhenAny(wake, Task.Delay(wait * (0.5 + (Random.Shared.NextDouble() / 2)), _timeProvider, cancellationToken));
 #pragma warning restore CA5394
         cancellationToken.ThrowIfCancellationRequested();
     }

@@ -26,6 +26,10 @@ internal static class FrameCodec
             case RefuseFrame refuse: Write(ref writer, refuse); break;
             case RelationFrame relation: Write(ref writer, relation); break;
             case AckFrame ack: Write(ref writer, ack); break;
+            case PingFrame:
+                writer.WriteArrayHeader(1);
+                writer.Write((int)FrameKind.Ping);
+                break;
             default: throw new ArgumentException($"A {frame.GetType().Name} is not encoded here; {nameof(TransactionEncoder)} encodes transactions.", nameof(frame));
         }
 

@@ -59,6 +59,7 @@ internal sealed partial class FrameDecoder(int maxFrameBytes, RelationWindow? re
                 (FrameKind.Relation, 7) => ReadRelation(ref reader),
                 (FrameKind.Transaction, 8) => ReadTransaction(ref reader),
                 (FrameKind.Ack, 2) => new AckFrame(ReadPosition(ref reader)),
+                (FrameKind.Ping, 1) => new PingFrame(),
                 _ => throw Corrupt($"Kind {(int)kind} with {fields} fields is no frame of this protocol."),
             };
             return reader.AtEnd ? frame : throw Corrupt($"A {kind} frame has bytes after its end.");

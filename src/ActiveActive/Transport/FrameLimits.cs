@@ -54,6 +54,7 @@ internal enum FrameKind
     Relation = 4,
     Transaction = 5,
     Ack = 6,
+    Ping = 7,
 }
 
 /// <summary>The second element of a change: what it is and which row images follow.</summary>

@@ -4,50 +4,51 @@ namespace ActiveActive.Transport;
 internal sealed class PauseGate
 {
     private readonly Lock _lock = new();
-    private TaskCompletionSource? _paused;
-    private CancellationTokenSource _pauseRequested = new();
+    private TaskCompletionSource _changed = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private bool _isPaused;
 
     public bool IsPaused
     {
         get
         {
-            lock (_lock) return _paused is not null;
+            lock (_lock) return _isPaused;
         }
     }
 
-    public void Pause()
+    public void Pause() => Set(true);
+
+    public void Resume() => Set(false);
+
+    public Task WaitUntilOpenAsync(CancellationToken cancellationToken) => WaitUntilAsync(false, cancellationToken);
+
+    public Task WaitUntilPausedAsync(CancellationToken cancellationToken) => WaitUntilAsync(true, cancellationToken);
+
+    private async Task WaitUntilAsync(bool isPaused, CancellationToken cancellationToken)
     {
-        CancellationTokenSource requested;
+        while (true)
+        {
+            Task changed;
+            lock (_lock)
+            {
+                if (_isPaused == isPaused) return;
+                changed = _changed.Task;
+            }
+
+            await changed.WaitAsync(cancellationToken);
+        }
+    }
+
+    private void Set(bool isPaused)
+    {
+        TaskCompletionSource changed;
         lock (_lock)
         {
-            if (_paused is not null) return;
-            _paused = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-            requested = _pauseRequested;
+            if (_isPaused == isPaused) return;
+            _isPaused = isPaused;
+            changed = _changed;
+            _changed = new(TaskCreationOptions.RunContinuationsAsynchronously);
         }
 
-        requested.Cancel();
-    }
-
-    public void Resume()
-    {
-        TaskCompletionSource? paused;
-        lock (_lock)
-        {
-            paused = _paused;
-            _paused = null;
-            if (paused is not null) _pauseRequested = new CancellationTokenSource();
-        }
-
-        paused?.TrySetResult();
-    }
-
-    public Task WaitAsync(CancellationToken cancellationToken)
-    {
-        lock (_lock) return _paused is null ? Task.CompletedTask : _paused.Task.WaitAsync(cancellationToken);
-    }
-
-    public CancellationTokenRegistration Register(Action paused)
-    {
-        lock (_lock) return _pauseRequested.Token.Register(paused);
+        changed.TrySetResult();
     }
 }

@@ -58,7 +58,7 @@ internal sealed partial class PeerLink
             try
             {
                 if (_pause.IsPaused) Status.Enter(PeerLinkState.Paused, null);
-                await _pause.WaitAsync(cancellationToken);
+                await _pause.WaitUntilOpenAsync(cancellationToken);
                 await StreamAsync(run, cancellationToken);
             }
             catch (Exception e) when (!cancellationToken.IsCancellationRequested)
@@ -91,23 +91,23 @@ internal sealed partial class PeerLink
 
         if (Status.State != PeerLinkState.Holding) Status.Enter(PeerLinkState.Connecting, null);
         await using var connection = await _context.Transport.ConnectAsync(_peer, cancellationToken);
-        await using var frames = new FrameConnection(connection, _context.MaxFrameBytes, _context.ReadTimeout, _context.TimeProvider);
+        await using var frames = new FrameConnection(connection, $"Peer '{Peer}'", _context.MaxFrameBytes, _context.ReadTimeout, _context.TimeProvider);
         await GreetAsync(frames, run.Handshake, durable, cancellationToken);
 
         var queue = Channel.CreateBounded<ChangeTransaction>(new BoundedChannelOptions(QueuedParts) { SingleReader = true, SingleWriter = true });
-        using var pauseRequested = _pause.Register(stopped.Cancel);
+        var pausing = _pause.WaitUntilPausedAsync(stopped.Token);
         var reading = ReadAsync(frames, queue.Writer, stopped.Token);
         var applying = ApplyAsync(worker, frames, queue.Reader, durable, stopped.Token);
         try
         {
-            await await Task.WhenAny(reading, applying);
+            await await Task.WhenAny(reading, applying, pausing);
         }
         finally
         {
             await stopped.CancelAsync();
             connection.Abort();
             // Both have ended before the session and the connection under them are disposed.
-            await Task.WhenAll(reading, applying).ContinueWith(static _ => { }, CancellationToken.None, TaskContinuationOptions.None, TaskScheduler.Current);
+            await Task.WhenAll(reading, applying, pausing).ContinueWith(static _ => { }, CancellationToken.None, TaskContinuationOptions.None, TaskScheduler.Current);
             Status.Worker = null;
         }
     }
