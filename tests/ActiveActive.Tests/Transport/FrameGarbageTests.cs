@@ -148,7 +148,7 @@ public sealed class FrameGarbageTests(ITestOutputHelper output)
         {
             w.WriteArrayHeader(3);
             w.Write((int)FrameKind.Refuse);
-            w.WriteStringHeader(int.MaxValue);
+            w.WriteRaw([MessagePackCode.Str32, 0x7f, 0xff, 0xff, 0xff]);
         });
     }
 
