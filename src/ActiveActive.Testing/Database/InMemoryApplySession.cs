@@ -8,15 +8,15 @@ namespace ActiveActive.Testing.Database;
 /// <summary>Applies one origin's transactions; commits are asynchronous, as on PostgreSQL.</summary>
 internal sealed class InMemoryApplySession : IApplySession
 {
-    private readonly InMemoryDatabase _database;
+    private readonly InMemoryServer _server;
     private InMemoryTransaction? _transaction;
     private ReplicationException? _broken;
 
-    internal InMemoryApplySession(InMemoryDatabase database, NodeName origin)
+    internal InMemoryApplySession(InMemoryServer server, NodeName origin)
     {
-        _database = database;
+        _server = server;
         Origin = origin;
-        ServerTime = database.Now();
+        ServerTime = server.Now();
     }
 
     public NodeName Origin { get; }
@@ -25,7 +25,7 @@ internal sealed class InMemoryApplySession : IApplySession
     {
         get
         {
-            lock (_database.Gate) return _database.ProgressOf(Origin);
+            lock (_server.Gate) return _server.ProgressOf(Origin);
         }
     }
 
@@ -33,20 +33,20 @@ internal sealed class InMemoryApplySession : IApplySession
 
     public ValueTask<CommitTimestamp> ReadServerTimeAsync(CancellationToken cancellationToken)
     {
-        lock (_database.Gate)
+        lock (_server.Gate)
         {
             ThrowIfBroken();
-            ServerTime = _database.Now();
+            ServerTime = _server.Now();
             return new(ServerTime);
         }
     }
 
     public ValueTask<LocalTable?> FindTableAsync(Relation relation, CancellationToken cancellationToken)
     {
-        lock (_database.Gate)
+        lock (_server.Gate)
         {
             ThrowIfBroken();
-            return new(_database.FindTable(relation)?.Definition);
+            return new(_server.FindTable(relation)?.Definition);
         }
     }
 
@@ -56,12 +56,12 @@ internal sealed class InMemoryApplySession : IApplySession
 
     public ValueTask BeginAsync(CancellationToken cancellationToken)
     {
-        lock (_database.Gate)
+        lock (_server.Gate)
         {
             ThrowIfBroken();
             if (_transaction is not null) throw new InvalidOperationException($"The apply session of {Origin} is in a transaction already.");
-            _transaction = _database.BeginForeign(Origin);
-            ServerTime = _database.Now();
+            _transaction = _server.BeginForeign(Origin);
+            ServerTime = _server.Now();
             return default;
         }
     }
@@ -72,14 +72,14 @@ internal sealed class InMemoryApplySession : IApplySession
         var rows = new InMemoryRow?[keys.Count];
         for (var i = 0; i < rows.Length; i++)
         {
-            rows[i] = await transaction.LockExistingAsync(_database.TableOf(keys[i].Table), keys[i].Key, cancellationToken);
+            rows[i] = await transaction.LockExistingAsync(_server.TableOf(keys[i].Table), keys[i].Key, cancellationToken);
         }
 
-        lock (_database.Gate)
+        lock (_server.Gate)
         {
             transaction.ThrowIfNotOpen();
             var states = new KeyState[rows.Length];
-            for (var i = 0; i < states.Length; i++) states[i] = StateOf(transaction, _database.TableOf(keys[i].Table), keys[i].Key, rows[i]);
+            for (var i = 0; i < states.Length; i++) states[i] = StateOf(transaction, _server.TableOf(keys[i].Table), keys[i].Key, rows[i]);
             return states;
         }
     }
@@ -90,12 +90,12 @@ internal sealed class InMemoryApplySession : IApplySession
         try
         {
             foreach (var write in plan.Writes) await WriteAsync(transaction, write, cancellationToken);
-            lock (_database.Gate)
+            lock (_server.Gate)
             {
                 transaction.ThrowIfNotOpen();
                 foreach (var conflict in plan.Conflicts)
                 {
-                    transaction.AddConflict(conflict with { Id = _database.Conflicts.NextId(), RecordedAt = _database.Now().ToDateTimeOffset() });
+                    transaction.AddConflict(conflict with { Id = _server.Conflicts.NextId(), RecordedAt = _server.Now().ToDateTimeOffset() });
                 }
             }
         }
@@ -108,20 +108,20 @@ internal sealed class InMemoryApplySession : IApplySession
 
     public ValueTask CommitAsync(NpgsqlLogSequenceNumber position, CommitTimestamp stamp, CancellationToken cancellationToken)
     {
-        lock (_database.Gate)
+        lock (_server.Gate)
         {
             var transaction = Current();
             transaction.ThrowIfNotOpen();
             _transaction = null;
-            _database.CommitForeign(transaction, Origin, position, stamp);
-            ServerTime = _database.Now();
+            _server.CommitForeign(transaction, Origin, position, stamp);
+            ServerTime = _server.Now();
             return default;
         }
     }
 
     public ValueTask RollbackAsync(CancellationToken cancellationToken)
     {
-        lock (_database.Gate)
+        lock (_server.Gate)
         {
             ThrowIfBroken();
             _transaction?.Rollback();
@@ -132,22 +132,22 @@ internal sealed class InMemoryApplySession : IApplySession
 
     public ValueTask<NpgsqlLogSequenceNumber> FlushAsync(CancellationToken cancellationToken)
     {
-        lock (_database.Gate)
+        lock (_server.Gate)
         {
             ThrowIfBroken();
-            _database.FlushLog();
-            return new(_database.ProgressOf(Origin));
+            _server.Flush();
+            return new(_server.ProgressOf(Origin));
         }
     }
 
     public ValueTask DisposeAsync()
     {
-        lock (_database.Gate)
+        lock (_server.Gate)
         {
             _transaction?.Rollback();
             _transaction = null;
             _broken ??= new ReplicationException(ReplicationErrorKind.Transient, $"The apply session of {Origin} was closed.");
-            _database.Forget(this);
+            _server.Forget(this);
         }
 
         return ValueTask.CompletedTask;
@@ -183,7 +183,7 @@ internal sealed class InMemoryApplySession : IApplySession
                 await TruncateAsync(transaction, truncate, cancellationToken);
                 break;
             default:
-                lock (_database.Gate) WriteNote(transaction, write);
+                lock (_server.Gate) WriteNote(transaction, write);
                 break;
         }
     }
@@ -191,7 +191,7 @@ internal sealed class InMemoryApplySession : IApplySession
     private void WriteNote(InMemoryTransaction transaction, PlannedWrite write)
     {
         transaction.ThrowIfNotOpen();
-        var table = _database.TableOf(write.Table);
+        var table = _server.TableOf(write.Table);
         switch (write)
         {
             case SetTombstone tombstone:
@@ -217,9 +217,9 @@ internal sealed class InMemoryApplySession : IApplySession
     /// <summary>The rows are looked at one by one, each under its lock, since a local writer may change one while another is waited for.</summary>
     private async ValueTask TruncateAsync(InMemoryTransaction transaction, TruncateTable truncate, CancellationToken cancellationToken)
     {
-        var table = _database.TableOf(truncate.Table);
+        var table = _server.TableOf(truncate.Table);
         var keys = new List<RowKey>();
-        lock (_database.Gate)
+        lock (_server.Gate)
         {
             foreach (var cell in table.Cells)
             {
@@ -233,14 +233,14 @@ internal sealed class InMemoryApplySession : IApplySession
             if (Falls(transaction, table, key, row, truncate.Version)) await transaction.DeleteAsync(truncate.Table, key, cancellationToken);
         }
 
-        lock (_database.Gate) transaction.WriteNote(table.Tombstones, table.WholeTable, new InMemoryNote(transaction.Xid, truncate.Version, []));
+        lock (_server.Gate) transaction.WriteNote(table.Tombstones, table.WholeTable, new InMemoryNote(transaction.Xid, truncate.Version, []));
     }
 
     private bool Falls(InMemoryTransaction transaction, InMemoryTable table, RowKey key, InMemoryRow row, in RowVersion truncated)
     {
         if (OverrideOf(transaction, table, key, row) is { } known) return !known.IsNewerThan(truncated);
         if (ReferenceEquals(row.WrittenBy, transaction.Record)) return true;
-        var (stamp, origin) = _database.StampOf(row.WrittenBy);
+        var (stamp, origin) = _server.StampOf(row.WrittenBy);
 
         // An origin's transactions arrive in its log's order, so a row of the same origin is older whatever the stamps say (R4).
         return origin == truncated.Origin || !new RowVersion(stamp, origin, default).IsNewerThan(truncated);
@@ -259,7 +259,7 @@ internal sealed class InMemoryApplySession : IApplySession
 
         var siblings = transaction.ReadNote(table.Siblings, key) is { } note && (row is null || note.Xid == row.WrittenBy.Xid) ? note.Siblings : [];
         if (row is null) return tombstone is null && siblings.Count == 0 ? KeyState.Nothing : new KeyState(null, tombstone, null, siblings);
-        var (stamp, origin) = _database.StampOf(row.WrittenBy);
+        var (stamp, origin) = _server.StampOf(row.WrittenBy);
         var local = new LocalRow((ColumnValue[])row.Values.Clone(), row.WrittenBy.Xid, stamp, origin, ReferenceEquals(row.WrittenBy, transaction.Record));
         return new KeyState(local, tombstone, OverrideOf(transaction, table, key, row), siblings);
     }

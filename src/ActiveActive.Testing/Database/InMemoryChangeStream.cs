@@ -8,19 +8,20 @@ namespace ActiveActive.Testing.Database;
 /// <summary>Reads the durable part of the log, as a walsender shows it.</summary>
 internal sealed class InMemoryChangeStream : IChangeStream
 {
-    private readonly InMemoryDatabase _database;
+    private readonly InMemoryServer _server;
     private readonly int _maxChangesPerPart;
     private TaskCompletionSource? _wait;
     private ReplicationException? _broken;
     private NpgsqlLogSequenceNumber _received;
+    private bool _isRead;
 
-    internal InMemoryChangeStream(InMemoryDatabase database, NpgsqlLogSequenceNumber start, NodeName? catchUpFor, int maxChangesPerPart)
+    internal InMemoryChangeStream(InMemoryServer server, NpgsqlLogSequenceNumber start, NodeName? catchUpFor, int maxChangesPerPart)
     {
-        _database = database;
+        _server = server;
         _maxChangesPerPart = maxChangesPerPart;
         _received = start;
         CatchUpFor = catchUpFor;
-        Next = database.Log.IndexOf(start);
+        Next = server.Log.IndexOf(start);
     }
 
     /// <summary>The peer for whom this copy of the slot was made; null for the node's slot.</summary>
@@ -33,12 +34,14 @@ internal sealed class InMemoryChangeStream : IChangeStream
     {
         get
         {
-            lock (_database.Gate) return _wait is null || _database.Log.DurableEnd < _received ? _received : _database.Log.DurableEnd;
+            lock (_server.Gate) return Received();
         }
     }
 
     public async IAsyncEnumerable<CapturedTransaction> ReadAsync([EnumeratorCancellation] CancellationToken cancellationToken)
     {
+        if (_isRead) throw new InvalidOperationException("A change stream is read once.");
+        _isRead = true;
         while (true)
         {
             cancellationToken.ThrowIfCancellationRequested();
@@ -65,19 +68,21 @@ internal sealed class InMemoryChangeStream : IChangeStream
 
     public void Confirm(NpgsqlLogSequenceNumber position)
     {
-        lock (_database.Gate)
+        lock (_server.Gate)
         {
-            // A copy of the slot holds the log for itself alone.
-            if (_broken is null && CatchUpFor is null) _database.ConfirmLog(position);
+            // A copy of the slot holds the log for itself alone. What was not read is never skipped.
+            if (_broken is not null || CatchUpFor is not null) return;
+            var received = Received();
+            _server.ConfirmLog(position < received ? position : received);
         }
     }
 
     public ValueTask DisposeAsync()
     {
-        lock (_database.Gate)
+        lock (_server.Gate)
         {
             Break(new ReplicationException(ReplicationErrorKind.Transient, "The change stream was closed."));
-            _database.Forget(this);
+            _server.Forget(this);
         }
 
         return ValueTask.CompletedTask;
@@ -100,18 +105,21 @@ internal sealed class InMemoryChangeStream : IChangeStream
         wait?.TrySetException(reason);
     }
 
+    private NpgsqlLogSequenceNumber Received() =>
+        _wait is null || _server.Log.DurableEnd < _received ? _received : _server.Log.DurableEnd;
+
     private InMemoryLogEntry? Take()
     {
-        lock (_database.Gate)
+        lock (_server.Gate)
         {
             ThrowIfBroken();
-            return Next < _database.Log.DurableCount ? _database.Log[Next] : null;
+            return Next < _server.Log.DurableCount ? _server.Log[Next] : null;
         }
     }
 
     private void Pass(InMemoryLogEntry entry)
     {
-        lock (_database.Gate)
+        lock (_server.Gate)
         {
             Next++;
             _received = entry.End;
@@ -121,10 +129,10 @@ internal sealed class InMemoryChangeStream : IChangeStream
     private async ValueTask WaitAsync(CancellationToken cancellationToken)
     {
         TaskCompletionSource wait;
-        lock (_database.Gate)
+        lock (_server.Gate)
         {
             ThrowIfBroken();
-            if (Next < _database.Log.DurableCount) return;
+            if (Next < _server.Log.DurableCount) return;
             _wait = wait = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         }
 
@@ -134,7 +142,7 @@ internal sealed class InMemoryChangeStream : IChangeStream
         }
         catch (OperationCanceledException)
         {
-            lock (_database.Gate) Wake(_database.Log.DurableEnd);
+            lock (_server.Gate) Wake(_server.Log.DurableEnd);
             throw;
         }
     }

@@ -89,9 +89,9 @@ internal sealed class InMemoryLog
     }
 
     /// <summary>Cuts off what was not flushed and takes it back, the last first. New records then reuse its positions, as in PostgreSQL.</summary>
-    public void LoseUnflushed(InMemoryDatabase database)
+    public void LoseUnflushed(InMemoryServer server)
     {
-        for (var i = _firstIndex + _entries.Count - 1; i >= DurableCount; i--) this[i].Undo!.Apply(database);
+        for (var i = _firstIndex + _entries.Count - 1; i >= DurableCount; i--) this[i].Undo!.Apply(server);
         _entries.RemoveRange((int)(DurableCount - _firstIndex), _entries.Count - (int)(DurableCount - _firstIndex));
         End = DurableEnd;
     }

@@ -8,9 +8,9 @@ namespace ActiveActive.Testing.Database;
 /// open transaction wrote or locked makes it wait. Methods complete synchronously unless they wait. One caller at a time.
 /// Arrays of values are copied on the way in and out.
 /// </summary>
-internal sealed class InMemoryTransaction : IDisposable
+internal sealed partial class InMemoryTransaction : IDisposable
 {
-    private readonly InMemoryDatabase _database;
+    private readonly InMemoryServer _server;
     private readonly InMemoryCommit _commit;
     private readonly bool _isLocal;
     private readonly List<Change> _changes = [];
@@ -20,9 +20,9 @@ internal sealed class InMemoryTransaction : IDisposable
     private bool _isOver;
     private bool _hasFailed;
 
-    internal InMemoryTransaction(InMemoryDatabase database, InMemoryCommit commit, bool isLocal)
+    internal InMemoryTransaction(InMemoryServer server, InMemoryCommit commit, bool isLocal)
     {
-        _database = database;
+        _server = server;
         _commit = commit;
         _isLocal = isLocal;
     }
@@ -43,27 +43,27 @@ internal sealed class InMemoryTransaction : IDisposable
     /// <summary>The row as this transaction sees it, without a lock; null where there is none.</summary>
     public ColumnValue[]? Read(LocalTable table, RowKey key)
     {
-        lock (_database.Gate)
+        lock (_server.Gate)
         {
             ThrowIfNotOpen();
-            return (ColumnValue[]?)_database.TableOf(table).Find(key)?.SeenBy(this)?.Values.Clone();
+            return (ColumnValue[]?)_server.TableOf(table).Find(key)?.SeenBy(this)?.Values.Clone();
         }
     }
 
     /// <summary>SELECT … FOR UPDATE: waits for the row's lock and returns what then stands there; a missing row is not locked.</summary>
     public async ValueTask<ColumnValue[]?> ReadForUpdateAsync(LocalTable table, RowKey key, CancellationToken cancellationToken = default)
     {
-        var row = await LockExistingAsync(_database.TableOf(table), key, cancellationToken);
+        var row = await LockExistingAsync(_server.TableOf(table), key, cancellationToken);
         return (ColumnValue[]?)row?.Values.Clone();
     }
 
     /// <summary>INSERT … ON CONFLICT DO NOTHING: false where the key is taken. An unchanged value becomes NULL, the column's default.</summary>
     public async ValueTask<bool> InsertAsync(LocalTable table, ColumnValue[] values, CancellationToken cancellationToken = default)
     {
-        var target = _database.TableOf(table);
+        var target = _server.TableOf(table);
         var row = InMemoryRowImages.ForInsert(values);
         var (cell, isNew) = await LockRowAsync(target, target.KeyOf(row), cancellationToken);
-        lock (_database.Gate)
+        lock (_server.Gate)
         {
             ThrowIfNotOpen();
             if (cell.SeenBy(this) is not null)
@@ -84,13 +84,13 @@ internal sealed class InMemoryTransaction : IDisposable
     /// </summary>
     public async ValueTask<bool> UpdateAsync(LocalTable table, RowKey key, ColumnValue[] values, CancellationToken cancellationToken = default)
     {
-        var target = _database.TableOf(table);
+        var target = _server.TableOf(table);
         if (await LockExistingAsync(target, key, cancellationToken) is not { } old) return false;
         var row = InMemoryRowImages.ForUpdate(old.Values, values);
         var keyChanged = !InMemoryRowImages.HaveSameKey(target.Definition, old.Values, row);
         if (!keyChanged)
         {
-            lock (_database.Gate)
+            lock (_server.Gate)
             {
                 ThrowIfNotOpen();
                 target.CellOf(key).Write(new InMemoryRow(row, _commit));
@@ -100,7 +100,7 @@ internal sealed class InMemoryTransaction : IDisposable
         }
 
         var (cell, isNew) = await LockRowAsync(target, target.KeyOf(row), cancellationToken);
-        lock (_database.Gate)
+        lock (_server.Gate)
         {
             ThrowIfNotOpen();
             if (cell.SeenBy(this) is not null)
@@ -119,9 +119,9 @@ internal sealed class InMemoryTransaction : IDisposable
     /// <summary>DELETE of the row under a key; false where there is none.</summary>
     public async ValueTask<bool> DeleteAsync(LocalTable table, RowKey key, CancellationToken cancellationToken = default)
     {
-        var target = _database.TableOf(table);
+        var target = _server.TableOf(table);
         if (await LockExistingAsync(target, key, cancellationToken) is not { } old) return false;
-        lock (_database.Gate)
+        lock (_server.Gate)
         {
             ThrowIfNotOpen();
             target.CellOf(key).Write(null);
@@ -133,11 +133,9 @@ internal sealed class InMemoryTransaction : IDisposable
     /// <summary>TRUNCATE: waits for every open transaction that has written or locked rows of the table, and keeps others out until the end.</summary>
     public async ValueTask TruncateAsync(LocalTable table, CancellationToken cancellationToken = default)
     {
-        var target = _database.TableOf(table);
-        InMemoryLockWait? wait;
-        lock (_database.Gate) wait = Acquire(target.Lock, shared: false);
-        if (wait is not null) await WaitAsync(wait, cancellationToken);
-        lock (_database.Gate)
+        var target = _server.TableOf(table);
+        await LockTableAsync(target, shared: false, cancellationToken);
+        lock (_server.Gate)
         {
             ThrowIfNotOpen();
             foreach (var cell in target.Cells)
@@ -154,10 +152,10 @@ internal sealed class InMemoryTransaction : IDisposable
     /// <summary>Commits, durably for a local transaction. One that changed nothing leaves no trace and keeps an unknown stamp.</summary>
     public InMemoryCommit Commit()
     {
-        lock (_database.Gate)
+        lock (_server.Gate)
         {
             ThrowIfNotOpen();
-            _database.CommitLocal(this);
+            _server.CommitLocal(this);
             return _commit;
         }
     }
@@ -165,7 +163,7 @@ internal sealed class InMemoryTransaction : IDisposable
     /// <summary>Rolls back; without effect on a transaction that is over.</summary>
     public void Rollback()
     {
-        lock (_database.Gate)
+        lock (_server.Gate)
         {
             if (!_isOver) End();
         }
@@ -191,35 +189,6 @@ internal sealed class InMemoryTransaction : IDisposable
         if (_broken is not null) throw new ReplicationException(ReplicationErrorKind.Transient, _broken.Message, _broken);
         if (_isOver) throw new InvalidOperationException($"Transaction {Xid} is over.");
         if (_hasFailed) throw new InvalidOperationException($"Transaction {Xid} has failed: it can only be rolled back.");
-    }
-
-    /// <summary>Locks the row under a key, waiting if need be, and returns it; null, and no lock, where there is none by then.</summary>
-    internal async ValueTask<InMemoryRow?> LockExistingAsync(InMemoryTable table, RowKey key, CancellationToken cancellationToken)
-    {
-        InMemoryLockWait? wait;
-        lock (_database.Gate) wait = Acquire(table.Lock, shared: true);
-        if (wait is not null) await WaitAsync(wait, cancellationToken);
-
-        InMemoryCell? cell;
-        bool isNew;
-        lock (_database.Gate)
-        {
-            ThrowIfNotOpen();
-            cell = table.Find(key);
-            if (cell?.SeenBy(this) is null) return null;
-            isNew = !cell.IsOwnedBy(this);
-            wait = Acquire(cell, shared: false);
-            if (wait is null) return cell.SeenBy(this);
-        }
-
-        await WaitAsync(wait, cancellationToken);
-        lock (_database.Gate)
-        {
-            ThrowIfNotOpen();
-            var row = cell.SeenBy(this);
-            if (row is null && isNew) Release(cell);
-            return row;
-        }
     }
 
     internal InMemoryNote? ReadNote(InMemoryNotes notes, RowKey key) =>
@@ -258,7 +227,7 @@ internal sealed class InMemoryTransaction : IDisposable
             foreach (var conflict in _conflicts)
             {
                 undo?.Add(conflict);
-                _database.Conflicts.Add(conflict);
+                _server.Conflicts.Add(conflict);
             }
         }
 
@@ -278,60 +247,6 @@ internal sealed class InMemoryTransaction : IDisposable
         }
 
         Held.Clear();
-        _database.Forget(this);
-    }
-
-    private async ValueTask<(InMemoryCell Cell, bool IsNew)> LockRowAsync(InMemoryTable table, RowKey key, CancellationToken cancellationToken)
-    {
-        InMemoryLockWait? wait;
-        lock (_database.Gate) wait = Acquire(table.Lock, shared: true);
-        if (wait is not null) await WaitAsync(wait, cancellationToken);
-
-        InMemoryCell cell;
-        bool isNew;
-        lock (_database.Gate)
-        {
-            ThrowIfNotOpen();
-            cell = table.CellOf(key);
-            isNew = !cell.IsOwnedBy(this);
-            wait = Acquire(cell, shared: false);
-        }
-
-        if (wait is not null) await WaitAsync(wait, cancellationToken);
-        return (cell, isNew);
-    }
-
-    private InMemoryLockWait? Acquire(InMemoryLock @lock, bool shared)
-    {
-        ThrowIfNotOpen();
-        try
-        {
-            return @lock.Acquire(this, shared);
-        }
-        catch (ReplicationException)
-        {
-            Fail();
-            throw;
-        }
-    }
-
-    private async ValueTask WaitAsync(InMemoryLockWait wait, CancellationToken cancellationToken)
-    {
-        try
-        {
-            await wait.Task.WaitAsync(cancellationToken);
-        }
-        catch (OperationCanceledException)
-        {
-            lock (_database.Gate) wait.Lock.Abandon(wait);
-            throw;
-        }
-    }
-
-    private void Release(InMemoryCell cell)
-    {
-        Held.RemoveAt(Held.LastIndexOf(cell));
-        cell.Release(this);
-        cell.Table.Prune(cell);
+        _server.Forget(this);
     }
 }

@@ -16,7 +16,7 @@ internal sealed class InMemoryUndo(NodeName origin, NpgsqlLogSequenceNumber prog
 
     public void Add(ConflictRecord conflict) => (_conflicts ??= []).Add(conflict.Id);
 
-    public void Apply(InMemoryDatabase database)
+    public void Apply(InMemoryServer server)
     {
         foreach (var (table, key, row) in _rows)
         {
@@ -32,9 +32,9 @@ internal sealed class InMemoryUndo(NodeName origin, NpgsqlLogSequenceNumber prog
 
         if (_conflicts is not null)
         {
-            foreach (var id in _conflicts) database.Conflicts.Remove(id);
+            foreach (var id in _conflicts) server.Conflicts.Remove(id);
         }
 
-        database.RestoreProgress(origin, progress);
+        server.RestoreProgress(origin, progress);
     }
 }

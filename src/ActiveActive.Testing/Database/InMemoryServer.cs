@@ -1,0 +1,232 @@
+using ActiveActive.Changes;
+using ActiveActive.Database;
+using NpgsqlTypes;
+
+namespace ActiveActive.Testing.Database;
+
+/// <summary>
+/// The server behind an <see cref="InMemoryDatabase"/>: what its sessions, streams and transactions share, and what a crash leaves of it.
+/// Members are used under <see cref="Gate"/> only.
+/// </summary>
+internal sealed class InMemoryServer : IDisposable
+{
+    private const uint FirstXid = 700;
+
+    private readonly InMemoryDatabaseOptions _options;
+    private readonly Dictionary<TableName, InMemoryTable> _tables = [];
+    private readonly Dictionary<LocalTable, InMemoryTable> _byDefinition = [];
+    private readonly Dictionary<NodeName, NpgsqlLogSequenceNumber> _progress = [];
+    private readonly Dictionary<NodeName, InMemoryApplySession> _sessions = [];
+    private readonly List<InMemoryChangeStream> _streams = [];
+    private readonly List<InMemoryTransaction> _open = [];
+    private ITimer? _logWriter;
+    private bool _logWriterIsArmed;
+    private uint _nextXid = FirstXid;
+    private uint _oldestStampedXid;
+
+    public InMemoryServer(InMemoryDatabaseOptions options)
+    {
+        _options = options;
+        foreach (var definition in options.Tables)
+        {
+            var table = new InMemoryTable(definition);
+            _tables.Add(definition.Table.Name, table);
+            _byDefinition.Add(definition.Table, table);
+        }
+    }
+
+    /// <summary>Guards everything in here; never held across an await. Continuations never run under it.</summary>
+    public Lock Gate { get; } = new();
+
+    public InMemoryLog Log { get; } = new();
+
+    public InMemoryConflicts Conflicts { get; } = new();
+
+    public bool IsRunning { get; private set; } = true;
+
+    public IEnumerable<InMemoryTable> Tables => _tables.Values;
+
+    public CommitTimestamp Now() => CommitTimestamp.From(_options.Clock.GetUtcNow());
+
+    public void ThrowIfDown()
+    {
+        if (!IsRunning) throw new ReplicationException(ReplicationErrorKind.Transient, $"The database of node {_options.Node} is not running.");
+    }
+
+    public InMemoryTable TableOf(LocalTable table) => _byDefinition.GetValueOrDefault(table) ?? TableOf(table.Name);
+
+    public InMemoryTable TableOf(TableName name) => _tables.GetValueOrDefault(name)
+        ?? throw new ReplicationException(ReplicationErrorKind.ApplyRefused, $"Node {_options.Node} has no table {name}.");
+
+    public InMemoryTable? FindTable(Relation relation) =>
+        _tables.GetValueOrDefault(relation.Root) ?? _tables.GetValueOrDefault(relation.Name);
+
+    public NpgsqlLogSequenceNumber ProgressOf(NodeName origin) => _progress.GetValueOrDefault(origin);
+
+    public void RestoreProgress(NodeName origin, NpgsqlLogSequenceNumber position) => _progress[origin] = position;
+
+    /// <summary>What a row's xmin says of its writer; an unknown stamp, and this node, where the server has forgotten.</summary>
+    public (CommitTimestamp Stamp, NodeName Origin) StampOf(InMemoryCommit commit) =>
+        commit.Stamp.IsKnown && commit.Xid >= _oldestStampedXid ? (commit.Stamp, commit.Origin) : (CommitTimestamp.Unknown, _options.Node);
+
+    public void ForgetCommitTimestamps() => _oldestStampedXid = _nextXid;
+
+    public InMemoryTransaction BeginLocal() => Begin(_options.Node, isLocal: true);
+
+    public InMemoryTransaction BeginForeign(NodeName origin) => Begin(origin, isLocal: false);
+
+    public void CommitLocal(InMemoryTransaction transaction)
+    {
+        if (transaction.Changes.Count == 0)
+        {
+            transaction.End();
+            return;
+        }
+
+        transaction.Record.Stamp = Now();
+        Log.Append(new InMemoryLogEntry { Commit = transaction.Record, Changes = [.. transaction.Changes] });
+        transaction.Install(undo: null);
+        Flush();
+    }
+
+    /// <summary>Asynchronous: visible at once, durable and shown to readers of the log with the next flush.</summary>
+    public void CommitForeign(InMemoryTransaction transaction, NodeName origin, NpgsqlLogSequenceNumber position, CommitTimestamp stamp)
+    {
+        var progress = ProgressOf(origin);
+        var undo = new InMemoryUndo(origin, progress);
+        transaction.Record.Stamp = stamp;
+        Log.Append(new InMemoryLogEntry { Commit = transaction.Record, ForeignOrigin = origin, ForeignPosition = position, Undo = undo });
+        transaction.Install(undo);
+        if (position > progress) _progress[origin] = position;
+        ArmLogWriter();
+    }
+
+    public InMemoryCommit CommitMarker()
+    {
+        var commit = new InMemoryCommit(_nextXid++, _options.Node) { Stamp = Now() };
+        Log.Append(new InMemoryLogEntry { Commit = commit });
+        Flush();
+        return commit;
+    }
+
+    /// <summary>A synchronous commit on the library's own tables: everything before it becomes durable with it.</summary>
+    public void CommitUnpublished()
+    {
+        Log.AppendUnpublished();
+        Flush();
+    }
+
+    /// <summary>Makes all commits durable and shows them to the readers of the log.</summary>
+    public void Flush()
+    {
+        var readUpTo = Log.DurableEnd;
+        if (!Log.Flush()) return;
+        foreach (var stream in _streams) stream.Wake(readUpTo);
+    }
+
+    public void ConfirmLog(NpgsqlLogSequenceNumber position)
+    {
+        Log.Confirm(position);
+        var floor = long.MaxValue;
+        foreach (var stream in _streams) floor = Math.Min(floor, stream.Next);
+        Log.Recycle(floor);
+    }
+
+    /// <summary>Adds the one session of its origin.</summary>
+    /// <exception cref="ReplicationException">InUse: there is one.</exception>
+    public InMemoryApplySession OpenSession(NodeName origin)
+    {
+        if (_sessions.ContainsKey(origin))
+        {
+            throw new ReplicationException(ReplicationErrorKind.InUse, $"The replication origin of {origin} is held by another session of node {_options.Node}.");
+        }
+
+        var session = new InMemoryApplySession(this, origin);
+        _sessions.Add(origin, session);
+        return session;
+    }
+
+    /// <summary>Adds the one reader of the node's slot, or of its copy for a peer.</summary>
+    /// <exception cref="ReplicationException">InUse: there is one. Misconfigured: the log does not reach back that far.</exception>
+    public InMemoryChangeStream OpenStream(NpgsqlLogSequenceNumber start, NodeName? catchUpFor)
+    {
+        foreach (var open in _streams)
+        {
+            if (open.CatchUpFor != catchUpFor) continue;
+            throw new ReplicationException(ReplicationErrorKind.InUse,
+                $"The slot of node {_options.Node}{(catchUpFor is { } peer ? $" for {peer}" : "")} is read by another session.");
+        }
+
+        if (start == default) start = Log.ConfirmedPosition;
+        if (start < Log.ConfirmedPosition)
+        {
+            throw new ReplicationException(ReplicationErrorKind.Misconfigured,
+                $"The slot of node {_options.Node} has been confirmed up to {Log.ConfirmedPosition}, and capture must start at {start}: "
+                + "what lies between cannot be read any more. The node must join again.");
+        }
+
+        var stream = new InMemoryChangeStream(this, start, catchUpFor, _options.MaxChangesPerPart);
+        _streams.Add(stream);
+        return stream;
+    }
+
+    public void Forget(InMemoryTransaction transaction) => _open.Remove(transaction);
+
+    public void Forget(InMemoryChangeStream stream) => _streams.Remove(stream);
+
+    public void Forget(InMemoryApplySession session)
+    {
+        if (_sessions.GetValueOrDefault(session.Origin) == session) _sessions.Remove(session.Origin);
+    }
+
+    /// <summary>Ends every session and stream with a transient fault and rolls open transactions back.</summary>
+    public void BreakConnections(string message)
+    {
+        var reason = new ReplicationException(ReplicationErrorKind.Transient, $"{message} (node {_options.Node}).");
+        while (_open.Count > 0) _open[^1].Break(reason);
+        foreach (var session in _sessions.Values) session.Break(reason);
+        foreach (var stream in _streams) stream.Break(reason);
+        _sessions.Clear();
+        _streams.Clear();
+    }
+
+    public void Crash(bool stayDown)
+    {
+        BreakConnections("The database server crashed");
+        Log.LoseUnflushed(this);
+        IsRunning = !stayDown;
+    }
+
+    public void Start() => IsRunning = true;
+
+    public void Dispose()
+    {
+        BreakConnections("The database was closed");
+        IsRunning = false;
+        _logWriter?.Dispose();
+    }
+
+    private InMemoryTransaction Begin(NodeName origin, bool isLocal)
+    {
+        var transaction = new InMemoryTransaction(this, new InMemoryCommit(_nextXid++, origin), isLocal);
+        _open.Add(transaction);
+        return transaction;
+    }
+
+    private void ArmLogWriter()
+    {
+        if (_logWriterIsArmed || _options.LogWriterDelay == Timeout.InfiniteTimeSpan) return;
+        _logWriterIsArmed = true;
+        if (_logWriter is null) _logWriter = _options.Clock.CreateTimer(WriteLog, null, _options.LogWriterDelay, Timeout.InfiniteTimeSpan);
+        else _logWriter.Change(_options.LogWriterDelay, Timeout.InfiniteTimeSpan);
+    }
+
+    private void WriteLog(object? state)
+    {
+        lock (Gate)
+        {
+            _logWriterIsArmed = false;
+            if (IsRunning) Flush();
+        }
+    }
+}

@@ -1,0 +1,222 @@
+using ActiveActive.Apply;
+using ActiveActive.Changes;
+using ActiveActive.Database;
+using static ActiveActive.Compliance.Database.ComplianceTable;
+using static ActiveActive.Compliance.Database.LocalDatabaseFixture;
+
+namespace ActiveActive.Compliance.Database;
+
+public abstract partial class LocalDatabaseCompliance
+{
+    [Fact]
+    public async Task Tombstone_gives_way_only_to_a_newer_one()
+    {
+        await using var fixture = await CreateAsync();
+        await using var session = await fixture.Database.OpenApplySessionAsync(Us, Token);
+        var key = Items.KeyOf("1");
+
+        await ApplyAsync(session, 0x100, s_past, Items, t => new SetTombstone(t, key, Version(s_future, Us, 0x100)));
+        await ApplyAsync(session, 0x200, s_past, Items, t => new SetTombstone(t, key, Version(s_past, Ap, 0x900)));
+        Assert.Equal(Version(s_future, Us, 0x100), (await LookAsync(session, Items, key)).Tombstone);
+
+        // One origin's deletes are ordered by its log, whatever their stamps.
+        await ApplyAsync(session, 0x300, s_past, Items, t => new SetTombstone(t, key, Version(s_past, Us, 0x300)));
+        Assert.Equal(Version(s_past, Us, 0x300), (await LookAsync(session, Items, key)).Tombstone);
+
+        // Equal stamps are ordered by the node's name.
+        await ApplyAsync(session, 0x400, s_past, Items, t => new SetTombstone(t, key, Version(s_past, Ap, 0x400)));
+        Assert.Equal(Version(s_past, Us, 0x300), (await LookAsync(session, Items, key)).Tombstone);
+    }
+
+    [Fact]
+    public async Task Saved_tombstone_never_replaces_a_newer_one()
+    {
+        await using var fixture = await CreateAsync();
+        await using var session = await fixture.Database.OpenApplySessionAsync(Us, Token);
+        var key = Pairs.KeyOf("quote \" and \\", "ü");
+        var newer = Version(s_future, Us, 0x100);
+        await ApplyAsync(session, 0x100, s_past, Pairs, t => new SetTombstone(t, key, newer));
+
+        await fixture.Database.SaveTombstonesAsync(
+            [
+                new Tombstone(Pairs.FullName, key.ToText(), Version(s_past, Node, 0x50)),
+                new Tombstone(Items.FullName, Items.KeyOf("1").ToText(), Version(s_past, Node, 0x50)),
+                new Tombstone(Items.FullName, Items.KeyOf("1").ToText(), Version(s_past, Node, 0x60)),
+                new Tombstone(Items.FullName, Items.KeyOf("1").ToText(), Version(s_past, Node, 0x40)),
+            ], Token);
+        await fixture.Database.SaveTombstonesAsync([], Token);
+
+        Assert.Equal(newer, (await LookAsync(session, Pairs, key)).Tombstone);
+        Assert.Equal(Version(s_past, Node, 0x60), (await LookAsync(session, Items, Items.KeyOf("1"))).Tombstone);
+    }
+
+    [Fact]
+    public async Task Newer_of_the_keys_and_the_tables_tombstone_is_read()
+    {
+        await using var fixture = await CreateAsync();
+        await using var session = await fixture.Database.OpenApplySessionAsync(Us, Token);
+
+        await fixture.Database.SaveTombstonesAsync(
+            [
+                new Tombstone(Items.FullName, "", Version(s_future, Node, 0x50)),
+                new Tombstone(Items.FullName, Items.KeyOf("1").ToText(), Version(s_past, Us, 0x40)),
+                new Tombstone(Items.FullName, Items.KeyOf("2").ToText(), Version(s_farFuture, Us, 0x40)),
+            ], Token);
+
+        Assert.Equal(s_future, (await LookAsync(session, Items, Items.KeyOf("1"))).Tombstone?.Stamp);
+        Assert.Equal(s_farFuture, (await LookAsync(session, Items, Items.KeyOf("2"))).Tombstone?.Stamp);
+        Assert.Equal(s_future, (await LookAsync(session, Items, Items.KeyOf("3"))).Tombstone?.Stamp);
+        Assert.Null((await LookAsync(session, Pairs, Pairs.KeyOf("1", "1"))).Tombstone);
+    }
+
+    [Fact]
+    public async Task Override_is_valid_until_the_row_is_written_again()
+    {
+        await using var fixture = await CreateAsync();
+        await fixture.RunLocalAsync(Accounts.Insert("1", "ann", "10"));
+        await using var session = await fixture.Database.OpenApplySessionAsync(Us, Token);
+        var key = Accounts.KeyOf("1");
+        var truth = Version(s_future, Ap, 0x90);
+
+        await ApplyAsync(session, 0x100, s_past, Accounts,
+            t => new UpdateRow(t, key, [s_keep, s_keep, ColumnValue.Of("17")]), t => new SetOverride(t, key, truth));
+        Assert.Equal(truth, (await LookAsync(session, Accounts, key)).Override);
+
+        await fixture.RunLocalAsync(Accounts.Update(key, ("balance", "18")));
+        Assert.Null((await LookAsync(session, Accounts, key)).Override);
+
+        await ApplyAsync(session, 0x200, s_past, Accounts,
+            t => new UpdateRow(t, key, [s_keep, s_keep, ColumnValue.Of("19")]), t => new SetOverride(t, key, truth));
+        await ApplyAsync(session, 0x300, s_past, Accounts, t => new SetOverride(t, key, null));
+        Assert.Null((await LookAsync(session, Accounts, key)).Override);
+    }
+
+    [Fact]
+    public async Task Siblings_are_valid_until_the_row_is_written_again()
+    {
+        await using var fixture = await CreateAsync();
+        await using var session = await fixture.Database.OpenApplySessionAsync(Us, Token);
+        var key = Profiles.KeyOf("1");
+        Sibling[] siblings =
+        [
+            new(Version(s_past, Ap, 0x90), Texts("1", "{\"a\",b\\}", null)),
+            new(Version(s_future, Us, 0x100), null),
+        ];
+
+        await ApplyAsync(session, 0x100, s_past, Profiles, t => new InsertRow(t, Texts("1", "{a,b}", null)), t => new SetSiblings(t, key, siblings));
+        AssertSame(siblings, (await LookAsync(session, Profiles, key)).Siblings);
+
+        await fixture.RunLocalAsync(Profiles.Update(key, ("tags", "{c}")));
+        Assert.Empty((await LookAsync(session, Profiles, key)).Siblings);
+
+        await ApplyAsync(session, 0x200, s_past, Profiles,
+            t => new UpdateRow(t, key, [s_keep, ColumnValue.Of("{d}"), s_keep]), t => new SetSiblings(t, key, siblings));
+        await ApplyAsync(session, 0x300, s_past, Profiles, t => new SetSiblings(t, key, []));
+        Assert.Empty((await LookAsync(session, Profiles, key)).Siblings);
+    }
+
+    [Fact]
+    public async Task Siblings_of_a_missing_row_are_valid_until_it_is_written()
+    {
+        await using var fixture = await CreateAsync();
+        await using var session = await fixture.Database.OpenApplySessionAsync(Us, Token);
+        var key = Profiles.KeyOf("1");
+        Sibling[] siblings = [new(Version(s_past, Ap, 0x90), Texts("1", "{a}", null)), new(Version(s_future, Us, 0x100), null)];
+
+        await ApplyAsync(session, 0x100, s_past, Profiles, t => new SetSiblings(t, key, siblings));
+        var missing = await LookAsync(session, Profiles, key);
+        await fixture.RunLocalAsync(Profiles.Insert("1", "{c}", null));
+
+        Assert.Null(missing.Row);
+        AssertSame(siblings, missing.Siblings);
+        Assert.Empty((await LookAsync(session, Profiles, key)).Siblings);
+    }
+
+    [Fact]
+    public async Task Truncate_deletes_what_is_not_after_it()
+    {
+        await using var fixture = await CreateAsync();
+        await fixture.RunLocalAsync(Items.Insert("1", "local", null));
+        await using var us = await fixture.Database.OpenApplySessionAsync(Us, Token);
+        await using var ap = await fixture.Database.OpenApplySessionAsync(Ap, Token);
+        await ApplyAsync(us, 0x100, s_past, Items, t => new InsertRow(t, Texts("2", "older", null)));
+        await ApplyAsync(us, 0x200, s_farFuture, Items, t => new InsertRow(t, Texts("3", "same origin", null)));
+        await ApplyAsync(ap, 0x100, s_farFuture, Items, t => new InsertRow(t, Texts("4", "newer", null)));
+        var version = Version(s_future, Us, 0x300);
+
+        await ApplyAsync(us, 0x300, s_future, Items,
+            t => new InsertRow(t, Texts("5", "same transaction", null)), t => new TruncateTable(t, version), t => new InsertRow(t, Texts("6", "after", null)));
+
+        Assert.Equal(["4|newer|∅", "6|after|∅"], await fixture.ReadRowsAsync(Items));
+        Assert.Equal(version, (await LookAsync(us, Items, Items.KeyOf("77"))).Tombstone);
+    }
+
+    [Fact]
+    public async Task Truncate_goes_by_the_true_versions_of_rows()
+    {
+        await using var fixture = await CreateAsync();
+        await using var us = await fixture.Database.OpenApplySessionAsync(Us, Token);
+        await using var ap = await fixture.Database.OpenApplySessionAsync(Ap, Token);
+        await ApplyAsync(ap, 0x100, s_past, Items,
+            t => new InsertRow(t, Texts("1", "truly newer", null)), t => new SetOverride(t, Items.KeyOf("1"), Version(s_farFuture, Node, 0x100)),
+            t => new InsertRow(t, Texts("2", "overwritten", null)), t => new SetOverride(t, Items.KeyOf("2"), Version(s_farFuture, Node, 0x100)),
+            t => new InsertRow(t, Texts("3", "older", null)), t => new SetOverride(t, Items.KeyOf("3"), Version(s_past, Node, 0x100)));
+        await fixture.RunLocalAsync(Items.Update(Items.KeyOf("2"), ("note", "local")));
+
+        await ApplyAsync(us, 0x300, s_future, Items, t => new TruncateTable(t, Version(s_future, Us, 0x300)));
+
+        Assert.Equal(["1|truly newer|∅"], await fixture.ReadRowsAsync(Items));
+    }
+
+    [Fact]
+    public async Task Collection_drops_what_the_vector_covers()
+    {
+        await using var fixture = await CreateAsync();
+        await using var session = await fixture.Database.OpenApplySessionAsync(Us, Token);
+        await ApplyAsync(session, 0x100, s_past, Profiles,
+            t => new SetTombstone(t, Profiles.KeyOf("1"), Version(s_past, Us, 0x100)),
+            t => new SetTombstone(t, Profiles.KeyOf("2"), Version(s_past, Us, 0x101)),
+            t => new SetTombstone(t, Profiles.KeyOf("3"), Version(s_past, Ap, 0x100)),
+            t => new InsertRow(t, Texts("4", "{}", null)), t => new SetOverride(t, Profiles.KeyOf("4"), Version(s_past, Us, 0x100)),
+            t => new InsertRow(t, Texts("5", "{}", null)), t => new SetOverride(t, Profiles.KeyOf("5"), Version(s_past, Us, 0x101)),
+            t => new SetSiblings(t, Profiles.KeyOf("4"), [new Sibling(Version(s_past, Us, 0x90), null), new Sibling(Version(s_past, Us, 0x100), null)]),
+            t => new SetSiblings(t, Profiles.KeyOf("5"), [new Sibling(Version(s_past, Us, 0x90), null), new Sibling(Version(s_past, Ap, 0x90), null)]));
+
+        await fixture.Database.CollectAsync(DependencyVector.Empty.Advance(Us, At(0x100)), Token);
+
+        Assert.Equal(KeyState.Nothing with { Siblings = [] }, await LookAsync(session, Profiles, Profiles.KeyOf("1")) with { Siblings = KeyState.Nothing.Siblings });
+        Assert.NotNull((await LookAsync(session, Profiles, Profiles.KeyOf("2"))).Tombstone);
+        Assert.NotNull((await LookAsync(session, Profiles, Profiles.KeyOf("3"))).Tombstone);
+        var covered = await LookAsync(session, Profiles, Profiles.KeyOf("4"));
+        Assert.Null(covered.Override);
+        Assert.Empty(covered.Siblings);
+        var kept = await LookAsync(session, Profiles, Profiles.KeyOf("5"));
+        Assert.Equal(Version(s_past, Us, 0x101), kept.Override);
+        Assert.Equal(2, kept.Siblings.Count);
+    }
+
+    [Fact]
+    public async Task Greatest_delete_of_a_key_never_falls_back_by_collection()
+    {
+        await using var fixture = await CreateAsync();
+        await using var session = await fixture.Database.OpenApplySessionAsync(Us, Token);
+        await fixture.Database.SaveTombstonesAsync(
+            [
+                new Tombstone(Items.FullName, "", Version(s_past, Ap, 0x500)),
+                new Tombstone(Items.FullName, Items.KeyOf("1").ToText(), Version(s_future, Us, 0x100)),
+                new Tombstone(Accounts.FullName, "", Version(s_future, Us, 0x100)),
+                new Tombstone(Accounts.FullName, Accounts.KeyOf("1").ToText(), Version(s_past, Ap, 0x500)),
+            ], Token);
+
+        await fixture.Database.CollectAsync(DependencyVector.Empty.Advance(Us, At(0x100)), Token);
+
+        Assert.Equal(Version(s_future, Us, 0x100), (await LookAsync(session, Items, Items.KeyOf("1"))).Tombstone);
+        Assert.Null((await LookAsync(session, Accounts, Accounts.KeyOf("1"))).Tombstone);
+    }
+
+    private static void AssertSame(IReadOnlyList<Sibling> expected, IReadOnlyList<Sibling> actual)
+    {
+        Assert.Equal(expected.Select(s => s.Version), actual.Select(s => s.Version));
+        Assert.Equal(expected.Select(s => s.Values), actual.Select(s => s.Values));
+    }
+}
