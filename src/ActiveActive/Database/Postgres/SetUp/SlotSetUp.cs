@@ -29,7 +29,7 @@ internal static class SlotSetUp
         await PostgresSetUp.ExecuteAsync(connection, PostgresSetUp.CommitLocally, cancellationToken);
         await using var insert = new NpgsqlCommand(
             "INSERT INTO active_active.checkpoint (position, greatest_stamp, applied) VALUES ($1, $2, '{}')", connection);
-        insert.Parameters.Add(new NpgsqlParameter { Value = position });
+        insert.Parameters.Add(new NpgsqlParameter { Value = position, NpgsqlDbType = NpgsqlDbType.PgLsn });
         insert.Parameters.Add(new NpgsqlParameter { Value = CommitTimestamp.Unknown.Microseconds });
         await insert.ExecuteNonQueryAsync(cancellationToken);
         await transaction.CommitAsync(cancellationToken);
