@@ -11,7 +11,7 @@ public sealed class TruncateTests(ApplyServers servers)
     public static TheoryData<int> Versions => ApplyServers.Versions;
 
     [Theory, MemberData(nameof(Versions))]
-    public async Task Later_rows_survive_and_older_own_and_unknown_ones_go(int version)
+    public async Task Later_rows_survive_and_older_and_own_ones_go(int version)
     {
         await using var database = await servers.CreateDatabaseAsync(version);
         await database.RunAsync("CREATE TABLE item (id int, note text, PRIMARY KEY (note, id)); INSERT INTO item VALUES (1, 'local, later')");
