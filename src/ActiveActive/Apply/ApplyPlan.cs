@@ -27,6 +27,8 @@ internal sealed record DeleteRow(LocalTable Table, Changes.RowKey Key) : Planned
 
 /// <summary>
 /// Deletes every row whose true version is not after <paramref name="Version"/> (convergence R7), and enters the table's tombstone.
+/// What this transaction wrote before, and rows of the version's own origin, are not after it. In a table with delta columns it
+/// deletes every row, but those whose key's (or table's) tombstone is newer (R2).
 /// With a <paramref name="Partition"/>, only the rows of that leaf, and no tombstone: the table as a whole was not truncated.
 /// </summary>
 internal sealed record TruncateTable(LocalTable Table, RowVersion Version, TableName? Partition = null) : PlannedWrite(Table);

@@ -102,8 +102,11 @@ internal sealed class ApplyWorker
         await MapRelationsAsync(part, cancellationToken);
         var keys = ApplyPlanner.KeysOf(part, MappingOf);
         var states = await ReadStatesAsync(keys, part, cancellationToken);
+        // Planning changes the states; what was known of the missing rows' deletes is compared afterwards.
+        var missing = states.Where(s => s.Value.Row is null).ToDictionary(s => s.Key, s => s.Value.Tombstone);
         var plan = ApplyPlanner.Plan(part, MappingOf, states, PositionOf);
         await _session.ExecuteAsync(plan, cancellationToken);
+        await VerifyInsertsAsync(plan, missing, keys, cancellationToken);
         _conflicts.AddRange(plan.Conflicts);
         if (!part.IsLastPart) return;
         await _session.CommitAsync(part.Position, part.Stamp, cancellationToken);
@@ -124,6 +127,24 @@ internal sealed class ApplyWorker
         var byKey = new Dictionary<RowKey, KeyState>(keys.Count);
         for (var i = 0; i < keys.Count; i++) byKey[keys[i].Key] = states[i];
         return byKey;
+    }
+
+    /// <summary>
+    /// A row that was missing could not be locked: a local transaction may have inserted and deleted it since the look, and capture may
+    /// not have entered that delete yet. The insert has taken the key's place in the unique index, so nobody can do that any more:
+    /// once capture has passed all that came before, a tombstone that was not there when the plan was made sends the transaction back.
+    /// </summary>
+    private async ValueTask VerifyInsertsAsync(ApplyPlan plan, Dictionary<RowKey, RowVersion?> tombstones, List<LocalKey> keys, CancellationToken cancellationToken)
+    {
+        if (!plan.Writes.Any(w => w is InsertRow)) return;
+        await WaitForCaptureAsync(cancellationToken);
+        var inserted = keys.Where(k => tombstones.ContainsKey(k.Key)).ToList();
+        var states = await _session.ReadKeysAsync(inserted, cancellationToken);
+        for (var i = 0; i < inserted.Count; i++)
+        {
+            if (states[i].Tombstone == tombstones[inserted[i].Key]) continue;
+            throw new ReplicationException(ReplicationErrorKind.Transient, $"A row of {inserted[i].Table.Name} was deleted here while it was being inserted.");
+        }
     }
 
     private async ValueTask WaitForCaptureAsync(CancellationToken cancellationToken)
@@ -154,9 +175,9 @@ internal sealed class ApplyWorker
             }
             else if (state.Tombstone is null)
             {
-                // An insert into a last-update-wins table does not wait: it is the common case, and it finds no row almost always.
+                // An insert does not wait here: it finds no row almost always, and it is verified after it has taken its place.
                 inserted ??= InsertedKeys(part);
-                if (keys[i].Table.Settings.NeedsFullReplicaIdentity || !inserted.Contains(keys[i].Key)) return true;
+                if (!inserted.Contains(keys[i].Key)) return true;
             }
         }
 
