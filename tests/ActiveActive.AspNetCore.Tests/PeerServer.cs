@@ -1,4 +1,5 @@
 using System.Net;
+using System.Security.Cryptography.X509Certificates;
 using ActiveActive.Transport;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
@@ -27,11 +28,17 @@ internal sealed class PeerServer : IAsyncDisposable
     /// <param name="node">What is registered; null for nothing.</param>
     /// <param name="protocols">What the endpoint speaks.</param>
     /// <param name="configure">The pipeline; null maps the node on its path.</param>
-    public static async Task<PeerServer> StartAsync(PeerEndpoint? node, HttpProtocols protocols = HttpProtocols.Http2, Action<WebApplication>? configure = null)
+    /// <param name="certificate">Null for no TLS.</param>
+    public static async Task<PeerServer> StartAsync(PeerEndpoint? node, HttpProtocols protocols = HttpProtocols.Http2, Action<WebApplication>? configure = null, X509Certificate2? certificate = null)
     {
         var builder = WebApplication.CreateSlimBuilder();
+        builder.WebHost.UseKestrelHttpsConfiguration();
         builder.Logging.ClearProviders();
-        builder.WebHost.ConfigureKestrel(kestrel => kestrel.Listen(IPAddress.Loopback, 0, listen => listen.Protocols = protocols));
+        builder.WebHost.ConfigureKestrel(kestrel => kestrel.Listen(IPAddress.Loopback, 0, listen =>
+        {
+            listen.Protocols = protocols;
+            if (certificate is not null) listen.UseHttps(certificate);
+        }));
         if (node is not null) builder.Services.AddSingleton(node);
         builder.Services.AddRequestTimeouts(timeouts => timeouts.DefaultPolicy = new() { Timeout = TimeSpan.FromSeconds(1) });
         var application = builder.Build();
