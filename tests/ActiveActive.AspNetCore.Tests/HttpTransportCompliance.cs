@@ -7,7 +7,7 @@ namespace ActiveActive.AspNetCore.Tests;
 
 public sealed class HttpTransportCompliance : TransportCompliance
 {
-    private const string Token = "a token of compliance";
+    private const string Token = "a-token-of-compliance";
 
     private protected override async ValueTask<ITransportUnderTest> StartAsync()
     {

@@ -11,8 +11,8 @@ namespace ActiveActive.AspNetCore.Tests;
 /// <summary>A dial that is refused says by whom, why, and what to do; and never shows the token.</summary>
 public sealed class PeerRefusalTests
 {
-    private const string Token = "the right shared token";
-    private const string OtherToken = "quite another token";
+    private const string Token = "the-right-shared-token";
+    private const string OtherToken = "quite-another-token";
 
     private static readonly PeerEndpoint s_withToken = new(new HandOverAcceptor(), Token, PeerProtocol.DefaultPath);
 
@@ -131,10 +131,17 @@ public sealed class PeerRefusalTests
     }
 
     [Fact]
-    public async Task Endpoint_description_does_not_print_the_token()
+    public void Endpoint_description_does_not_print_the_token() => Assert.DoesNotContain(Token, s_withToken.ToString(), StringComparison.Ordinal);
+
+    [Theory]
+    [InlineData("two words of a token")]
+    [InlineData("line-one\nline-two")]
+    [InlineData("schlüssel-schlüssel")]
+    public void Token_that_a_header_can_not_carry_is_refused_and_not_printed(string token)
     {
-        await Task.CompletedTask;
-        Assert.DoesNotContain(Token, s_withToken.ToString(), StringComparison.Ordinal);
+        var fault = Assert.Throws<ReplicationException>(() => new HttpPeerTransport(token));
+        Assert.Equal(ReplicationErrorKind.Misconfigured, fault.Kind);
+        Assert.DoesNotContain(token, fault.ToString(), StringComparison.Ordinal);
     }
 
     private static async Task<ReplicationException> DialAsync(PeerServer server, string? token)

@@ -11,7 +11,7 @@ namespace ActiveActive.AspNetCore.Tests;
 /// <summary>Over TLS the protocol is negotiated, and the certificate counts.</summary>
 public sealed class PeerTlsTests
 {
-    private const string Token = "the right shared token";
+    private const string Token = "the-right-shared-token";
 
     private static readonly X509Certificate2 s_certificate = SelfSigned();
 
