@@ -14,12 +14,12 @@ internal static class ApplyPlanner
     /// <param name="transaction">The part.</param>
     /// <param name="mapping">The mapping of each relation in it.</param>
     /// <param name="states">What stands under each of its keys; changed to what will stand there after the plan.</param>
-    /// <param name="positionOf">The log position of a visible row's xmin; zero where it is long stable.</param>
+    /// <param name="positionOf">The origin position of a visible row's transaction; zero where it is long stable.</param>
     public static ApplyPlan Plan(
         ChangeTransaction transaction,
         Func<Relation, RelationMapping> mapping,
         Dictionary<RowKey, KeyState> states,
-        Func<uint, NpgsqlLogSequenceNumber> positionOf)
+        Func<LocalRow, NpgsqlLogSequenceNumber> positionOf)
     {
         var context = new PlanContext(transaction, states, positionOf);
         var mapped = new List<MappedChange>(2);
