@@ -21,7 +21,7 @@ public sealed class BadServerTests(ClusterServers servers)
         await pair.FaultAsync(b, $"connecting node b to database {b.Database}", "is not currently accepting connections");
         await a.ExecuteAsync("INSERT INTO t VALUES (1, 'meanwhile')");
         await a.Server.ExecuteAsync($"ALTER DATABASE {b.Database} ALLOW_CONNECTIONS true");
-        NpgsqlConnection.ClearAllPools();
+        b.Sql.Clear();
         await pair.UntilStreamingAsync();
         await pair.UntilAsync("b has what a wrote meanwhile", async () => await b.DumpAsync("t") == "(1,meanwhile)");
     }

@@ -13,6 +13,9 @@ internal sealed class NodePair : IAsyncDisposable
     private readonly List<string> _log = [];
     private readonly List<ClusterNode> _nodes = [];
 
+    /// <summary>What the hosts log; a test's own hosts may add to it.</summary>
+    public List<string> Log => _log;
+
     public ClusterNode A => _nodes[0];
 
     public ClusterNode B => _nodes[1];
