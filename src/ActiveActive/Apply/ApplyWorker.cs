@@ -171,8 +171,9 @@ internal sealed class ApplyWorker
                 var isSettled = row.IsOwnWrite || row.Origin == _origin || !row.Stamp.IsKnown || state.Override is not null || state.Siblings.Count > 0;
                 if (!isSettled && !_index.TryGetPosition(row.Xid, row.Origin, row.Stamp, out _)) return true;
             }
-            else if (state.Tombstone is null)
+            else
             {
+                // A tombstone that is there may be an earlier one: the row may have come back and been deleted again just now.
                 // An insert does not wait here: it finds no row almost always, and it is verified after it has taken its place.
                 inserted ??= InsertedKeys(part);
                 if (!inserted.Contains(keys[i].Key)) return true;
