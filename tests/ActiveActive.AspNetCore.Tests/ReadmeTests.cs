@@ -12,7 +12,7 @@ public sealed class ReadmeTests
 {
     private static readonly string[] s_settings =
     [
-        "--ConnectionStrings:App=Host=localhost;Database=app;Username=app", "--ActiveActive:SharedToken=a token of some length",
+        "--ConnectionStrings:App=Host=localhost;Database=app;Username=app", "--ActiveActive:SharedToken=a-token-of-some-length",
     ];
 
     [Fact]
