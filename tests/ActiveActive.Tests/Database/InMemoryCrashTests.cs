@@ -134,10 +134,10 @@ public sealed class InMemoryCrashTests
             }
 
             // What was not read is never confirmed.
+            await fixture.RunLocalAsync(Items.Insert("last", "row", null));
             reader.Stream.Confirm(new NpgsqlLogSequenceNumber(ulong.MaxValue));
         }
 
-        await fixture.RunLocalAsync(Items.Insert("last", "row", null));
         var error = await Assert.ThrowsAsync<ReplicationException>(async () => await fixture.Database.OpenChangeStreamAsync(start, null, Token));
         Assert.Equal(ReplicationErrorKind.Misconfigured, error.Kind);
         await using var again = await ChangeReader.OpenAsync(fixture.Database, default, null, Token);
