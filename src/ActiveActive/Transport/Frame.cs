@@ -33,3 +33,6 @@ internal sealed record TransactionFrame(ChangeTransaction Transaction) : Frame;
 
 /// <summary>Dialler → sender: everything up to this position is durably applied.</summary>
 internal sealed record AckFrame(NpgsqlLogSequenceNumber Position) : Frame;
+
+/// <summary>Sender → dialler: still here, nothing to say yet (a long catch-up read).</summary>
+internal sealed record PingFrame : Frame;

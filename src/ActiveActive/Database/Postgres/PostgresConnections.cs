@@ -5,14 +5,29 @@ namespace ActiveActive.Database.Postgres;
 /// <summary>Derives the connection strings of the library's own connections from the application's.</summary>
 internal static class PostgresConnections
 {
-    /// <summary>Plain SQL: set-up, checkpoints, tombstones, history.</summary>
-    public static string ForSql(string connectionString) => Derive(connectionString, "active_active", []).ConnectionString;
+    /// <summary>Plain SQL: set-up, checkpoints, tombstones, history. Every commit is durable, whatever the role or database is set to.</summary>
+    public static string ForSql(string connectionString) =>
+        Derive(connectionString, "active_active", [("synchronous_commit", "on")]).ConnectionString;
 
-    /// <summary>Apply: triggers and foreign keys off, commits not flushed one by one (see IApplySession.FlushAsync), statements prepared.</summary>
+    /// <summary>
+    /// Apply: triggers and foreign keys off, commits not flushed one by one (see IApplySession.FlushAsync), statements prepared. As in
+    /// PostgreSQL's own apply worker, the search path is bare and row security refuses instead of hiding rows. No time-out: a lock
+    /// held by the application, or a large TRUNCATE, is waited for; cancelling ends the wait.
+    /// </summary>
     public static string ForApply(string connectionString)
     {
         var builder = Derive(connectionString, "active_active apply",
-            [("session_replication_role", "replica"), ("synchronous_commit", "off")]);
+        [
+            ("session_replication_role", "replica"), ("synchronous_commit", "off"), ("search_path", "pg_catalog"), ("row_security", "off"),
+            ("statement_timeout", "0"), ("lock_timeout", "0"), ("idle_in_transaction_session_timeout", "0"),
+        ]);
+        // A start-up parameter of its own, which would win over Options.
+        builder.SearchPath = null;
+        builder.CommandTimeout = 0;
+        builder.TcpKeepAlive = true;
+        builder.TcpKeepAliveTime = 15;
+        builder.TcpKeepAliveInterval = 5;
+        builder.IncludeFailedBatchedCommand = true;
         builder.Pooling = false;
         builder.MaxAutoPrepare = 500;
         builder.AutoPrepareMinUsages = 2;
@@ -22,7 +37,9 @@ internal static class PostgresConnections
     /// <summary>The replication protocol: capture.</summary>
     public static string ForReplication(string connectionString)
     {
-        var builder = Derive(connectionString, "active_active capture", []);
+        // An empty search path prints regclass and its like with their schema, whatever path the database or the role has.
+        var builder = Derive(connectionString, "active_active capture", [("search_path", "")]);
+        builder.SearchPath = null;
         builder.Pooling = false;
         return builder.ConnectionString;
     }
@@ -36,5 +53,8 @@ internal static class PostgresConnections
             Multiplexing = false,
             IncludeErrorDetail = false,
             LoadBalanceHosts = false,
+            // Start-up parameters of their own, which win over Options; unset, Npgsql takes them from PGTZ and PGCLIENTENCODING.
+            Timezone = "UTC",
+            ClientEncoding = "UTF8",
         };
 }

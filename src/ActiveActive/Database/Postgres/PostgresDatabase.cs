@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using ActiveActive.Changes;
 using Npgsql;
 using NpgsqlTypes;
@@ -16,25 +17,79 @@ internal sealed class PostgresDatabase : ILocalDatabase
         _dataSource = NpgsqlDataSource.Create(PostgresConnections.ForSql(options.ConnectionString));
     }
 
-    public ValueTask<DatabaseIdentity> SetUpAsync(CancellationToken cancellationToken) => throw new NotImplementedException();
+    public ValueTask<DatabaseIdentity> SetUpAsync(CancellationToken cancellationToken) => new PostgresSetUp(_options, _dataSource).RunAsync(cancellationToken);
 
-    public ValueTask<CaptureCheckpoint> ReadCheckpointAsync(CancellationToken cancellationToken) => throw new NotImplementedException();
+    public ValueTask<CaptureCheckpoint> ReadCheckpointAsync(CancellationToken cancellationToken) => RunAsync("reading the checkpoint", async () =>
+    {
+        await using var command = _dataSource.CreateCommand(CheckpointTable.ReadSql);
+        await using var reader = await command.ExecuteReaderAsync(cancellationToken);
+        return await reader.ReadAsync(cancellationToken)
+            ? CheckpointTable.Read(reader)
+            : throw new ReplicationException(ReplicationErrorKind.Misconfigured,
+                "There is no capture checkpoint (active_active.checkpoint is empty): set-up has not run in this database.");
+    });
 
-    public ValueTask SaveCheckpointAsync(CaptureCheckpoint checkpoint, CancellationToken cancellationToken) => throw new NotImplementedException();
+    public ValueTask SaveCheckpointAsync(CaptureCheckpoint checkpoint, CancellationToken cancellationToken) =>
+        ExecuteAsync("saving the checkpoint", [CheckpointTable.Save(checkpoint)], cancellationToken);
 
-    public ValueTask<IChangeStream> OpenChangeStreamAsync(NpgsqlLogSequenceNumber start, NodeName? catchUpFor, CancellationToken cancellationToken) => throw new NotImplementedException();
+    public ValueTask<IChangeStream> OpenChangeStreamAsync(NpgsqlLogSequenceNumber start, NodeName? catchUpFor, CancellationToken cancellationToken) =>
+        PostgresChangeStream.OpenAsync(_options, _dataSource, start, catchUpFor, cancellationToken);
 
-    public ValueTask SaveTombstonesAsync(IReadOnlyList<Tombstone> tombstones, CancellationToken cancellationToken) => throw new NotImplementedException();
+    public ValueTask SaveTombstonesAsync(IReadOnlyList<Tombstone> tombstones, CancellationToken cancellationToken) => tombstones.Count == 0
+        ? default
+        : ExecuteAsync($"saving {tombstones.Count} tombstones", [TombstoneTable.Save(tombstones)], cancellationToken);
 
-    public ValueTask<NpgsqlLogSequenceNumber> WriteMarkerAsync(CancellationToken cancellationToken) => throw new NotImplementedException();
+    public ValueTask<NpgsqlLogSequenceNumber> WriteMarkerAsync(CancellationToken cancellationToken) => RunAsync("writing a marker", async () =>
+    {
+        // The position is the message's; its commit record lies behind it, at or after which capture sees the transaction.
+        await using var command = _dataSource.CreateCommand($"SELECT pg_logical_emit_message(true, '{PostgresNames.MessagePrefix}', 'marker')");
+        return (NpgsqlLogSequenceNumber)(await command.ExecuteScalarAsync(cancellationToken))!;
+    });
 
-    public ValueTask<IApplySession> OpenApplySessionAsync(NodeName origin, CancellationToken cancellationToken) => throw new NotImplementedException();
+    public async ValueTask<IApplySession> OpenApplySessionAsync(NodeName origin, CancellationToken cancellationToken) =>
+        await PostgresApplySession.OpenAsync(_options, origin, cancellationToken);
 
-    public ValueTask CollectAsync(DependencyVector stable, CancellationToken cancellationToken) => throw new NotImplementedException();
+    public ValueTask CollectAsync(DependencyVector stable, CancellationToken cancellationToken) => ExecuteAsync(
+        "collecting what is stable",
+        [.. TombstoneTable.Collect(stable), OverrideTable.Collect(stable), SiblingTable.Collect(stable)], cancellationToken);
 
-    public IAsyncEnumerable<ConflictRecord> ReadConflictsAsync(ConflictQuery query, CancellationToken cancellationToken) => throw new NotImplementedException();
+    public async IAsyncEnumerable<ConflictRecord> ReadConflictsAsync(
+        ConflictQuery query, [EnumeratorCancellation] CancellationToken cancellationToken)
+    {
+        const string doing = "reading the conflict history";
+        await using var batch = _dataSource.CreateBatch();
+        batch.BatchCommands.Add(ConflictHistoryTable.Read(query));
+        await using var reader = await RunAsync(doing, async () => await batch.ExecuteReaderAsync(cancellationToken));
+        while (await RunAsync(doing, async () => await reader.ReadAsync(cancellationToken))) yield return ConflictHistoryTable.ReadRecord(reader);
+    }
 
-    public ValueTask<long> DeleteConflictsAsync(DateTimeOffset before, CancellationToken cancellationToken) => throw new NotImplementedException();
+    public ValueTask<long> DeleteConflictsAsync(DateTimeOffset before, CancellationToken cancellationToken) => RunAsync("deleting old conflicts", async () =>
+    {
+        await using var batch = _dataSource.CreateBatch();
+        batch.BatchCommands.Add(ConflictHistoryTable.DeleteBefore(before));
+        return (long)await batch.ExecuteNonQueryAsync(cancellationToken);
+    });
 
     public ValueTask DisposeAsync() => _dataSource.DisposeAsync();
+
+    // Without an explicit transaction a batch is one transaction; the connection's synchronous_commit makes it durable.
+    private async ValueTask ExecuteAsync(string doing, IReadOnlyList<NpgsqlBatchCommand> commands, CancellationToken cancellationToken) =>
+        await RunAsync(doing, async () =>
+        {
+            await using var batch = _dataSource.CreateBatch();
+            foreach (var command in commands) batch.BatchCommands.Add(command);
+            return await batch.ExecuteNonQueryAsync(cancellationToken);
+        });
+
+    private static async ValueTask<T> RunAsync<T>(string doing, Func<ValueTask<T>> work)
+    {
+        try
+        {
+            return await work();
+        }
+        catch (Exception e) when (e is not (OperationCanceledException or ReplicationException))
+        {
+            throw PostgresErrors.Translate(e, doing);
+        }
+    }
 }

@@ -9,12 +9,22 @@ internal static class PostgresErrors
     public static ReplicationException Translate(Exception exception, string doing) => exception switch
     {
         ReplicationException known => known,
-        PostgresException postgres => new ReplicationException(KindOf(postgres.SqlState),
-            $"While {doing}: PostgreSQL says {postgres.SqlState} {postgres.MessageText}{Where(postgres)}", postgres),
+        PostgresException postgres => Refusal(KindOf(postgres.SqlState), postgres, doing),
         NpgsqlException or TimeoutException or System.Net.Sockets.SocketException or IOException =>
             new ReplicationException(ReplicationErrorKind.Transient, $"While {doing}: {exception.Message}", exception),
         _ => new ReplicationException(ReplicationErrorKind.Corrupt, $"While {doing}: {exception.GetType().Name}: {exception.Message}", exception),
     };
+
+    /// <summary>The same with a kind that the caller knows better than the SQLSTATE tells.</summary>
+    public static ReplicationException Refusal(ReplicationErrorKind kind, PostgresException exception, string doing) => new(kind,
+        $"While {doing}: PostgreSQL says {exception.SqlState} {SafeText(exception)}{Where(exception)}", WithoutValues(exception));
+
+    /// <summary>Whether a changed table or type can explain the error, so that what is cached about tables must be read again.</summary>
+    public static bool MayFollowSchemaChange(string sqlState) =>
+        sqlState is PostgresErrorCodes.FeatureNotSupported or PostgresErrorCodes.UndefinedTable or PostgresErrorCodes.UndefinedColumn
+            or PostgresErrorCodes.UndefinedObject or PostgresErrorCodes.UndefinedFunction or PostgresErrorCodes.DatatypeMismatch
+            or PostgresErrorCodes.InvalidSqlStatementName or PostgresErrorCodes.InvalidSchemaName
+            || sqlState.StartsWith("22", StringComparison.Ordinal);
 
     public static ReplicationErrorKind KindOf(string sqlState) => sqlState switch
     {
@@ -31,6 +41,18 @@ internal static class PostgresErrors
             or PostgresErrorCodes.InvalidCatalogName or PostgresErrorCodes.InsufficientPrivilege => ReplicationErrorKind.AccessDenied,
         _ => ReplicationErrorKind.ApplyRefused,
     };
+
+    // The texts of these classes name objects and settings. Others quote input ("invalid input syntax for type integer: …"), or are
+    // a trigger's own words, and may hold a row value.
+    private static string SafeText(PostgresException e) =>
+        e.SqlState is ['0', '8' or 'A', ..] or ['2', '3' or '5' or '8', ..] or ['3', ..] or ['4', '0' or '2', ..] or ['5', ..]
+            ? e.MessageText
+            : "(text withheld: it may quote a row; the server's log has it)";
+
+    // An exception's ToString() prints all of its fields, and loggers print inner exceptions.
+    private static PostgresException WithoutValues(PostgresException e) => new(
+        SafeText(e), e.Severity, e.InvariantSeverity, e.SqlState, schemaName: e.SchemaName, tableName: e.TableName, columnName: e.ColumnName,
+        dataTypeName: e.DataTypeName, constraintName: e.ConstraintName, file: e.File, line: e.Line, routine: e.Routine);
 
     // Names only: Detail can hold row values, and a row value never reaches a log.
     private static string Where(PostgresException e) => string.Concat(

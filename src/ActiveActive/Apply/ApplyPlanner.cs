@@ -1,0 +1,101 @@
+using ActiveActive.Changes;
+using ActiveActive.Conflicts;
+using ActiveActive.Database;
+using NpgsqlTypes;
+
+namespace ActiveActive.Apply;
+
+/// <summary>
+/// Decides what one part of a transaction writes, from the rows that stand under its keys. A pure function: the same transaction
+/// over the same states gives the same plan on every node and in every simulation.
+/// </summary>
+internal static class ApplyPlanner
+{
+    /// <param name="transaction">The part.</param>
+    /// <param name="mapping">The mapping of each relation in it.</param>
+    /// <param name="states">What stands under each of its keys; changed to what will stand there after the plan.</param>
+    /// <param name="positionOf">The origin position of a visible row's transaction; zero where it is long stable.</param>
+    public static ApplyPlan Plan(
+        ChangeTransaction transaction,
+        Func<Relation, RelationMapping> mapping,
+        Dictionary<RowKey, KeyState> states,
+        Func<LocalRow, NpgsqlLogSequenceNumber> positionOf)
+    {
+        var context = new PlanContext(transaction, states, positionOf);
+        var mapped = new List<MappedChange>(2);
+        foreach (var change in transaction.Changes)
+        {
+            var relation = mapping(change.Relation);
+            if (change.Kind == ChangeKind.Truncate)
+            {
+                Truncate(relation, context);
+                continue;
+            }
+
+            mapped.Clear();
+            MappedChange.AddTo(mapped, change, relation);
+            // The values that a key change left unchanged come from the old key's row, read before its half deletes it.
+            var moved = mapped.Count == 2 && mapped[1].HasGaps ? FillFromOldKey(mapped[1], context) : null;
+            foreach (var write in mapped)
+            {
+                ConflictRule.For(write.Table).Apply(moved is not null && write.Kind == ChangeKind.Insert ? moved : write, context);
+            }
+        }
+
+        return context.Plan;
+    }
+
+    /// <summary>The keys that <see cref="Plan"/> will ask for.</summary>
+    public static List<LocalKey> KeysOf(ChangeTransaction transaction, Func<Relation, RelationMapping> mapping)
+    {
+        var keys = new List<LocalKey>(transaction.Changes.Count);
+        var seen = new HashSet<RowKey>();
+        var mapped = new List<MappedChange>(2);
+        foreach (var change in transaction.Changes)
+        {
+            if (change.Kind == ChangeKind.Truncate) continue;
+            mapped.Clear();
+            MappedChange.AddTo(mapped, change, mapping(change.Relation));
+            foreach (var write in mapped)
+            {
+                if (seen.Add(write.Key)) keys.Add(new LocalKey(write.Table, write.Key));
+            }
+        }
+
+        return keys;
+    }
+
+    private static MappedChange FillFromOldKey(MappedChange insert, PlanContext context)
+    {
+        var old = context[insert.MovedFrom!.Value];
+        return old.Row is null || !context.HasSeen(context.VersionOf(old))
+            ? insert
+            : insert with { Values = RowImages.Overlay(old.Row.Values, insert.Values!) };
+    }
+
+    private static void Truncate(RelationMapping mapping, PlanContext context)
+    {
+        var table = mapping.Table;
+        if (mapping.Relation.Name != mapping.Relation.Root)
+        {
+            // TRUNCATE of a partitioned table names its root and every leaf: the root says it all, whatever the partitions are here.
+            var isPartOfRoot = context.Transaction.Changes.Any(c => c.Kind == ChangeKind.Truncate && c.Relation.Name == mapping.Relation.Root);
+            if (!isPartOfRoot) context.Plan.Writes.Add(new TruncateTable(table, context.Incoming, mapping.Relation.Name));
+            return;
+        }
+
+        context.Plan.Writes.Add(new TruncateTable(table, context.Incoming));
+        foreach (var key in context.Keys.Where(k => k.Table == table.Name).ToList())
+        {
+            var state = context[key];
+            var survives = state.Row is { IsOwnWrite: false } && context.VersionOf(state).IsNewerThan(context.Incoming);
+            context[key] = state with
+            {
+                Row = survives ? state.Row : null,
+                Override = survives ? state.Override : null,
+                Siblings = survives ? state.Siblings : [],
+                Tombstone = PlanContext.Later(state.Tombstone, context.Incoming),
+            };
+        }
+    }
+}

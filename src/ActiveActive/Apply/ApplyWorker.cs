@@ -1,0 +1,218 @@
+using ActiveActive.Changes;
+using ActiveActive.Database;
+using ActiveActive.Progress;
+using NpgsqlTypes;
+
+namespace ActiveActive.Apply;
+
+/// <summary>
+/// Applies one peer's transactions in their order, each as one local transaction that carries the origin's stamp and position:
+/// wait for its dependencies, wait for the clock, read the rows, plan, write, commit.
+/// </summary>
+internal sealed class ApplyWorker
+{
+    private static readonly TimeSpan s_captureTimeout = TimeSpan.FromSeconds(10);
+
+    private readonly NodeName _origin;
+    private readonly ILocalDatabase _database;
+    private readonly IApplySession _session;
+    private readonly ReplicationProgress _progress;
+    private readonly TransactionIndex _index;
+    private readonly ApplyClock _clock;
+    private readonly TimeProvider _timeProvider;
+    private readonly Action<IReadOnlyList<ConflictRecord>> _conflictsRecorded;
+    private readonly Dictionary<Relation, RelationMapping> _mappings = [];
+    private readonly List<ConflictRecord> _conflicts = [];
+    private bool _isOpen;
+
+    public ApplyWorker(
+        NodeName origin, ILocalDatabase database, IApplySession session, ReplicationProgress progress, TransactionIndex index, ApplyClock clock,
+        Action<IReadOnlyList<ConflictRecord>> conflictsRecorded)
+    {
+        _origin = origin;
+        _database = database;
+        _session = session;
+        _progress = progress;
+        _index = index;
+        _clock = clock;
+        _timeProvider = clock.TimeProvider;
+        _conflictsRecorded = conflictsRecorded;
+    }
+
+    /// <summary>The transaction that waits for its dependencies; null where none does.</summary>
+    public ChangeTransaction? Held { get; private set; }
+
+    /// <summary>
+    /// Takes the next part. Returns true where it committed a transaction. After an exception of kind Transient the same part can be
+    /// given again if it was a transaction's only one; else the stream starts again from the applied position.
+    /// </summary>
+    public async ValueTask<bool> ApplyAsync(ChangeTransaction part, CancellationToken cancellationToken)
+    {
+        // A duplicate after a reconnect: its first delivery committed together with the progress that tells so (M5).
+        if (!part.IsHeartbeat && part.Position <= _session.AppliedPosition) return false;
+
+        if (part.Part == 0)
+        {
+            Held = part;
+            await _progress.WaitForDependenciesAsync(part.Dependencies, cancellationToken);
+            Held = null;
+        }
+
+        if (part.IsHeartbeat)
+        {
+            _progress.NoteMember(_origin, part.Dependencies);
+            return false;
+        }
+
+        try
+        {
+            await ApplyPartAsync(part, cancellationToken);
+        }
+        catch
+        {
+            await RollbackAsync();
+            throw;
+        }
+
+        if (!part.IsLastPart) return false;
+        _progress.AppliedOf(_origin).Advance(part.Position);
+        _progress.NoteMember(_origin, part.Dependencies);
+        if (_conflicts.Count > 0) _conflictsRecorded([.. _conflicts]);
+        _conflicts.Clear();
+        return true;
+    }
+
+    /// <summary>Makes what was applied durable; returns what may be acknowledged.</summary>
+    public ValueTask<NpgsqlLogSequenceNumber> FlushAsync(CancellationToken cancellationToken) => _session.FlushAsync(cancellationToken);
+
+    private async ValueTask ApplyPartAsync(ChangeTransaction part, CancellationToken cancellationToken)
+    {
+        if (part.Part == 0)
+        {
+            _conflicts.Clear();
+            await _clock.WaitUntilPastAsync(part.Stamp, _session, cancellationToken);
+            await _session.BeginAsync(cancellationToken);
+            _isOpen = true;
+        }
+        else if (!_isOpen)
+        {
+            throw new ReplicationException(ReplicationErrorKind.Transient, $"{part} arrived after its beginning was rolled back.");
+        }
+
+        await MapRelationsAsync(part, cancellationToken);
+        var keys = ApplyPlanner.KeysOf(part, MappingOf);
+        var states = await ReadStatesAsync(keys, part, cancellationToken);
+        var missing = keys.Where(k => states[k.Key].Row is null).ToList();
+        var plan = ApplyPlanner.Plan(part, MappingOf, states, PositionOf);
+        await _session.ExecuteAsync(plan, cancellationToken);
+        await VerifyInsertsAsync(plan, missing, states, cancellationToken);
+        _conflicts.AddRange(plan.Conflicts);
+        if (!part.IsLastPart) return;
+        await _session.CommitAsync(part.Position, part.Stamp, cancellationToken);
+        _isOpen = false;
+    }
+
+    private async ValueTask<Dictionary<RowKey, KeyState>> ReadStatesAsync(List<LocalKey> keys, ChangeTransaction part, CancellationToken cancellationToken)
+    {
+        var states = await _session.ReadKeysAsync(keys, cancellationToken);
+        if (NeedsCapture(keys, states, part))
+        {
+            // Decide only on what capture has passed (convergence R1): a local delete may not be entered yet, and a row's xmin may not
+            // be indexed yet. Rows that stand are locked, so a second look sees the same rows and what capture has added.
+            await WaitForCaptureAsync(cancellationToken);
+            states = await _session.ReadKeysAsync(keys, cancellationToken);
+        }
+
+        var byKey = new Dictionary<RowKey, KeyState>(keys.Count);
+        for (var i = 0; i < keys.Count; i++) byKey[keys[i].Key] = states[i];
+        return byKey;
+    }
+
+    /// <summary>
+    /// A row that was missing could not be locked: a local transaction may have inserted and deleted it since the look, and capture may
+    /// not have entered that delete yet. The insert has taken the key's place in the unique index, so nobody can do that any more:
+    /// once capture has passed all that came before, a tombstone that the plan does not account for sends the transaction back.
+    /// </summary>
+    private async ValueTask VerifyInsertsAsync(ApplyPlan plan, List<LocalKey> missing, Dictionary<RowKey, KeyState> planned, CancellationToken cancellationToken)
+    {
+        if (!plan.Writes.Any(w => w is InsertRow)) return;
+        await WaitForCaptureAsync(cancellationToken);
+        var states = await _session.ReadKeysAsync(missing, cancellationToken);
+        for (var i = 0; i < missing.Count; i++)
+        {
+            if (states[i].Tombstone == planned[missing[i].Key].Tombstone) continue;
+            throw new ReplicationException(ReplicationErrorKind.Transient, $"A row of {missing[i].Table.Name} was deleted here while it was being inserted.");
+        }
+    }
+
+    private async ValueTask WaitForCaptureAsync(CancellationToken cancellationToken)
+    {
+        var marker = await _database.WriteMarkerAsync(cancellationToken);
+        try
+        {
+            await _progress.Captured.WaitAsync(marker, cancellationToken).WaitAsync(s_captureTimeout, _timeProvider, cancellationToken);
+        }
+        catch (TimeoutException e)
+        {
+            // Capture may wait for a lock that an earlier part of this very transaction holds: letting go resolves it.
+            throw new ReplicationException(ReplicationErrorKind.Transient, $"Capture did not pass {marker} within {s_captureTimeout.TotalSeconds} s.", e);
+        }
+    }
+
+    private bool NeedsCapture(List<LocalKey> keys, IReadOnlyList<KeyState> states, ChangeTransaction part)
+    {
+        HashSet<RowKey>? inserted = null;
+        for (var i = 0; i < keys.Count; i++)
+        {
+            var state = states[i];
+            if (state.Row is { } row)
+            {
+                // What this origin wrote, it has seen; an override or siblings name their positions themselves.
+                var isSettled = row.IsOwnWrite || row.Origin == _origin || !row.Stamp.IsKnown || state.Override is not null || state.Siblings.Count > 0;
+                if (!isSettled && !_index.TryGetPosition(row.Xid, row.Origin, row.Stamp, out _)) return true;
+            }
+            else if (state.Tombstone is null)
+            {
+                // An insert does not wait here: it finds no row almost always, and it is verified after it has taken its place.
+                inserted ??= InsertedKeys(part);
+                if (!inserted.Contains(keys[i].Key)) return true;
+            }
+        }
+
+        return false;
+    }
+
+    private HashSet<RowKey> InsertedKeys(ChangeTransaction part)
+    {
+        var keys = new HashSet<RowKey>();
+        foreach (var change in part.Changes)
+        {
+            if (change.Kind == ChangeKind.Insert) keys.Add(MappingOf(change.Relation).KeyOf(change.NewRow!));
+        }
+
+        return keys;
+    }
+
+    private async ValueTask MapRelationsAsync(ChangeTransaction part, CancellationToken cancellationToken)
+    {
+        foreach (var change in part.Changes)
+        {
+            if (_mappings.ContainsKey(change.Relation)) continue;
+            _mappings[change.Relation] = RelationMapping.Create(change.Relation, await _session.FindTableAsync(change.Relation, cancellationToken), _origin);
+        }
+    }
+
+    private RelationMapping MappingOf(Relation relation) => _mappings[relation];
+
+    private NpgsqlLogSequenceNumber PositionOf(LocalRow row) => _index.TryGetPosition(row.Xid, row.Origin, row.Stamp, out var position) ? position : default;
+
+    private async ValueTask RollbackAsync()
+    {
+        _isOpen = false;
+        // A schema change explains many faults: what was learnt of the tables is learnt anew.
+        _mappings.Clear();
+        _session.ForgetTables();
+        // Not cancellable: a session that is used again must be clean.
+        await _session.RollbackAsync(CancellationToken.None);
+    }
+}

@@ -1,0 +1,64 @@
+using ActiveActive.Changes;
+using ActiveActive.Database;
+
+namespace ActiveActive.Apply;
+
+/// <summary>One write to one key, in local column order: what the conflict rules decide about. A key change has become two of these.</summary>
+/// <param name="Kind">Insert, Update or Delete.</param>
+/// <param name="Mapping">Where it came from.</param>
+/// <param name="Key">The key it writes.</param>
+/// <param name="Values">The new row; null for a delete.</param>
+/// <param name="OldValues">The whole old row where the transaction carried it; else null.</param>
+internal sealed record MappedChange(ChangeKind Kind, RelationMapping Mapping, RowKey Key, ColumnValue[]? Values, ColumnValue[]? OldValues)
+{
+    public LocalTable Table => Mapping.Table;
+
+    /// <summary>Whether a value that the peer sends is missing (unchanged TOAST).</summary>
+    public bool HasGaps
+    {
+        get
+        {
+            for (var i = 0; i < Values!.Length; i++)
+            {
+                if (Values[i].IsUnchanged && Mapping.IsSent(i)) return true;
+            }
+
+            return false;
+        }
+    }
+
+    /// <summary>
+    /// Splits a row change: an update whose key differs is a delete of the old key and an insert of the new, with one stamp.
+    /// A truncate has no key and is not mapped.
+    /// </summary>
+    public static void AddTo(List<MappedChange> changes, Change change, RelationMapping mapping)
+    {
+        var oldValues = change.OldRow is { } old && !change.OldIsKeyOnly ? mapping.ToLocal(old) : null;
+        switch (change.Kind)
+        {
+            case ChangeKind.Insert:
+                changes.Add(new(ChangeKind.Insert, mapping, mapping.KeyOf(change.NewRow!), mapping.ToLocal(change.NewRow!), null));
+                break;
+            case ChangeKind.Delete:
+                changes.Add(new(ChangeKind.Delete, mapping, mapping.KeyOf(change.OldRow!), null, oldValues));
+                break;
+            case ChangeKind.Update:
+                var key = mapping.KeyOf(change.NewRow!);
+                var newValues = mapping.ToLocal(change.NewRow!);
+                if (change.OldRow is not null && mapping.KeyOf(change.OldRow) is var oldKey && oldKey != key)
+                {
+                    changes.Add(new(ChangeKind.Delete, mapping, oldKey, null, oldValues));
+                    changes.Add(new(ChangeKind.Insert, mapping, key, newValues, null) { MovedFrom = oldKey });
+                }
+                else
+                {
+                    changes.Add(new(ChangeKind.Update, mapping, key, newValues, oldValues));
+                }
+
+                break;
+        }
+    }
+
+    /// <summary>For the insert half of a key change: the old key, whose row holds the values that the change left unchanged.</summary>
+    public RowKey? MovedFrom { get; init; }
+}

@@ -1,0 +1,62 @@
+using ActiveActive.Changes;
+using ActiveActive.Database;
+using NpgsqlTypes;
+
+namespace ActiveActive.Apply;
+
+/// <summary>
+/// What a conflict rule may know: the incoming transaction, the state of its keys as this transaction has left them so far, and
+/// where the plan is written. No clock, no I/O.
+/// </summary>
+internal sealed class PlanContext
+{
+    private readonly Dictionary<RowKey, KeyState> _states;
+    private readonly Func<LocalRow, NpgsqlLogSequenceNumber> _positionOf;
+
+    public PlanContext(ChangeTransaction transaction, Dictionary<RowKey, KeyState> states, Func<LocalRow, NpgsqlLogSequenceNumber> positionOf)
+    {
+        Transaction = transaction;
+        _states = states;
+        _positionOf = positionOf;
+    }
+
+    public ChangeTransaction Transaction { get; }
+
+    public RowVersion Incoming => Transaction.Version;
+
+    public ApplyPlan Plan { get; } = new();
+
+    public KeyState this[RowKey key]
+    {
+        get => _states[key];
+        set => _states[key] = value;
+    }
+
+    public IEnumerable<RowKey> Keys => _states.Keys;
+
+    /// <summary>Which write the visible row shows: the override where there is one, else what xmin tells.</summary>
+    public RowVersion VersionOf(KeyState state)
+    {
+        var row = state.Row!;
+        if (state.Override is { } version) return version;
+        return row.IsOwnWrite ? Incoming : new RowVersion(row.Stamp, row.Origin, _positionOf(row));
+    }
+
+    /// <summary>
+    /// Whether the incoming writer had seen a version (convergence R1: by position, never by stamp). Versions of the same origin were
+    /// seen: one origin's transactions arrive in order. A version whose stamp or position is no longer known is stable, so it was seen.
+    /// </summary>
+    public bool HasSeen(in RowVersion version) =>
+        version.Origin == Transaction.Origin
+        || !version.Stamp.IsKnown
+        || version.Position == default
+        || Transaction.Dependencies.Covers(version.Origin, version.Position);
+
+    /// <summary>The state after this transaction wrote a row that shows its own version.</summary>
+    public static KeyState Written(ColumnValue[] values, KeyState before, RowVersion? trueVersion = null, IReadOnlyList<Sibling>? siblings = null) =>
+        new(new LocalRow(values, 0, default, default, IsOwnWrite: true), before.Tombstone, trueVersion, siblings ?? []);
+
+    /// <summary>The later of two tombstones.</summary>
+    public static RowVersion Later(RowVersion? existing, RowVersion incoming) =>
+        existing is { } version && version.IsNewerThan(incoming) ? version : incoming;
+}

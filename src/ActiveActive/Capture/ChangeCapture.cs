@@ -1,0 +1,200 @@
+using ActiveActive.Changes;
+using ActiveActive.Database;
+using ActiveActive.Progress;
+using ActiveActive.Transport;
+using Microsoft.Extensions.Logging;
+using NpgsqlTypes;
+
+namespace ActiveActive.Capture;
+
+/// <summary>
+/// Reads the node's log once for all peers: index, tombstones of local deletes, causal vector, encoding, <see cref="ChangeLog"/>.
+/// One <see cref="RunAsync"/> is one life of the stream; after a fault a new one starts from the saved checkpoint.
+/// </summary>
+internal sealed partial class ChangeCapture
+{
+    // How far the log may grow by others' traffic before an idle node writes a marker, so that the slot can follow.
+    private const ulong IdleMarkerBytes = 1 << 20;
+
+    private readonly ILocalDatabase _database;
+    private readonly ReplicationProgress _progress;
+    private readonly ILogger _logger;
+    private readonly CausalSequence _sequence;
+    private readonly Queue<Snapshot> _snapshots = new();
+    private readonly Lock _lock = new();
+    private NpgsqlLogSequenceNumber _captured;
+    private NpgsqlLogSequenceNumber _lastPublished;
+    private bool _insideTransaction;
+    private bool _publishedSinceHeartbeat;
+    private DependencyVector _heartbeatVector = DependencyVector.Empty;
+    private IChangeStream? _stream;
+
+    public ChangeCapture(ILocalDatabase database, ReplicationProgress progress, CaptureCheckpoint checkpoint, TransactionEncoder encoder, long maxLogBytes, ILogger logger)
+    {
+        _database = database;
+        _progress = progress;
+        _logger = logger;
+        _sequence = new CausalSequence(progress.Self, checkpoint);
+        Checkpoint = checkpoint;
+        Encoder = encoder;
+        Log = new ChangeLog(checkpoint.Position, maxLogBytes);
+        Index = new TransactionIndex();
+    }
+
+    public ChangeLog Log { get; }
+
+    /// <summary>One for the log and all catch-up readers, so that a connection can go from one to the other.</summary>
+    public TransactionEncoder Encoder { get; }
+
+    public TransactionIndex Index { get; }
+
+    /// <summary>The last one saved: where a catch-up stream starts.</summary>
+    public CaptureCheckpoint Checkpoint { get; private set; }
+
+    /// <summary>How much log the slot holds back, in bytes.</summary>
+    public long RetainedBytes => (long)((ulong)_captured - Math.Min((ulong)_captured, (ulong)Checkpoint.Position));
+
+    /// <summary>The last transaction of this node that was published.</summary>
+    public NpgsqlLogSequenceNumber LastPublished
+    {
+        get
+        {
+            lock (_lock) return _lastPublished;
+        }
+    }
+
+    public long PublishedTransactions { get; private set; }
+
+    public async Task RunAsync(CancellationToken cancellationToken)
+    {
+        await using var stream = await _database.OpenChangeStreamAsync(Checkpoint.Position, null, cancellationToken);
+        _stream = stream;
+        LogCaptureStarted(_progress.Self, Checkpoint.Position);
+        var tombstones = new List<Tombstone>();
+        await foreach (var captured in stream.ReadAsync(cancellationToken))
+        {
+            var transaction = Sequence(captured);
+            if (transaction is not null)
+            {
+                tombstones.Clear();
+                LocalDeletes.AddTombstones(transaction, tombstones);
+                // Tombstones are durable BEFORE the deletes are published or the slot is confirmed past them (convergence R1).
+                if (tombstones.Count > 0) await _database.SaveTombstonesAsync(tombstones, cancellationToken);
+            }
+
+            Publish(captured, transaction);
+        }
+
+        throw new ReplicationException(ReplicationErrorKind.Transient, $"The change stream of node '{_progress.Self}' ended.");
+    }
+
+    private ChangeTransaction? Sequence(CapturedTransaction captured)
+    {
+        lock (_lock)
+        {
+            _insideTransaction = true;
+            return _sequence.Next(captured);
+        }
+    }
+
+    private void Publish(CapturedTransaction captured, ChangeTransaction? transaction)
+    {
+        var encoded = transaction is null ? null : Encoder.Encode(transaction);
+        lock (_lock)
+        {
+            if (encoded is not null) Log.Append(encoded);
+            if (!captured.IsLastPart) return;
+            _insideTransaction = false;
+            _captured = captured.Position;
+            if (transaction is not null)
+            {
+                _lastPublished = captured.Position;
+                _publishedSinceHeartbeat = true;
+                PublishedTransactions++;
+            }
+
+            var isLocal = captured.ForeignOrigin.IsNone;
+            Index.Add(captured.Xid, captured.Position, new RowVersion(
+                captured.Stamp, isLocal ? _progress.Self : captured.ForeignOrigin, isLocal ? captured.Position : captured.ForeignPosition));
+        }
+
+        _progress.Captured.Advance(captured.Position);
+    }
+
+    /// <summary>
+    /// Tells the peers how far this node is, where nothing else has told them, and notes where a checkpoint could be. Called at every
+    /// heartbeat interval; does nothing in the middle of a transaction.
+    /// </summary>
+    public void Heartbeat(bool force)
+    {
+        lock (_lock)
+        {
+            if (_insideTransaction || _stream is null) return;
+            // After the last commit record seen: that transaction is behind a checkpoint taken here.
+            var position = new NpgsqlLogSequenceNumber(Math.Max((ulong)_captured + 1, (ulong)Checkpoint.Position));
+            if (_snapshots.Count == 0 || _snapshots.Last().Checkpoint.Position < position)
+            {
+                _snapshots.Enqueue(new(new CaptureCheckpoint(position, _sequence.GreatestStamp, _sequence.Applied), _lastPublished));
+            }
+
+            if (!force && !_publishedSinceHeartbeat && ReferenceEquals(_heartbeatVector, _sequence.Applied)) return;
+            _publishedSinceHeartbeat = false;
+            _heartbeatVector = _sequence.Applied;
+            Log.Append(Encoder.Encode(new ChangeTransaction
+            {
+                Origin = _progress.Self,
+                Position = _captured,
+                Stamp = _sequence.GreatestStamp,
+                Dependencies = _sequence.Applied,
+                Changes = [],
+                IsHeartbeat = true,
+            }));
+        }
+    }
+
+    /// <summary>
+    /// Saves the latest snapshot that every member is known to have passed, then lets the server recycle the log before it.
+    /// Stability, not acknowledgement, is the measure: reading again from a stable checkpoint rebuilds the whole index.
+    /// </summary>
+    public async Task SaveCheckpointAsync(CancellationToken cancellationToken)
+    {
+        CaptureCheckpoint? reached = null;
+        lock (_lock)
+        {
+            while (_snapshots.TryPeek(out var snapshot) && IsStable(snapshot))
+            {
+                reached = snapshot.Checkpoint;
+                _snapshots.Dequeue();
+            }
+        }
+
+        if (reached is not null && reached.Position > Checkpoint.Position)
+        {
+            await _database.SaveCheckpointAsync(reached, cancellationToken);
+            Checkpoint = reached;
+            Index.CutBefore(reached.Position);
+            _stream?.Confirm(reached.Position);
+        }
+        else if (_stream is { } stream && (ulong)stream.ReceivedPosition > (ulong)_captured + IdleMarkerBytes)
+        {
+            await _database.WriteMarkerAsync(cancellationToken);
+        }
+    }
+
+    /// <summary>Local and foreign transactions alike: what lies before a checkpoint leaves the index, and then counts as seen by everyone.</summary>
+    private bool IsStable(Snapshot snapshot)
+    {
+        if (snapshot.LastPublished > _progress.StablePositionOf(_progress.Self)) return false;
+        foreach (var (origin, position) in snapshot.Checkpoint.Applied)
+        {
+            if (_progress.IsMember(origin) && position > _progress.StablePositionOf(origin)) return false;
+        }
+
+        return true;
+    }
+
+    private sealed record Snapshot(CaptureCheckpoint Checkpoint, NpgsqlLogSequenceNumber LastPublished);
+
+    [LoggerMessage(EventId = 2001, Level = LogLevel.Information, Message = "AA2001: node '{Node}' captures changes from {Position} on")]
+    private partial void LogCaptureStarted(NodeName node, NpgsqlLogSequenceNumber position);
+}

@@ -1,0 +1,111 @@
+using System.Diagnostics.CodeAnalysis;
+using ActiveActive.Transport;
+using NpgsqlTypes;
+
+namespace ActiveActive.Capture;
+
+/// <summary>
+/// The encoded transactions that capture has read, kept in memory for all peers alike up to a number of bytes. Capture never waits
+/// for a peer: the oldest entries go, and a peer that needed them reads through its own copy of the slot. (If capture waited, two
+/// nodes whose apply waits for their own capture could wait for each other for ever.)
+/// </summary>
+internal sealed class ChangeLog
+{
+    private readonly Lock _lock = new();
+    private EncodedTransaction?[] _ring = new EncodedTransaction?[256];
+    private int _head;
+    private int _count;
+    private readonly long _maxBytes;
+    private TaskCompletionSource _appended = NewSignal();
+    private long _firstSequence;
+
+    public ChangeLog(NpgsqlLogSequenceNumber start, long maxBytes)
+    {
+        FloorPosition = start;
+        _maxBytes = maxBytes;
+    }
+
+    /// <summary>Every transaction at or after this position that capture has published is in the log.</summary>
+    public NpgsqlLogSequenceNumber FloorPosition { get; private set; }
+
+    public long Bytes { get; private set; }
+
+    /// <summary>The position of the last transaction appended.</summary>
+    public NpgsqlLogSequenceNumber LastPosition { get; private set; }
+
+    public void Append(EncodedTransaction entry)
+    {
+        TaskCompletionSource signal;
+        lock (_lock)
+        {
+            if (_count == _ring.Length) Grow();
+            _ring[(_head + _count++) % _ring.Length] = entry;
+            Bytes += entry.LengthBytes;
+            if (!entry.IsHeartbeat) LastPosition = entry.Position;
+            while (Bytes > _maxBytes && _count > 1) DropFirst();
+            signal = _appended;
+            _appended = NewSignal();
+        }
+
+        signal.TrySetResult();
+    }
+
+    /// <summary>
+    /// A cursor at the first entry after a position (at the start of a transaction); false where the log no longer reaches back so far.
+    /// </summary>
+    public bool TryOpenCursor(NpgsqlLogSequenceNumber after, out long sequence)
+    {
+        lock (_lock)
+        {
+            sequence = _firstSequence;
+            // Positions are byte addresses of commit records: nothing lies between a position and the next byte.
+            if ((ulong)after + 1 < (ulong)FloorPosition) return false;
+            for (var i = 0; i < _count; i++)
+            {
+                var entry = _ring[(_head + i) % _ring.Length]!;
+                if (entry.Position > after && entry.Part == 0) break;
+                sequence++;
+            }
+
+            return true;
+        }
+    }
+
+    /// <summary>Takes entries from a cursor on; false where they are gone (the reader was too slow).</summary>
+    public bool TryRead(ref long sequence, int most, List<EncodedTransaction> entries, [NotNullWhen(true)] out Task? appended)
+    {
+        lock (_lock)
+        {
+            appended = _appended.Task;
+            if (sequence < _firstSequence) return false;
+            for (var i = (int)(sequence - _firstSequence); i < _count && entries.Count < most; i++)
+            {
+                entries.Add(_ring[(_head + i) % _ring.Length]!);
+                sequence++;
+            }
+
+            return true;
+        }
+    }
+
+    private void DropFirst()
+    {
+        var first = _ring[_head]!;
+        _ring[_head] = null;
+        _head = (_head + 1) % _ring.Length;
+        _count--;
+        _firstSequence++;
+        Bytes -= first.LengthBytes;
+        if (!first.IsHeartbeat) FloorPosition = new((ulong)first.Position + 1);
+    }
+
+    private void Grow()
+    {
+        var larger = new EncodedTransaction?[_ring.Length * 2];
+        for (var i = 0; i < _count; i++) larger[i] = _ring[(_head + i) % _ring.Length];
+        _ring = larger;
+        _head = 0;
+    }
+
+    private static TaskCompletionSource NewSignal() => new(TaskCreationOptions.RunContinuationsAsynchronously);
+}

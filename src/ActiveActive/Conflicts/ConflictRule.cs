@@ -1,0 +1,76 @@
+using ActiveActive.Apply;
+using ActiveActive.Changes;
+using ActiveActive.Database;
+
+namespace ActiveActive.Conflicts;
+
+/// <summary>
+/// How a table's concurrent writes come together. Three siblings: <see cref="LastUpdateWinsRule"/> (convergence R1),
+/// <see cref="DeltaRule"/> (R2) and <see cref="MergeRule"/> (R8). Each has one method a kind of change, writes to the plan and leaves
+/// in the context the state that the plan will have produced.
+/// </summary>
+internal abstract class ConflictRule
+{
+    private static readonly LastUpdateWinsRule s_lastUpdateWins = new();
+    private static readonly DeltaRule s_delta = new();
+    private static readonly MergeRule s_merge = new();
+
+    public static ConflictRule For(LocalTable table) =>
+        table.Settings.HasDeltaColumns ? s_delta : table.Settings.Resolver is not null ? s_merge : s_lastUpdateWins;
+
+    public void Apply(MappedChange change, PlanContext context)
+    {
+        if (change.Kind == ChangeKind.Delete) Delete(change, context);
+        else Write(change, context);
+    }
+
+    /// <summary>An insert or update: what the key becomes.</summary>
+    protected abstract void Write(MappedChange change, PlanContext context);
+
+    protected abstract void Delete(MappedChange change, PlanContext context);
+
+    protected static ConflictType TypeOfWrite(MappedChange change) =>
+        change.Kind == ChangeKind.Insert ? ConflictType.InsertExists : ConflictType.UpdateOriginDiffers;
+
+    /// <summary>
+    /// A concurrent winner, or a row to re-create, must be whole: a value that its update left unchanged may have another content here.
+    /// </summary>
+    protected static void RequireWholeRow(MappedChange change, PlanContext context)
+    {
+        if (!change.HasGaps) return;
+        throw new ReplicationException(ReplicationErrorKind.ApplyRefused,
+            $"An update of {change.Table.Name} from node '{context.Transaction.Origin}' ({context.Transaction.Position}) wins over a concurrent write, but left a large (TOASTed) column unchanged, whose value the log does not carry. "
+            + $"Run on every node: ALTER TABLE {change.Table.Name} REPLICA IDENTITY FULL, then set the row once on node '{context.Transaction.Origin}'.");
+    }
+
+    /// <summary>
+    /// A delete that finds no row may overlook a local insert that is not committed yet, which then commits before the delete in the log,
+    /// so that every other node counts it as unaware of the delete. Inserting the deleted row and deleting it again takes the key's
+    /// place in the unique index: the insert either is waited for and found, or commits after this transaction.
+    /// </summary>
+    protected static void TakePlace(MappedChange delete, PlanContext context)
+    {
+        if (delete.OldValues is null) return;
+        context.Plan.Writes.Add(new InsertRow(delete.Table, delete.OldValues));
+        context.Plan.Writes.Add(new DeleteRow(delete.Table, delete.Key));
+    }
+
+    protected static void Record(
+        MappedChange change, PlanContext context, ConflictType type, ConflictOutcome outcome, KeyState state, RowVersion? localVersion, NodeName winner, string resolver, string reason)
+    {
+        context.Plan.Conflicts.Add(new ConflictRecord
+        {
+            Table = change.Table.Name,
+            Key = change.Key.Values,
+            Type = type,
+            LocalRow = state.Row is { } row ? RowImages.ToRow(change.Table, row.Values) : null,
+            LocalVersion = localVersion,
+            RemoteRow = change.Values is { } values ? RowImages.ToRow(change.Table, values) : null,
+            RemoteVersion = context.Incoming,
+            Outcome = outcome,
+            Winner = winner,
+            Resolver = resolver,
+            Reason = reason,
+        });
+    }
+}

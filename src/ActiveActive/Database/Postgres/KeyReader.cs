@@ -1,0 +1,174 @@
+using System.Globalization;
+using System.Text;
+using ActiveActive.Changes;
+using Npgsql;
+
+namespace ActiveActive.Database.Postgres;
+
+/// <summary>
+/// Reads all that stands under a set of keys in one round trip: the rows of each table (locked), then tombstones, overrides and
+/// siblings. Under READ COMMITTED each statement has its own snapshot, so a tombstone is read as it is once the row is locked.
+/// </summary>
+internal sealed class KeyReader(NpgsqlConnection connection, LocalTableCatalog catalog, OriginNodes origins)
+{
+    private const string NamedKeys = " FROM unnest(@tables, @keys) WITH ORDINALITY AS k(table_name, key, ord) JOIN active_active.";
+
+    private const string SideTables =
+        $"""
+        SELECT k.ord, s.stamp, s.origin, s.position{NamedKeys}tombstone s USING (table_name, key);
+        SELECT k.ord, s.xid, s.stamp, s.origin, s.position{NamedKeys}version_override s USING (table_name, key);
+        SELECT k.ord, s.xid, s.versions{NamedKeys}sibling s USING (table_name, key)
+        """;
+
+    /// <param name="keys">The keys, of any tables.</param>
+    /// <param name="prefix">A statement to send ahead, ending in a semicolon; or empty.</param>
+    /// <param name="cancellationToken">Ends the wait for locks; the transaction must then be rolled back.</param>
+    public async ValueTask<IReadOnlyList<KeyState>> ReadAsync(IReadOnlyList<LocalKey> keys, string prefix, CancellationToken cancellationToken)
+    {
+        // Tables and keys are locked in one order by every session, whatever order the keys were asked in.
+        var groups = Enumerable.Range(0, keys.Count).GroupBy(i => keys[i].Table)
+            .OrderBy(g => g.Key.Name).Select(g => (Table: g.Key, Asked: Sorted(keys, g))).ToList();
+
+        // Npgsql's typed results come in binary; the text output of each column's own type is what is wanted.
+        await using var command = new NpgsqlCommand { Connection = connection, AllResultTypesAreUnknown = true };
+        var sql = new StringBuilder(prefix);
+        for (var g = 0; g < groups.Count; g++) AppendRowRead(command, sql, $"g{g}k", groups[g].Table, groups[g].Asked, keys);
+        command.CommandText = sql.Append(SideTables).ToString();
+        var names = AppendNames(command, groups, keys);
+
+        var read = new Answer(keys.Count);
+        await using (var reader = await command.ExecuteReaderAsync(cancellationToken))
+        {
+            foreach (var (table, asked) in groups)
+            {
+                await ReadRowsAsync(reader, table, asked, read, cancellationToken);
+                await reader.NextResultAsync(cancellationToken);
+            }
+
+            await ReadSidesAsync(reader, keys, names, read, cancellationToken);
+        }
+
+        if (read.HasNewOrigin) await origins.LoadAsync(connection, cancellationToken);
+        return read.ToStates(origins, keys);
+    }
+
+    private static int[] Sorted(IReadOnlyList<LocalKey> keys, IEnumerable<int> asked)
+    {
+        var sorted = asked.ToArray();
+        Array.Sort(sorted, (a, b) =>
+        {
+            var (left, right) = (keys[a].Key.Values, keys[b].Key.Values);
+            for (var i = 0; i < left.Count; i++)
+            {
+                var order = string.CompareOrdinal(left[i], right[i]);
+                if (order != 0) return order;
+            }
+
+            return 0;
+        });
+        return sorted;
+    }
+
+    private void AppendRowRead(NpgsqlCommand command, StringBuilder sql, string prefix, LocalTable table, int[] asked, IReadOnlyList<LocalKey> keys)
+    {
+        sql.Append(catalog.StatementsOf(table).ReadKeys(prefix)).Append(";\n");
+        for (var c = 0; c < table.KeyOrdinals.Count; c++)
+        {
+            var column = c;
+            var parameter = SqlParameters.Texts(Array.ConvertAll(asked, i => keys[i].Key.Values[column]));
+            parameter.ParameterName = prefix + c.ToString(CultureInfo.InvariantCulture);
+            command.Parameters.Add(parameter);
+        }
+    }
+
+    // One name per asked key, in that order, then one per table with the empty key, which stands for the whole table.
+    private static List<LocalTable> AppendNames(
+        NpgsqlCommand command, List<(LocalTable Table, int[] Asked)> groups, IReadOnlyList<LocalKey> keys)
+    {
+        var whole = groups.Select(g => g.Table).ToList();
+        var tables = SqlParameters.Texts([.. keys.Select(k => k.Table.Name.ToString()), .. whole.Select(t => t.Name.ToString())]);
+        tables.ParameterName = "tables";
+        var texts = SqlParameters.Texts([.. keys.Select(k => k.Key.ToText()), .. whole.Select(_ => "")]);
+        texts.ParameterName = "keys";
+        command.Parameters.Add(tables);
+        command.Parameters.Add(texts);
+        return whole;
+    }
+
+    private async ValueTask ReadRowsAsync(
+        NpgsqlDataReader reader, LocalTable table, int[] asked, Answer read, CancellationToken cancellationToken)
+    {
+        while (await reader.ReadAsync(cancellationToken))
+        {
+            var values = new ColumnValue[table.Columns.Count];
+            for (var c = 0; c < values.Length; c++)
+            {
+                var at = c + ApplyStatements.LeadingColumns;
+                values[c] = reader.IsDBNull(at) ? ColumnValue.Null : ColumnValue.Of(reader.GetString(at));
+            }
+
+            var origin = reader.IsDBNull(4) ? null : reader.GetString(4);
+            read.HasNewOrigin |= !origins.TryGet(origin, out _);
+            read.Rows[asked[Number(reader, 0) - 1]] = new FoundRow(
+                values, uint.Parse(reader.GetString(1), CultureInfo.InvariantCulture),
+                reader.IsDBNull(3) ? CommitTimestamp.Unknown : new CommitTimestamp(Number(reader, 3)), origin,
+                !reader.IsDBNull(2) && reader.GetString(2) == "t");
+        }
+    }
+
+    private static async ValueTask ReadSidesAsync(
+        NpgsqlDataReader reader, IReadOnlyList<LocalKey> keys, List<LocalTable> whole, Answer read, CancellationToken cancellationToken)
+    {
+        while (await reader.ReadAsync(cancellationToken))
+        {
+            var at = Number(reader, 0) - 1;
+            var version = TombstoneTable.ReadVersion(reader, 1);
+            if (at < keys.Count) read.Tombstones[at] = version;
+            else read.TableTombstones[whole[(int)at - keys.Count]] = version;
+        }
+
+        await reader.NextResultAsync(cancellationToken);
+        while (await reader.ReadAsync(cancellationToken))
+        {
+            read.Overrides[Number(reader, 0) - 1] = (Number(reader, 1), TombstoneTable.ReadVersion(reader, 2));
+        }
+
+        await reader.NextResultAsync(cancellationToken);
+        while (await reader.ReadAsync(cancellationToken))
+        {
+            var at = Number(reader, 0) - 1;
+            read.Siblings[at] = (Number(reader, 1), SiblingTable.Read(keys[(int)at].Table, reader.GetString(2)));
+        }
+    }
+
+    private static long Number(NpgsqlDataReader reader, int column) => long.Parse(reader.GetString(column), CultureInfo.InvariantCulture);
+
+    private sealed record FoundRow(ColumnValue[] Values, uint Xid, CommitTimestamp Stamp, string? Origin, bool IsOwnWrite);
+
+    private sealed class Answer(int count)
+    {
+        public readonly FoundRow?[] Rows = new FoundRow?[count];
+        public readonly RowVersion?[] Tombstones = new RowVersion?[count];
+        public readonly Dictionary<LocalTable, RowVersion> TableTombstones = [];
+        public readonly (long Xid, RowVersion Version)?[] Overrides = new (long, RowVersion)?[count];
+        public readonly (long Xid, IReadOnlyList<Sibling> Versions)?[] Siblings = new (long, IReadOnlyList<Sibling>)?[count];
+
+        public bool HasNewOrigin { get; set; }
+
+        public KeyState[] ToStates(OriginNodes origins, IReadOnlyList<LocalKey> keys)
+        {
+            var states = new KeyState[Rows.Length];
+            for (var i = 0; i < states.Length; i++)
+            {
+                var row = Rows[i] is { } found ? new LocalRow(found.Values, found.Xid, found.Stamp, origins.Get(found.Origin), found.IsOwnWrite) : null;
+                var tombstone = Tombstones[i];
+                if (TableTombstones.TryGetValue(keys[i].Table, out var whole) && (tombstone is null || whole.IsNewerThan(tombstone.Value))) tombstone = whole;
+                RowVersion? trueVersion = row is not null && Overrides[i] is { } entry && entry.Xid == row.Xid ? entry.Version : null;
+                var siblings = Siblings[i] is { } folded && folded.Xid == (row?.Xid ?? 0) ? folded.Versions : [];
+                states[i] = new KeyState(row, tombstone, trueVersion, siblings);
+            }
+
+            return states;
+        }
+    }
+}

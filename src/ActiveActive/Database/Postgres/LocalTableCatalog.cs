@@ -1,0 +1,105 @@
+using System.Runtime.CompilerServices;
+using ActiveActive.Changes;
+using Npgsql;
+
+namespace ActiveActive.Database.Postgres;
+
+/// <summary>The local tables as apply needs them, read from the catalog and kept until <see cref="Forget"/>.</summary>
+internal sealed class LocalTableCatalog(ReplicatedTables rules)
+{
+    private const string Query =
+        """
+        WITH target AS (
+            SELECT c.oid, n.nspname, c.relname, c.relkind
+            FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+            WHERE c.relkind IN ('r', 'p') AND (n.nspname = $1 AND c.relname = $2 OR n.nspname = $3 AND c.relname = $4)
+            ORDER BY n.nspname = $1 AND c.relname = $2 DESC
+            LIMIT 1)
+        SELECT target.nspname::text, target.relname::text, target.relkind = 'p', a.attname::text,
+               format_type(a.atttypid, a.atttypmod), format_type(a.atttypid, -1), a.attidentity = 'a', a.attgenerated <> '',
+               key.place, key.operator
+        FROM target
+        JOIN pg_attribute a ON a.attrelid = target.oid AND a.attnum > 0 AND NOT a.attisdropped
+        LEFT JOIN (
+            SELECT i.indrelid, k.attnum, k.place, format('%I.%s', s.nspname, o.oprname) AS operator
+            FROM pg_index i
+            CROSS JOIN LATERAL unnest(i.indkey::int2[], i.indclass::oid[]) WITH ORDINALITY AS k(attnum, opclass, place)
+            JOIN pg_opclass c ON c.oid = k.opclass
+            JOIN pg_amop p ON p.amopfamily = c.opcfamily AND p.amoplefttype = c.opcintype AND p.amoprighttype = c.opcintype
+                          AND p.amopstrategy = 3
+            JOIN pg_am m ON m.oid = p.amopmethod AND m.amname = 'btree'
+            JOIN pg_operator o ON o.oid = p.amopopr
+            JOIN pg_namespace s ON s.oid = o.oprnamespace
+            WHERE i.indisprimary AND i.indimmediate AND i.indisvalid AND k.place <= i.indnkeyatts
+        ) key ON key.indrelid = target.oid AND key.attnum = a.attnum
+        ORDER BY a.attnum
+        """;
+
+    private readonly Dictionary<(TableName, TableName), LocalTable> _tables = [];
+
+    // Not a dictionary: a caller may still hold a table that was forgotten here.
+    private readonly ConditionalWeakTable<LocalTable, ApplyStatements> _statements = [];
+
+    /// <summary>The statements on a table that this catalog has found.</summary>
+    public ApplyStatements StatementsOf(LocalTable table) => _statements.TryGetValue(table, out var statements)
+        ? statements
+        : throw new InvalidOperationException($"Table {table} was not found by this session.");
+
+    public void Forget() => _tables.Clear();
+
+    /// <exception cref="ReplicationException">The table takes no part here, or has no primary key that tells rows apart.</exception>
+    public async ValueTask<LocalTable?> FindAsync(Relation relation, NpgsqlConnection connection, CancellationToken cancellationToken)
+    {
+        if (_tables.TryGetValue((relation.Root, relation.Name), out var known)) return known;
+        var columns = new List<CatalogColumn>();
+        var name = default(TableName);
+        var isPartitioned = false;
+        await using (var command = new NpgsqlCommand(Query, connection))
+        {
+            foreach (var text in (ReadOnlySpan<string>)[relation.Root.Schema, relation.Root.Name, relation.Name.Schema, relation.Name.Name])
+            {
+                command.Parameters.Add(SqlParameters.Text(text));
+            }
+
+            await using var reader = await command.ExecuteReaderAsync(cancellationToken);
+            while (await reader.ReadAsync(cancellationToken))
+            {
+                name = new TableName(reader.GetString(0), reader.GetString(1));
+                isPartitioned = reader.GetBoolean(2);
+                columns.Add(new(
+                    new LocalColumn(reader.GetString(3), reader.GetString(4), reader.GetBoolean(6)),
+                    reader.GetString(5), reader.GetBoolean(7), reader.IsDBNull(8) ? 0 : reader.GetInt64(8), reader.IsDBNull(9) ? "" : reader.GetString(9)));
+            }
+        }
+
+        if (columns.Count == 0) return null;
+        var table = Describe(name, columns, isPartitioned);
+        _tables.Add((relation.Root, relation.Name), table);
+        return table;
+    }
+
+    private LocalTable Describe(TableName name, List<CatalogColumn> columns, bool isPartitioned)
+    {
+        if (!rules.Contains(name))
+        {
+            throw new ReplicationException(ReplicationErrorKind.ApplyRefused,
+                $"Table {name} is not replicated on this node. Make the table rules of all nodes equal.");
+        }
+
+        // A generated column can not be part of the key: its origin does not send it.
+        var stored = columns.Where(c => !c.IsGenerated).ToList();
+        var key = stored.Select((column, ordinal) => (column, ordinal)).Where(c => c.column.KeyPlace > 0).OrderBy(c => c.column.KeyPlace).ToList();
+        if (key.Count == 0 || columns.Any(c => c.IsGenerated && c.KeyPlace > 0))
+        {
+            throw new ReplicationException(ReplicationErrorKind.ApplyRefused,
+                $"Table {name} has no primary key of plain columns (not deferrable, not generated, not WITHOUT OVERLAPS). Add one.");
+        }
+
+        var table = new LocalTable(name, [.. stored.Select(c => c.Column)], [.. key.Select(k => k.ordinal)], rules.SettingsOf(name));
+        _statements.Add(table, new ApplyStatements(
+            table, [.. key.Select(k => new KeyColumn(k.ordinal, k.column.CastType, k.column.EqualOperator))], isPartitioned));
+        return table;
+    }
+
+    private sealed record CatalogColumn(LocalColumn Column, string CastType, bool IsGenerated, long KeyPlace, string EqualOperator);
+}

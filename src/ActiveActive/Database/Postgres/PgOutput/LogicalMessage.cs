@@ -1,0 +1,22 @@
+using NpgsqlTypes;
+
+namespace ActiveActive.Database.Postgres.PgOutput;
+
+/// <summary>Something was written with <c>pg_logical_emit_message</c>.</summary>
+/// <param name="IsTransactional">Whether it belongs to a transaction; others come at once, between transactions.</param>
+/// <param name="Position">Where it stands in the log.</param>
+/// <param name="Prefix">Who wrote it.</param>
+/// <param name="ContentBytes">The length of its content, which nobody needs.</param>
+internal readonly record struct LogicalMessage(bool IsTransactional, NpgsqlLogSequenceNumber Position, string Prefix, int ContentBytes)
+{
+    public static LogicalMessage Read(ref PgOutputReader reader)
+    {
+        var flags = reader.ReadByte("flags");
+        if (flags > 1) throw reader.Corrupt($"flags are {flags}, and only 1 is defined");
+        var position = reader.ReadPosition("message LSN");
+        var prefix = reader.ReadString("prefix");
+        var content = reader.ReadBytes(reader.ReadInt32("content length"), "content");
+        reader.End();
+        return new(flags == 1, position, prefix, content.Length);
+    }
+}

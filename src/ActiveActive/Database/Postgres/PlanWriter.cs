@@ -1,0 +1,172 @@
+using ActiveActive.Apply;
+using ActiveActive.Changes;
+using Npgsql;
+
+namespace ActiveActive.Database.Postgres;
+
+/// <summary>Turns a plan into one pipelined batch (a TRUNCATE in between cuts it in two) and checks what each write hit.</summary>
+internal sealed class PlanWriter(NpgsqlConnection connection, LocalTableCatalog catalog, TableTruncation truncation)
+{
+    private readonly List<(NpgsqlBatchCommand Command, PlannedWrite? MustHitOneRow)> _pending = [];
+    private bool _hasOwnOverrides;
+    private bool _hasOwnSiblings;
+
+    /// <summary>Whether the transaction has changed a row of a published table, which is what makes capture see it.</summary>
+    public bool HasWrittenRows { get; private set; }
+
+    public void Begin()
+    {
+        _pending.Clear();
+        _hasOwnOverrides = _hasOwnSiblings = HasWrittenRows = false;
+    }
+
+    /// <param name="plan">What to write.</param>
+    /// <param name="prefix">A command to send ahead, or null.</param>
+    /// <param name="cancellationToken">Ends the wait for locks; the transaction must then be rolled back.</param>
+    public async ValueTask WriteAsync(ApplyPlan plan, NpgsqlBatchCommand? prefix, CancellationToken cancellationToken)
+    {
+        _pending.Clear();
+        if (prefix is not null) _pending.Add((prefix, null));
+        foreach (var write in plan.Writes)
+        {
+            if (write is TruncateTable truncate)
+            {
+                await SendAsync(cancellationToken);
+                await truncation.RunAsync(truncate, catalog.StatementsOf(truncate.Table), cancellationToken);
+            }
+
+            Append(write);
+        }
+
+        foreach (var conflict in plan.Conflicts) Add(ConflictHistoryTable.Append(conflict));
+        await SendAsync(cancellationToken);
+    }
+
+    private void Append(PlannedWrite write)
+    {
+        var table = write.Table.Name;
+        var statements = catalog.StatementsOf(write.Table);
+        switch (write)
+        {
+            case InsertRow insert:
+                AppendRowWrite(write, insert.Table, KeyOf(insert), statements.Insert(insert.Values));
+                break;
+            case UpdateRow update when statements.Update(update.Key, update.Values) is { } command:
+                AppendRowWrite(write, update.Table, update.Key, command);
+                break;
+            case UpdateRow update:
+                AppendRowWrite(write, update.Table, update.Key, statements.Delete(update.Key));
+                AppendRowWrite(write, update.Table, update.Key, statements.Insert([ColumnValue.Of(update.Key.Values[0])]));
+                break;
+            case DeleteRow delete:
+                AppendRowWrite(write, delete.Table, delete.Key, statements.Delete(delete.Key));
+                break;
+            case TruncateTable truncate:
+                if (_hasOwnOverrides) Add(OverrideTable.DropOwn(table));
+                if (_hasOwnSiblings) Add(SiblingTable.DropOwn(table));
+                if (truncate.Partition is null) Add(TombstoneTable.Set(table, "", truncate.Version));
+                break;
+            case SetTombstone tombstone:
+                Add(TombstoneTable.Set(table, tombstone.Key.ToText(), tombstone.Version));
+                break;
+            case SetOverride { Version: { } version } set:
+                _hasOwnOverrides = true;
+                Add(OverrideTable.Set(table, set.Key.ToText(), version));
+                break;
+            case SetOverride drop:
+                Add(OverrideTable.Drop(table, drop.Key.ToText()));
+                break;
+            case SetSiblings { Siblings.Count: > 0 } set:
+                _hasOwnSiblings = true;
+                Add(SiblingTable.Set(statements, set.Table, set.Key, set.Siblings));
+                break;
+            case SetSiblings drop:
+                Add(SiblingTable.Drop(table, drop.Key.ToText()));
+                break;
+            default:
+                throw new NotSupportedException($"A plan holds the unknown write {write.GetType().Name}.");
+        }
+    }
+
+    // An entry that this transaction made for the row's former state has the xid of the new state, too: it would look valid
+    // (convergence R3).
+    private void AppendRowWrite(PlannedWrite write, LocalTable table, RowKey? key, NpgsqlBatchCommand command)
+    {
+        if (key is { } known)
+        {
+            if (_hasOwnOverrides) Add(OverrideTable.DropOwn(table.Name, known.ToText()));
+            if (_hasOwnSiblings) Add(SiblingTable.DropOwn(table.Name, known.ToText()));
+        }
+
+        _pending.Add((command, write));
+    }
+
+    private static RowKey? KeyOf(InsertRow insert)
+    {
+        var values = new string[insert.Table.KeyOrdinals.Count];
+        for (var i = 0; i < values.Length; i++)
+        {
+            // A key left to its default is a new one: nothing is stored under it.
+            if (insert.Values[insert.Table.KeyOrdinals[i]].Text is not { } text) return null;
+            values[i] = text;
+        }
+
+        return new RowKey(insert.Table.Name, values);
+    }
+
+    private void Add(NpgsqlBatchCommand command) => _pending.Add((command, null));
+
+    private async ValueTask SendAsync(CancellationToken cancellationToken)
+    {
+        if (_pending.Count == 0) return;
+        await using var batch = new NpgsqlBatch(connection);
+        foreach (var (command, _) in _pending) batch.BatchCommands.Add(command);
+        try
+        {
+            await batch.ExecuteNonQueryAsync(cancellationToken);
+        }
+        catch (PostgresException e)
+        {
+            var failed = _pending.Find(p => ReferenceEquals(p.Command, e.BatchCommand)).MustHitOneRow;
+            throw await ExplainAsync(e, failed, cancellationToken);
+        }
+
+        foreach (var (command, write) in _pending)
+        {
+            if (write is null) continue;
+            HasWrittenRows = true;
+            if (command.RecordsAffected == 1) continue;
+            throw write is InsertRow
+                ? new ReplicationException(ReplicationErrorKind.ApplyRefused,
+                    $"Inserting into {write.Table}: a trigger (ENABLE ALWAYS or REPLICA) kept the row out. Let it pass replicated rows.")
+                : new ReplicationException(ReplicationErrorKind.Transient,
+                    $"A row of {write.Table} changed under the lock ({write.GetType().Name} hit {command.RecordsAffected} rows); it is read again.");
+        }
+
+        _pending.Clear();
+    }
+
+    // A taken primary key means that a local transaction inserted the row after it was looked for: reading again finds it. Any other
+    // unique key stays taken however often it is tried.
+    private async ValueTask<ReplicationException> ExplainAsync(PostgresException e, PlannedWrite? failed, CancellationToken cancellationToken)
+    {
+        var doing = failed is null ? "writing what belongs to an applied transaction" : $"applying to {failed.Table}";
+        if (e.SqlState != PostgresErrorCodes.UniqueViolation || failed is null || e.ConstraintName is null) return PostgresErrors.Translate(e, doing);
+
+        // The transaction is lost; only outside of it can the catalog be asked. A partition's index has a name of its own.
+        await using (var rollback = new NpgsqlCommand("ROLLBACK", connection)) await rollback.ExecuteNonQueryAsync(cancellationToken);
+        await using var command = new NpgsqlCommand(
+            """
+            SELECT 1 FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+            WHERE n.nspname = $1 AND c.relname = $2 AND i.indisprimary
+              AND COALESCE(pg_partition_root(i.indrelid), i.indrelid) = to_regclass($3)
+            """, connection);
+        command.Parameters.Add(SqlParameters.Text(e.SchemaName));
+        command.Parameters.Add(SqlParameters.Text(e.ConstraintName));
+        command.Parameters.Add(SqlParameters.Text(PostgresNames.Quote(failed.Table.Name)));
+        await using var reader = await command.ExecuteReaderAsync(cancellationToken);
+        return reader.HasRows
+            ? PostgresErrors.Refusal(ReplicationErrorKind.Transient, e, $"{doing}, where a concurrent local insert took the primary key")
+            : PostgresErrors.Refusal(ReplicationErrorKind.ApplyRefused, e, doing);
+    }
+}

@@ -1,0 +1,263 @@
+using ActiveActive.Apply;
+using ActiveActive.Changes;
+using Npgsql;
+using NpgsqlTypes;
+
+namespace ActiveActive.Database.Postgres;
+
+/// <summary>
+/// Applies one origin's transactions over one connection that holds the origin's replication origin, so that at most one session on
+/// the server can. See
+/// <see href="https://www.postgresql.org/docs/18/replication-origins.html">Replication Progress Tracking</see>.
+/// </summary>
+internal sealed class PostgresApplySession : IApplySession
+{
+    private const string BeginSql = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
+
+    private static readonly string s_clockSql = $"SELECT {VersionSql.Microseconds("clock_timestamp()")} AS server_time";
+
+    private readonly NpgsqlConnection _connection;
+    private readonly NodeName _origin;
+    private readonly LocalTableCatalog _catalog;
+    private readonly KeyReader _reader;
+    private readonly PlanWriter _writer;
+    private bool _isBeginPending;
+    private bool _isInTransaction;
+    private bool _arePlansStale;
+
+    private PostgresApplySession(NpgsqlConnection connection, PostgresDatabaseOptions options, NodeName origin, OriginNodes origins)
+    {
+        _connection = connection;
+        _origin = origin;
+        _catalog = new LocalTableCatalog(options.Tables);
+        _reader = new KeyReader(connection, _catalog, origins);
+        _writer = new PlanWriter(connection, _catalog, new TableTruncation(connection, options.Node, origins));
+    }
+
+    public NpgsqlLogSequenceNumber AppliedPosition { get; private set; }
+
+    public CommitTimestamp ServerTime { get; private set; } = CommitTimestamp.Unknown;
+
+    public static async ValueTask<PostgresApplySession> OpenAsync(
+        PostgresDatabaseOptions options, NodeName origin, CancellationToken cancellationToken)
+    {
+        var connection = new NpgsqlConnection(PostgresConnections.ForApply(options.ConnectionString));
+        try
+        {
+            await connection.OpenAsync(cancellationToken);
+            var databaseOid = await ReadAsync<uint>(connection, "SELECT oid FROM pg_database WHERE datname = current_database()", cancellationToken);
+            var origins = new OriginNodes(options.Node, databaseOid);
+            await origins.LoadAsync(connection, cancellationToken);
+            var session = new PostgresApplySession(connection, options, origin, origins);
+            await session.HoldOriginAsync(PostgresNames.Origin(databaseOid, origin), cancellationToken);
+            return session;
+        }
+        catch (Exception e)
+        {
+            await connection.DisposeAsync();
+            if (e is OperationCanceledException) throw;
+            throw PostgresErrors.Translate(e, $"opening the session that applies {origin}");
+        }
+    }
+
+    public ValueTask<CommitTimestamp> ReadServerTimeAsync(CancellationToken cancellationToken) => RunAsync("reading the server's clock", async () =>
+        ServerTime = new CommitTimestamp(await ReadAsync<long>(_connection, s_clockSql, cancellationToken)));
+
+    public ValueTask<LocalTable?> FindTableAsync(Relation relation, CancellationToken cancellationToken) =>
+        RunAsync($"looking up table {relation.Root}", () => _catalog.FindAsync(relation, _connection, cancellationToken));
+
+    public void ForgetTables()
+    {
+        _catalog.Forget();
+        _arePlansStale = true;
+    }
+
+    public ValueTask BeginAsync(CancellationToken cancellationToken)
+    {
+        if (_isBeginPending || _isInTransaction) throw new InvalidOperationException("The session is in a transaction already.");
+        return new(RunAsync("beginning a transaction", () =>
+        {
+            if (_arePlansStale)
+            {
+                // Npgsql has it in this form only; it happens after a schema change.
+                _connection.UnprepareAll();
+                _arePlansStale = false;
+            }
+
+            // Sent with the first statement: a round trip less.
+            _writer.Begin();
+            _isBeginPending = true;
+            return new ValueTask<bool>(true);
+        }).AsTask());
+    }
+
+    public ValueTask<IReadOnlyList<KeyState>> ReadKeysAsync(IReadOnlyList<LocalKey> keys, CancellationToken cancellationToken)
+    {
+        RequireTransaction();
+        if (keys.Count == 0) return new([]);
+        return RunAsync($"reading {keys.Count} keys for {_origin}", () =>
+            _reader.ReadAsync(keys, TakeBegin() ? BeginSql + ";\n" : "", cancellationToken));
+    }
+
+    public ValueTask ExecuteAsync(ApplyPlan plan, CancellationToken cancellationToken)
+    {
+        RequireTransaction();
+        return new(RunAsync($"applying a transaction of {_origin} after {AppliedPosition}", async () =>
+        {
+            await _writer.WriteAsync(plan, TakeBegin() ? new NpgsqlBatchCommand(BeginSql) : null, cancellationToken);
+            return true;
+        }).AsTask());
+    }
+
+    public ValueTask CommitAsync(NpgsqlLogSequenceNumber position, CommitTimestamp stamp, CancellationToken cancellationToken)
+    {
+        RequireTransaction();
+        return new(RunAsync($"committing {_origin} {position}", async () =>
+        {
+            await using var batch = new NpgsqlBatch(_connection);
+            if (TakeBegin()) batch.BatchCommands.Add(new NpgsqlBatchCommand(BeginSql));
+            batch.BatchCommands.Add(SqlParameters.Command(
+                "SELECT pg_replication_origin_xact_setup($1, $2)", SqlParameters.Text(position.ToString()), SqlParameters.Text(VersionSql.Text(stamp))));
+            if (!_writer.HasWrittenRows)
+            {
+                // Without a write the commit has no record, moves no progress, and capture never hears of it.
+                batch.BatchCommands.Add(new NpgsqlBatchCommand($"SELECT pg_logical_emit_message(true, '{PostgresNames.MessagePrefix}', '')"));
+            }
+
+            batch.BatchCommands.Add(new NpgsqlBatchCommand(s_clockSql));
+            batch.BatchCommands.Add(new NpgsqlBatchCommand("COMMIT"));
+            var time = ServerTime;
+            await using (var reader = await batch.ExecuteReaderAsync(cancellationToken))
+            {
+                do
+                {
+                    if (reader.FieldCount != 1 || reader.GetName(0) != "server_time") continue;
+                    await reader.ReadAsync(cancellationToken);
+                    time = new CommitTimestamp(reader.GetInt64(0));
+                }
+                while (await reader.NextResultAsync(cancellationToken));
+            }
+
+            _isInTransaction = false;
+            AppliedPosition = position;
+            ServerTime = time;
+            return true;
+        }).AsTask());
+    }
+
+    public async ValueTask RollbackAsync(CancellationToken cancellationToken)
+    {
+        _isBeginPending = false;
+        if (!_isInTransaction) return;
+        await RunAsync("rolling back", () => ExecuteAsync(_connection, "ROLLBACK", cancellationToken));
+        _isInTransaction = false;
+    }
+
+    public ValueTask<NpgsqlLogSequenceNumber> FlushAsync(CancellationToken cancellationToken) =>
+        RunAsync($"flushing what was applied of {_origin}", () => ReadProgressAsync(flush: true, cancellationToken));
+
+    public async ValueTask DisposeAsync()
+    {
+        try
+        {
+            // The server frees the origin when it notices the closed connection, which is later than the next session's attempt.
+            if (_connection.State == System.Data.ConnectionState.Open)
+            {
+                await RollbackAsync(CancellationToken.None);
+                await ExecuteAsync(_connection, "SELECT pg_replication_origin_session_reset()", CancellationToken.None);
+            }
+        }
+        catch (Exception e) when (e is NpgsqlException or ReplicationException or IOException)
+        {
+            // The connection is gone, and with it the origin's session.
+        }
+
+        await _connection.DisposeAsync();
+    }
+
+    private async ValueTask HoldOriginAsync(string name, CancellationToken cancellationToken)
+    {
+        await using (var command = new NpgsqlCommand("SELECT pg_replication_origin_session_setup($1)", _connection))
+        {
+            command.Parameters.Add(SqlParameters.Text(name));
+            try
+            {
+                await command.ExecuteNonQueryAsync(cancellationToken);
+            }
+            catch (PostgresException e) when (e.SqlState == PostgresErrorCodes.ObjectInUse)
+            {
+                // PostgreSQL's text names the process that holds it.
+                throw PostgresErrors.Translate(e, $"taking replication origin {name}, which one session at a time may hold to apply {_origin}");
+            }
+            catch (PostgresException e) when (e.SqlState == PostgresErrorCodes.UndefinedObject)
+            {
+                throw PostgresErrors.Refusal(ReplicationErrorKind.Misconfigured, e, $"taking replication origin {name}, which set-up creates");
+            }
+            catch (PostgresException e) when (e.SqlState == PostgresErrorCodes.ConfigurationLimitExceeded)
+            {
+                var setting = _connection.PostgreSqlVersion.Major >= 18 ? "max_active_replication_origins" : "max_replication_slots";
+                throw PostgresErrors.Refusal(ReplicationErrorKind.Misconfigured, e,
+                    $"taking replication origin {name}, for which the server has no room (raise {setting}: one for each peer of each database)");
+            }
+        }
+
+        // A limit that PostgreSQL 15 and 16 do not know; set here because an unknown start-up setting refuses the connection.
+        if (_connection.PostgreSqlVersion.Major >= 17) await ExecuteAsync(_connection, "SET transaction_timeout = 0", cancellationToken);
+        AppliedPosition = await ReadProgressAsync(flush: false, cancellationToken);
+        ServerTime = new CommitTimestamp(await ReadAsync<long>(_connection, s_clockSql, cancellationToken));
+    }
+
+    private async ValueTask<NpgsqlLogSequenceNumber> ReadProgressAsync(bool flush, CancellationToken cancellationToken) =>
+        await ReadAsync<NpgsqlLogSequenceNumber>(_connection,
+            $"SELECT COALESCE(pg_replication_origin_session_progress({(flush ? "true" : "false")}), '0/0')", cancellationToken);
+
+    private bool TakeBegin()
+    {
+        if (!_isBeginPending) return false;
+        _isBeginPending = false;
+        return _isInTransaction = true;
+    }
+
+    private void RequireTransaction()
+    {
+        if (!_isBeginPending && !_isInTransaction) throw new InvalidOperationException("The session is in no transaction.");
+    }
+
+    private async ValueTask<T> RunAsync<T>(string doing, Func<ValueTask<T>> work)
+    {
+        if (_connection.State != System.Data.ConnectionState.Open)
+        {
+            throw new ReplicationException(ReplicationErrorKind.Transient,
+                $"While {doing}: the connection of the session that applies {_origin} is lost. Open a new session.");
+        }
+
+        try
+        {
+            return await work();
+        }
+        catch (Exception e) when (e is PostgresException or ReplicationException { InnerException: PostgresException })
+        {
+            var postgres = e as PostgresException ?? (PostgresException)e.InnerException!;
+            if (PostgresErrors.MayFollowSchemaChange(postgres.SqlState)) ForgetTables();
+            throw PostgresErrors.Translate(e, doing);
+        }
+        catch (Exception e) when (e is NpgsqlException or TimeoutException or System.Net.Sockets.SocketException or IOException)
+        {
+            throw PostgresErrors.Translate(e, doing);
+        }
+    }
+
+    private static async ValueTask<T> ReadAsync<T>(NpgsqlConnection connection, string sql, CancellationToken cancellationToken)
+    {
+        await using var command = new NpgsqlCommand(sql, connection);
+        await using var reader = await command.ExecuteReaderAsync(cancellationToken);
+        await reader.ReadAsync(cancellationToken);
+        return reader.GetFieldValue<T>(0);
+    }
+
+    private static async ValueTask<int> ExecuteAsync(NpgsqlConnection connection, string sql, CancellationToken cancellationToken)
+    {
+        await using var command = new NpgsqlCommand(sql, connection);
+        return await command.ExecuteNonQueryAsync(cancellationToken);
+    }
+}

@@ -1,0 +1,192 @@
+using ActiveActive.Database.Postgres.SetUp;
+using Npgsql;
+using Npgsql.Replication;
+
+namespace ActiveActive.Database.Postgres;
+
+/// <summary>
+/// Makes a database a node: reads everything first, refuses with all problems at once, then creates what is missing. Works as a role
+/// that is no superuser (docs/setup-role.sql). One run at a time in a database; a run that has nothing to do writes nothing.
+/// </summary>
+internal sealed class PostgresSetUp
+{
+    // Advisory locks are per database; any constant that nobody else uses will do ("ActiveAc" in ASCII).
+    private const long LockKey = 0x4163_7469_7665_4163;
+
+    /// <summary>
+    /// First in each transaction of set-up: synchronous replication may name this node's own capture, which does not run yet, and
+    /// waiting for it would never end. Flushed to disk it is.
+    /// </summary>
+    public const string CommitLocally = "SET LOCAL synchronous_commit = local";
+
+    private readonly PostgresDatabaseOptions _options;
+    private readonly NpgsqlDataSource _dataSource;
+
+    public PostgresSetUp(PostgresDatabaseOptions options, NpgsqlDataSource dataSource)
+    {
+        _options = options;
+        _dataSource = dataSource;
+    }
+
+    /// <summary>Checks, creates what is missing, and says which database this is.</summary>
+    /// <exception cref="SetUpException">All problems; nothing was changed.</exception>
+    /// <exception cref="ReplicationException">
+    /// Transient: not reachable, or a lock was not granted in time. AccessDenied: wrong password, role or database. InUse: another
+    /// session reads the slot, or is setting up.
+    /// </exception>
+    public async ValueTask<DatabaseIdentity> RunAsync(CancellationToken cancellationToken)
+    {
+        await using var connection = await OpenAsync(cancellationToken);
+        try
+        {
+            var version = await ServerCatalog.ReadVersionAsync(connection, cancellationToken);
+            if (version < ServerCheck.OldestVersion) throw new SetUpException(_options.Node.Value, [ServerCheck.TooOld(version)]);
+            await LockAsync(connection, cancellationToken);
+            try
+            {
+                return await RunLockedAsync(connection, cancellationToken);
+            }
+            finally
+            {
+                await UnlockAsync(connection);
+            }
+        }
+        catch (Exception e) when (e is NpgsqlException or TimeoutException or IOException)
+        {
+            var fault = PostgresErrors.Translate(e, $"setting up node {_options.Node}");
+            // A statement that the server refuses for good has nothing to do with a peer's changes here.
+            throw fault.Kind is ReplicationErrorKind.ApplyRefused ? new ReplicationException(ReplicationErrorKind.Misconfigured, fault.Message, e) : fault;
+        }
+    }
+
+    private async Task<DatabaseIdentity> RunLockedAsync(NpgsqlConnection connection, CancellationToken cancellationToken)
+    {
+        var facts = await ReadFactsAsync(connection, cancellationToken);
+        var problems = SetUpCheck.Find(facts);
+        if (problems.Count > 0) throw new SetUpException(_options.Node.Value, problems);
+        if (facts.Node.Slot is { ActivePid: { } pid } slot)
+        {
+            throw new ReplicationException(ReplicationErrorKind.InUse,
+                $"Replication slot {slot.Name} of node {_options.Node} is read by process {pid}: another instance of the application leads, or its connection has not ended yet.");
+        }
+
+        var incarnation = await CreateMissingAsync(connection, facts, cancellationToken);
+        if (facts.Node.Checkpoint is null) await SlotSetUp.CreateAsync(connection, facts, cancellationToken);
+        return new(facts.Server.SystemIdentifier, facts.Server.Timeline, facts.Server.DatabaseOid, incarnation, facts.Server.Version);
+    }
+
+    private async Task<SetUpFacts> ReadFactsAsync(NpgsqlConnection connection, CancellationToken cancellationToken)
+    {
+        var (server, role) = await ServerCatalog.ReadAsync(connection, cancellationToken);
+        var relations = await TableCatalog.ReadRelationsAsync(connection, cancellationToken);
+        var facts = new SetUpFacts
+        {
+            Options = _options,
+            Server = server,
+            Role = role,
+            Node = await NodeCatalog.ReadAsync(connection, server, cancellationToken),
+            Relations = relations,
+            Tables = await TableCatalog.ReadTablesAsync(connection, relations, _options.Tables, cancellationToken),
+        };
+        // A refusal that another problem explains already would only be noise.
+        var isWorthTrying = role.MayReplicate && server.WalLevel == "logical" && server.WalSenders < server.MaxWalSenders;
+        return isWorthTrying
+            ? facts with { Server = server with { ReplicationRefusal = await TryReplicationConnectionAsync(cancellationToken) } }
+            : facts;
+    }
+
+    private async Task<string?> TryReplicationConnectionAsync(CancellationToken cancellationToken)
+    {
+        await using var replication = new LogicalReplicationConnection(PostgresConnections.ForReplication(_options.ConnectionString));
+        try
+        {
+            await replication.Open(cancellationToken);
+            await replication.IdentifySystem(cancellationToken);
+            return null;
+        }
+        catch (PostgresException e) when (PostgresErrors.KindOf(e.SqlState) is not ReplicationErrorKind.Transient)
+        {
+            return $"{e.SqlState} {e.MessageText}";
+        }
+    }
+
+    /// <summary>One transaction, so that a run that fails leaves nothing half done. Returns the node's incarnation.</summary>
+    private async Task<Guid> CreateMissingAsync(NpgsqlConnection connection, SetUpFacts facts, CancellationToken cancellationToken)
+    {
+        var statements = SetUpPlan.Statements(facts);
+        if (statements.Count == 0 && facts.Node.Local is { } known) return known.Incarnation;
+
+        await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
+        await ExecuteAsync(connection, CommitLocally, cancellationToken);
+        // Who waits for a lock makes everybody else queue behind it.
+        await ExecuteAsync(connection, "SET LOCAL lock_timeout = '10s'", cancellationToken);
+        foreach (var statement in statements) await ExecuteAsync(connection, statement, cancellationToken);
+        var incarnation = facts.Node.Local?.Incarnation ?? await InsertNodeAsync(connection, facts.Server, cancellationToken);
+        await transaction.CommitAsync(cancellationToken);
+        return incarnation;
+    }
+
+    private async Task<Guid> InsertNodeAsync(NpgsqlConnection connection, ServerFacts server, CancellationToken cancellationToken)
+    {
+        var incarnation = Guid.NewGuid();
+        await using var command = new NpgsqlCommand(
+            """
+            INSERT INTO active_active.node (name, is_local, system_identifier, timeline, database_oid, incarnation)
+            VALUES ($1, true, $2, $3, $4, $5)
+            """, connection);
+        command.Parameters.Add(new NpgsqlParameter { Value = _options.Node.Value });
+        command.Parameters.Add(new NpgsqlParameter { Value = (decimal)server.SystemIdentifier });
+        command.Parameters.Add(new NpgsqlParameter { Value = (long)server.Timeline });
+        command.Parameters.Add(new NpgsqlParameter { Value = (long)server.DatabaseOid });
+        command.Parameters.Add(new NpgsqlParameter { Value = incarnation });
+        await command.ExecuteNonQueryAsync(cancellationToken);
+        return incarnation;
+    }
+
+    private async Task<NpgsqlConnection> OpenAsync(CancellationToken cancellationToken)
+    {
+        try
+        {
+            return await _dataSource.OpenConnectionAsync(cancellationToken);
+        }
+        catch (Exception e) when (e is NpgsqlException or TimeoutException or IOException or System.Net.Sockets.SocketException)
+        {
+            var target = new NpgsqlConnectionStringBuilder(_options.ConnectionString);
+            throw PostgresErrors.Translate(e,
+                $"connecting node {_options.Node} to database {target.Database ?? target.Username} at {target.Host}:{target.Port} as {target.Username}");
+        }
+    }
+
+    private async Task LockAsync(NpgsqlConnection connection, CancellationToken cancellationToken)
+    {
+        await using var command = new NpgsqlCommand("SELECT pg_try_advisory_lock($1)", connection);
+        command.Parameters.Add(new NpgsqlParameter { Value = LockKey });
+        if (!(bool)(await command.ExecuteScalarAsync(cancellationToken))!)
+        {
+            throw new ReplicationException(ReplicationErrorKind.InUse, $"Another session is setting up node {_options.Node} in database {connection.Database}.");
+        }
+    }
+
+    private static async Task UnlockAsync(NpgsqlConnection connection)
+    {
+        // A broken connection has lost its lock; and a failure here must not hide the reason why we leave.
+        if (connection.FullState != System.Data.ConnectionState.Open) return;
+        try
+        {
+            await using var command = new NpgsqlCommand("SELECT pg_advisory_unlock($1)", connection);
+            command.Parameters.Add(new NpgsqlParameter { Value = LockKey });
+            await command.ExecuteNonQueryAsync(CancellationToken.None);
+        }
+        catch (NpgsqlException)
+        {
+            // A pool keeps no connection whose state it does not know; the lock ends with this one.
+            NpgsqlConnection.ClearPool(connection);
+        }
+    }
+
+    public static async Task ExecuteAsync(NpgsqlConnection connection, string sql, CancellationToken cancellationToken)
+    {
+        await using var command = new NpgsqlCommand(sql, connection);
+        await command.ExecuteNonQueryAsync(cancellationToken);
+    }
+}

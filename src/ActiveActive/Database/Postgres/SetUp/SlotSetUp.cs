@@ -1,0 +1,56 @@
+using Npgsql;
+using NpgsqlTypes;
+
+namespace ActiveActive.Database.Postgres.SetUp;
+
+/// <summary>Creates the node's slot and the checkpoint that starts there.</summary>
+internal static class SlotSetUp
+{
+    // Creation waits for every transaction that runs at the moment (three times over); a limit, so that a forgotten one is named.
+    private static readonly TimeSpan s_limit = TimeSpan.FromMinutes(10);
+
+    /// <summary>
+    /// AFTER the publication and the replica identities are committed: what the slot decodes from its first transaction on must
+    /// have been logged under them. The checkpoint comes last, so a run that ends in between leaves a slot that nobody
+    /// relies on, and the next run replaces it.
+    /// </summary>
+    public static async Task CreateAsync(NpgsqlConnection connection, SetUpFacts facts, CancellationToken cancellationToken)
+    {
+        var name = PostgresNames.Slot(facts.Server.DatabaseOid);
+        if (facts.Node.Slot is not null)
+        {
+            await using var drop = new NpgsqlCommand("SELECT pg_drop_replication_slot($1)", connection);
+            drop.Parameters.Add(new NpgsqlParameter { Value = name });
+            await drop.ExecuteNonQueryAsync(cancellationToken);
+        }
+
+        var position = await CreateSlotAsync(connection, name, cancellationToken);
+        await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
+        await PostgresSetUp.ExecuteAsync(connection, PostgresSetUp.CommitLocally, cancellationToken);
+        await using var insert = new NpgsqlCommand(
+            "INSERT INTO active_active.checkpoint (position, greatest_stamp, applied) VALUES ($1, $2, '{}')", connection);
+        insert.Parameters.Add(new NpgsqlParameter { Value = position, NpgsqlDbType = NpgsqlDbType.PgLsn });
+        insert.Parameters.Add(new NpgsqlParameter { Value = CommitTimestamp.Unknown.Microseconds });
+        await insert.ExecuteNonQueryAsync(cancellationToken);
+        await transaction.CommitAsync(cancellationToken);
+    }
+
+    private static async Task<NpgsqlLogSequenceNumber> CreateSlotAsync(NpgsqlConnection connection, string name, CancellationToken cancellationToken)
+    {
+        await using var create = new NpgsqlCommand("SELECT lsn FROM pg_create_logical_replication_slot($1, 'pgoutput')", connection)
+        {
+            CommandTimeout = (int)s_limit.TotalSeconds,
+        };
+        create.Parameters.Add(new NpgsqlParameter { Value = name });
+        try
+        {
+            return (NpgsqlLogSequenceNumber)(await create.ExecuteScalarAsync(cancellationToken))!;
+        }
+        catch (NpgsqlException e) when (e.InnerException is TimeoutException)
+        {
+            throw new ReplicationException(ReplicationErrorKind.Transient,
+                $"Replication slot {name} was not created within {s_limit.TotalMinutes} minutes: transactions that ran before have not ended. "
+                + "Look for old ones: SELECT pid, xact_start, state FROM pg_stat_activity WHERE backend_xid IS NOT NULL ORDER BY xact_start;", e);
+        }
+    }
+}

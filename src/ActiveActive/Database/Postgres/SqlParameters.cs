@@ -1,0 +1,26 @@
+using Npgsql;
+using NpgsqlTypes;
+
+namespace ActiveActive.Database.Postgres;
+
+/// <summary>
+/// Parameters in text form. An untyped text is read by the column's own input function, which takes what its output function wrote,
+/// for every type, without Npgsql knowing it.
+/// </summary>
+internal static class SqlParameters
+{
+    public static NpgsqlParameter Text(string? text) => new() { NpgsqlDbType = NpgsqlDbType.Unknown, Value = (object?)text ?? DBNull.Value };
+
+    public static NpgsqlParameter Texts(string[] texts) => new() { NpgsqlDbType = NpgsqlDbType.Array | NpgsqlDbType.Text, Value = texts };
+
+    public static NpgsqlParameter Number(long number) => new() { NpgsqlDbType = NpgsqlDbType.Bigint, Value = number };
+
+    public static NpgsqlParameter Numbers(long[] numbers) => new() { NpgsqlDbType = NpgsqlDbType.Array | NpgsqlDbType.Bigint, Value = numbers };
+
+    public static NpgsqlBatchCommand Command(string sql, params ReadOnlySpan<NpgsqlParameter> parameters)
+    {
+        var command = new NpgsqlBatchCommand(sql);
+        foreach (var parameter in parameters) command.Parameters.Add(parameter);
+        return command;
+    }
+}

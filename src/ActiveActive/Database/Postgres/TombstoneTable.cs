@@ -1,0 +1,89 @@
+using ActiveActive.Changes;
+using Npgsql;
+using NpgsqlTypes;
+
+namespace ActiveActive.Database.Postgres;
+
+/// <summary>The SQL of <c>active_active.tombstone</c>. A tombstone is only ever replaced by a newer one.</summary>
+internal static class TombstoneTable
+{
+    private static readonly string s_keepNewer =
+        $"""
+        ON CONFLICT (table_name, key) DO UPDATE SET stamp = excluded.stamp, origin = excluded.origin, position = excluded.position
+        WHERE {VersionSql.IsNewer("excluded", "t")}
+        """;
+
+    private static readonly string s_set =
+        $"INSERT INTO active_active.tombstone AS t (table_name, key, stamp, origin, position) VALUES ($1, $2, $3, $4, $5) {s_keepNewer}";
+
+    // In key order, so that two writers of the same keys wait for each other instead of deadlocking.
+    private static readonly string s_save =
+        $"""
+        INSERT INTO active_active.tombstone AS t (table_name, key, stamp, origin, position)
+        SELECT table_name, key, stamp, origin, position::pg_lsn
+        FROM unnest($1, $2, $3, $4, $5) AS n(table_name, key, stamp, origin, position)
+        ORDER BY table_name COLLATE "C", key COLLATE "C"
+        {s_keepNewer}
+        """;
+
+    /// <summary>
+    /// What a key's greatest delete is may never fall (convergence R2). So a row tombstone below its table's goes with or before
+    /// that; one above it stays while the table's lives.
+    /// </summary>
+    private static readonly string s_collectTables =
+        $"""
+        WITH stable AS (SELECT origin, position::pg_lsn AS position FROM unnest($1, $2) AS s(origin, position)),
+        gone AS (
+            DELETE FROM active_active.tombstone t
+            WHERE t.key = '' AND t.position <= {StablePosition("t")}
+            RETURNING t.table_name, t.stamp, t.origin, t.position)
+        DELETE FROM active_active.tombstone t USING gone
+        WHERE t.table_name = gone.table_name AND t.key <> '' AND NOT {VersionSql.IsNewer("t", "gone")}
+        """;
+
+    private static readonly string s_collectRows =
+        $"""
+        WITH stable AS (SELECT origin, position::pg_lsn AS position FROM unnest($1, $2) AS s(origin, position))
+        DELETE FROM active_active.tombstone t
+        WHERE t.key <> '' AND t.position <= {StablePosition("t")}
+          AND NOT EXISTS (
+              SELECT FROM active_active.tombstone whole
+              WHERE whole.table_name = t.table_name AND whole.key = '' AND {VersionSql.IsNewer("t", "whole")})
+        """;
+
+    public static NpgsqlBatchCommand Set(TableName table, string key, in RowVersion version) => SqlParameters.Command(
+        s_set, SqlParameters.Text(table.ToString()), SqlParameters.Text(key), SqlParameters.Number(version.Stamp.Microseconds),
+        SqlParameters.Text(version.Origin.Value), SqlParameters.Text(version.Position.ToString()));
+
+    /// <summary>One statement for all; of several entries of one key the newest counts.</summary>
+    public static NpgsqlBatchCommand Save(IReadOnlyList<Tombstone> tombstones)
+    {
+        var newest = new Dictionary<(TableName, string), RowVersion>(tombstones.Count);
+        foreach (var tombstone in tombstones)
+        {
+            var key = (tombstone.Table, tombstone.Key);
+            if (!newest.TryGetValue(key, out var other) || tombstone.Version.IsNewerThan(other)) newest[key] = tombstone.Version;
+        }
+
+        return SqlParameters.Command(s_save,
+            SqlParameters.Texts([.. newest.Keys.Select(k => k.Item1.ToString())]), SqlParameters.Texts([.. newest.Keys.Select(k => k.Item2)]),
+            SqlParameters.Numbers([.. newest.Values.Select(v => v.Stamp.Microseconds)]), SqlParameters.Texts([.. newest.Values.Select(v => v.Origin.Value)]),
+            SqlParameters.Texts([.. newest.Values.Select(v => v.Position.ToString())]));
+    }
+
+    public static IEnumerable<NpgsqlBatchCommand> Collect(DependencyVector stable) =>
+        [SqlParameters.Command(s_collectTables, StableVector(stable)), SqlParameters.Command(s_collectRows, StableVector(stable))];
+
+    /// <summary>The parameters <c>$1</c> and <c>$2</c> of a statement that reads a vector.</summary>
+    public static NpgsqlParameter[] StableVector(DependencyVector stable) =>
+        [SqlParameters.Texts([.. stable.Select(e => e.Key.Value)]), SqlParameters.Texts([.. stable.Select(e => e.Value.ToString())])];
+
+    /// <summary>Up to where the vector covers a record's origin; an origin that it does not name stands at zero.</summary>
+    public static string StablePosition(string record) =>
+        $"COALESCE((SELECT s.position FROM stable s WHERE s.origin = {record}.origin), '0/0')";
+
+    /// <summary>Reads a version's three columns from a row in text form.</summary>
+    public static RowVersion ReadVersion(NpgsqlDataReader reader, int first) => new(
+        new CommitTimestamp(long.Parse(reader.GetString(first), System.Globalization.CultureInfo.InvariantCulture)),
+        new NodeName(reader.GetString(first + 1)), NpgsqlLogSequenceNumber.Parse(reader.GetString(first + 2)));
+}

@@ -1,0 +1,29 @@
+namespace ActiveActive.Database.Postgres;
+
+/// <summary>SQL expressions for stamps and for the order of versions; the same order as <see cref="RowVersion.IsNewerThan"/>.</summary>
+internal static class VersionSql
+{
+    /// <summary>Microseconds between 1970 and PostgreSQL's epoch.</summary>
+    private const string EpochMicroseconds = "946684800000000";
+
+    /// <summary>Exact: since PostgreSQL 14 <c>extract</c> yields numeric.</summary>
+    public static string Microseconds(string timestamp) => $"(extract(epoch FROM {timestamp}) * 1000000)::bigint - {EpochMicroseconds}";
+
+    /// <summary>The same for a stored stamp, where <c>-infinity</c> stands for <see cref="CommitTimestamp.Unknown"/>.</summary>
+    public static string StoredMicroseconds(string timestamp) =>
+        $"CASE WHEN isfinite({timestamp}) THEN {Microseconds(timestamp)} WHEN {timestamp} IS NOT NULL THEN {long.MinValue + 1}::bigint - 1 END";
+
+    /// <summary>The timestamptz text of a stamp.</summary>
+    public static string Text(CommitTimestamp stamp) => stamp.IsKnown ? stamp.ToString() : "-infinity";
+
+    /// <summary>The current xid as rows show it in <c>xmin</c>, as a bigint.</summary>
+    public const string CurrentXid = "pg_current_xact_id()::xid::text::bigint";
+
+    /// <summary>Whether one record (columns stamp, origin, position) is newer than another.</summary>
+    public static string IsNewer(string left, string right) =>
+        $"""
+        CASE WHEN {left}.origin = {right}.origin AND {left}.position <> '0/0' AND {right}.position <> '0/0'
+             THEN {left}.position > {right}.position
+             ELSE ({left}.stamp, {left}.origin COLLATE "C") > ({right}.stamp, {right}.origin COLLATE "C") END
+        """;
+}

@@ -1,0 +1,39 @@
+using System.Diagnostics;
+using System.Diagnostics.Metrics;
+
+namespace ActiveActive.Diagnostics;
+
+/// <summary>
+/// The meter <c>ActiveActive</c>. Units: transactions and conflicts by count, lag in bytes and seconds, retained WAL in bytes.
+/// Tags: <c>node</c>, <c>peer</c>, <c>type</c>.
+/// </summary>
+internal sealed class NodeMetrics : IDisposable
+{
+    public const string Name = "ActiveActive";
+
+    public static readonly ActivitySource Activities = new(Name);
+
+    private readonly Meter _meter = new(Name);
+    private readonly Counter<long> _conflicts;
+    private readonly KeyValuePair<string, object?> _node;
+
+    public NodeMetrics(ReplicationNode node)
+    {
+        _node = new("node", node.Name.Value);
+        _conflicts = _meter.CreateCounter<long>("active_active.conflicts", "{conflict}", "Conflicts recorded on this node");
+        _meter.CreateObservableCounter("active_active.transactions.published", () => new Measurement<long>(node.Status.PublishedTransactions, _node), "{transaction}", "Local transactions published to peers");
+        _meter.CreateObservableCounter("active_active.transactions.applied", () => PerPeer(node, p => p.AppliedTransactions), "{transaction}", "Transactions of a peer applied here");
+        _meter.CreateObservableCounter("active_active.transactions.retried", () => PerPeer(node, p => p.Retries), "{transaction}", "Transactions applied again after a transient fault");
+        _meter.CreateObservableGauge("active_active.lag.bytes", () => PerPeer(node, p => p.LagBytes), "By", "Received from a peer but not applied");
+        _meter.CreateObservableGauge("active_active.lag.time", () => node.Status.Peers.Select(p => new Measurement<double>(p.LagTime.TotalSeconds, _node, new("peer", p.Peer.Value))), "s", "How far the applied stamp is behind the newest received one");
+        _meter.CreateObservableGauge("active_active.wal.retained", () => new Measurement<long>(node.Status.RetainedBytes, _node), "By", "WAL held back by the node's slot");
+    }
+
+    public void ConflictRecorded(ConflictRecord record) =>
+        _conflicts.Add(1, _node, new("peer", record.RemoteVersion.Origin.Value), new("type", record.Type.ToString()));
+
+    public void Dispose() => _meter.Dispose();
+
+    private IEnumerable<Measurement<long>> PerPeer(ReplicationNode node, Func<PeerStatus, long> value) =>
+        [.. node.Status.Peers.Select(p => new Measurement<long>(value(p), _node, new("peer", p.Peer.Value)))];
+}

@@ -1,0 +1,25 @@
+using Microsoft.Extensions.Diagnostics.HealthChecks;
+
+namespace ActiveActive.Diagnostics;
+
+/// <summary>
+/// Healthy while the node runs and hears every peer; degraded where a peer is away, holds, is refused or paused (local writes go on
+/// and nothing is lost); unhealthy where the node itself does not replicate.
+/// </summary>
+internal sealed class ReplicationHealthCheck(ReplicationNode node) : IHealthCheck
+{
+    public Task<HealthCheckResult> CheckHealthAsync(HealthCheckContext context, CancellationToken cancellationToken = default)
+    {
+        var status = node.Status;
+        var data = status.Peers.ToDictionary(p => p.Peer.Value, p => (object)$"{p.Receiving}, lag {p.LagBytes} bytes, {p.LagTime.TotalSeconds:0.0} s");
+        if (status.State != NodeState.Running)
+        {
+            return Task.FromResult(HealthCheckResult.Unhealthy($"Node '{status.Node}' is {status.State}. {status.Message}", data: data));
+        }
+
+        var troubled = status.Peers.Where(p => p.Receiving != PeerLinkState.Streaming || p.Message is not null).ToList();
+        return Task.FromResult(troubled.Count == 0
+            ? HealthCheckResult.Healthy($"Node '{status.Node}' replicates with {status.Peers.Count} peers.", data)
+            : HealthCheckResult.Degraded(string.Join(" ", troubled.Select(p => $"Peer '{p.Peer}' is {p.Receiving}. {p.Message}")), data: data));
+    }
+}

@@ -1,0 +1,90 @@
+using NpgsqlTypes;
+
+namespace ActiveActive;
+
+/// <summary>What a node is doing.</summary>
+public enum NodeState
+{
+    /// <summary>Not started, or stopped.</summary>
+    Stopped,
+
+    /// <summary>Connecting to its database and setting it up; tried again until it works.</summary>
+    Starting,
+
+    /// <summary>Capturing, and applying what its peers send.</summary>
+    Running,
+
+    /// <summary>The database is not fit to replicate, or can't be reached: <see cref="NodeStatus.Message"/> says why; tried again regularly.</summary>
+    Faulted,
+}
+
+/// <summary>A node as it is now.</summary>
+public sealed record NodeStatus
+{
+    /// <summary>The node.</summary>
+    public required NodeName Node { get; init; }
+
+    /// <summary>What it is doing.</summary>
+    public required NodeState State { get; init; }
+
+    /// <summary>What went wrong last, and what to do; null while all is well.</summary>
+    public string? Message { get; init; }
+
+    /// <summary>The last local transaction that was published to peers.</summary>
+    public NpgsqlLogSequenceNumber PublishedPosition { get; init; }
+
+    /// <summary>Local transactions published since the start.</summary>
+    public long PublishedTransactions { get; init; }
+
+    /// <summary>WAL that the node's slot holds back, in bytes.</summary>
+    public long RetainedBytes { get; init; }
+
+    /// <summary>Conflicts recorded since the start.</summary>
+    public long Conflicts { get; init; }
+
+    /// <summary>The peers, in name order.</summary>
+    public required IReadOnlyList<PeerStatus> Peers { get; init; }
+}
+
+/// <summary>A peer as this node sees it.</summary>
+public sealed record PeerStatus
+{
+    /// <summary>The peer.</summary>
+    public required NodeName Peer { get; init; }
+
+    /// <summary>Receiving from the peer.</summary>
+    public required PeerLinkState Receiving { get; init; }
+
+    /// <summary>Sending to the peer.</summary>
+    public required PeerFeedState Sending { get; init; }
+
+    /// <summary>What went wrong last with receiving, and what to do; null while all is well.</summary>
+    public string? Message { get; init; }
+
+    /// <summary>The peer's last transaction (or heartbeat) that is applied here, in the peer's log.</summary>
+    public NpgsqlLogSequenceNumber AppliedPosition { get; init; }
+
+    /// <summary>The furthest position received from the peer.</summary>
+    public NpgsqlLogSequenceNumber ReceivedPosition { get; init; }
+
+    /// <summary>Received but not applied yet, in bytes of the peer's log.</summary>
+    public long LagBytes { get; init; }
+
+    /// <summary>How far the applied stamp is behind the newest received one; zero when all that was received is applied.</summary>
+    public TimeSpan LagTime { get; init; }
+
+    /// <summary>The peer's transactions applied since the start.</summary>
+    public long AppliedTransactions { get; init; }
+
+    /// <summary>Transactions tried again after a transient fault.</summary>
+    public long Retries { get; init; }
+
+    /// <summary>How far the peer's clock was ahead of the local database server's at the last transaction that had to wait.</summary>
+    public TimeSpan ClockAhead { get; init; }
+
+    /// <summary>The last position of this node's log that was sent to the peer.</summary>
+    public NpgsqlLogSequenceNumber SentPosition { get; init; }
+
+    /// <summary>The last position of this node's log that the peer has durably applied.</summary>
+    public NpgsqlLogSequenceNumber AcknowledgedPosition { get; init; }
+}

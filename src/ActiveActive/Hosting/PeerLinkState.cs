@@ -1,0 +1,23 @@
+namespace ActiveActive;
+
+/// <summary>What the receiving side of a peer is doing.</summary>
+public enum PeerLinkState
+{
+    /// <summary>Not started, or between tries.</summary>
+    Disconnected,
+
+    /// <summary>Dialling and greeting.</summary>
+    Connecting,
+
+    /// <summary>Connected and applying.</summary>
+    Streaming,
+
+    /// <summary>A change can't be applied until someone mends what the message says; nothing is lost, tried again regularly.</summary>
+    Holding,
+
+    /// <summary>The peer refused this node, or this node the peer; tried again regularly.</summary>
+    Refused,
+
+    /// <summary>Paused by the application.</summary>
+    Paused,
+}

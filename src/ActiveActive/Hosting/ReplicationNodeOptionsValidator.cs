@@ -1,0 +1,83 @@
+using Npgsql;
+
+namespace ActiveActive.Hosting;
+
+/// <summary>Checks the options before anything starts: all problems at once. What only the database can tell, set-up checks.</summary>
+internal static class ReplicationNodeOptionsValidator
+{
+    public static IReadOnlyList<string> Validate(ReplicationNodeOptions options)
+    {
+        var problems = new List<string>();
+        if (!NodeName.IsValid(options.Name))
+        {
+            problems.Add($"Name '{options.Name}' is not a node name: use Named(…) with 1 to {NodeName.MaxLength} lower-case letters, digits, '-' or '_', a letter first.");
+        }
+
+        CheckConnection(options, problems);
+        CheckPeers(options, problems);
+        CheckTables(options, problems);
+        if (options.SharedToken is { Length: < 16 }) problems.Add("SharedToken is shorter than 16 characters.");
+        if (!options.Path.StartsWith('/') || options.Path.Length < 2) problems.Add($"Path '{options.Path}' must start with '/' and name something.");
+        Range(problems, nameof(options.ConflictRetention), options.ConflictRetention, TimeSpan.FromMinutes(1), TimeSpan.FromDays(36_500));
+        Range(problems, nameof(options.HeartbeatInterval), options.HeartbeatInterval, TimeSpan.FromMilliseconds(10), TimeSpan.FromMinutes(1));
+        Range(problems, nameof(options.ReconnectDelay), options.ReconnectDelay, TimeSpan.FromMilliseconds(10), TimeSpan.FromMinutes(1));
+        Range(problems, nameof(options.MaxReconnectDelay), options.MaxReconnectDelay, options.ReconnectDelay, TimeSpan.FromMinutes(10));
+        Range(problems, nameof(options.MaxClockSkew), options.MaxClockSkew, TimeSpan.FromMilliseconds(1), TimeSpan.FromDays(1));
+        Range(problems, nameof(options.ChangeLogBytes), options.ChangeLogBytes, 1L << 20, 16L << 30);
+        Range(problems, nameof(options.MaxChangesPerPart), options.MaxChangesPerPart, 1, 1_000_000);
+        Range(problems, nameof(options.MaxFrameBytes), options.MaxFrameBytes, 64 << 10, 1 << 30);
+        return problems;
+    }
+
+    private static void CheckConnection(ReplicationNodeOptions options, List<string> problems)
+    {
+        if (string.IsNullOrWhiteSpace(options.ConnectionString))
+        {
+            problems.Add("ConnectionString is missing: name the local database with UsePostgres(…).");
+            return;
+        }
+
+        try
+        {
+            var builder = new NpgsqlConnectionStringBuilder(options.ConnectionString);
+            if (string.IsNullOrEmpty(builder.Host)) problems.Add("ConnectionString names no Host.");
+            if (string.IsNullOrEmpty(builder.Database)) problems.Add("ConnectionString names no Database.");
+        }
+        catch (Exception e) when (e is ArgumentException or FormatException)
+        {
+            problems.Add($"ConnectionString can't be read: {e.Message}");
+        }
+    }
+
+    private static void CheckPeers(ReplicationNodeOptions options, List<string> problems)
+    {
+        foreach (var (name, address) in options.Peers)
+        {
+            if (!NodeName.IsValid(name)) problems.Add($"Peer name '{name}' is not a node name.");
+            if (name == options.Name) problems.Add($"Node '{name}' names itself as a peer. Leave it out.");
+            if (address is null || !address.IsAbsoluteUri || (address.Scheme != Uri.UriSchemeHttp && address.Scheme != Uri.UriSchemeHttps))
+            {
+                problems.Add($"The address of peer '{name}' must be an absolute http or https address.");
+            }
+            else if (!address.IsLoopback && options.SharedToken is null)
+            {
+                problems.Add($"Peer '{name}' is not on loopback: set a secret that all nodes share with UseSharedToken(…).");
+            }
+        }
+    }
+
+    private static void CheckTables(ReplicationNodeOptions options, List<string> problems)
+    {
+        if (!options.Tables.Any(r => !r.Exclude)) problems.Add("No table replicates: name some with Replicate(\"public.*\").");
+        foreach (var rule in options.Tables)
+        {
+            if (string.IsNullOrWhiteSpace(rule.Pattern)) problems.Add("A table rule has no pattern.");
+            else if (rule.DeltaColumns.Count > 0 && rule.Resolver is not null) problems.Add($"Rule '{rule.Pattern}' has delta columns and a resolver; choose one.");
+        }
+    }
+
+    private static void Range<T>(List<string> problems, string name, T value, T least, T greatest) where T : IComparable<T>
+    {
+        if (value.CompareTo(least) < 0 || value.CompareTo(greatest) > 0) problems.Add($"{name} is {value}; it must be from {least} to {greatest}.");
+    }
+}

@@ -1,0 +1,34 @@
+namespace ActiveActive;
+
+/// <summary>Settings of the tables that match one pattern.</summary>
+public sealed class TableRuleBuilder
+{
+    private readonly TableRule _rule;
+
+    internal TableRuleBuilder(TableRule rule) => _rule = rule;
+
+    /// <summary>A column whose changes add up; see <see cref="ActiveActive.DeltaColumn"/>.</summary>
+    public TableRuleBuilder DeltaColumn(string column) => DeltaColumn(new DeltaColumn(column));
+
+    /// <summary>A column whose changes add up.</summary>
+    public TableRuleBuilder DeltaColumn(DeltaColumn column)
+    {
+        ArgumentNullException.ThrowIfNull(column);
+        if (!_rule.DeltaColumns.Contains(column.Name)) _rule.DeltaColumns.Add(column.Name);
+        return this;
+    }
+
+    /// <summary>The resolver of these tables.</summary>
+    public TableRuleBuilder ResolveConflictsWith(IConflictResolver resolver)
+    {
+        _rule.Resolver = resolver;
+        return this;
+    }
+
+    /// <summary>The tables' sequence-backed keys are known not to collide; see <see cref="TableRule.AllowSequenceKeys"/>.</summary>
+    public TableRuleBuilder AllowSequenceKeys()
+    {
+        _rule.AllowSequenceKeys = true;
+        return this;
+    }
+}

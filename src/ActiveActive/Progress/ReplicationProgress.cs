@@ -1,0 +1,92 @@
+using System.Collections.Concurrent;
+using ActiveActive.Changes;
+using NpgsqlTypes;
+
+namespace ActiveActive.Progress;
+
+/// <summary>
+/// How far a node is: what it applied of each origin, how far its own log has been captured, and what each member's stream has
+/// told of that member. Everything that waits for a position waits here.
+/// </summary>
+internal sealed class ReplicationProgress
+{
+    private readonly ConcurrentDictionary<NodeName, PositionGate> _applied = new();
+    private readonly ConcurrentDictionary<NodeName, DependencyVector> _members = new();
+    private readonly IReadOnlyList<NodeName> _peers;
+
+    public ReplicationProgress(NodeName self, IReadOnlyList<NodeName> peers)
+    {
+        Self = self;
+        _peers = peers;
+        foreach (var peer in peers) _applied[peer] = new PositionGate();
+    }
+
+    public NodeName Self { get; }
+
+    /// <summary>Everything committed here before this position has been captured: indexed, its deletes entered, published.</summary>
+    public PositionGate Captured { get; } = new();
+
+    /// <summary>Whether a node is a peer of this one: others' positions (of nodes removed) are not waited for.</summary>
+    public bool IsMember(NodeName node) => _applied.ContainsKey(node);
+
+    /// <summary>The last transaction of a peer that was committed here.</summary>
+    public PositionGate AppliedOf(NodeName peer) => _applied[peer];
+
+    /// <summary>
+    /// Waits until everything that a transaction's writer had seen is applied here (M3). A node that is no peer of this one can't be
+    /// waited for; this node's own transactions are here already.
+    /// </summary>
+    public async ValueTask WaitForDependenciesAsync(DependencyVector dependencies, CancellationToken cancellationToken)
+    {
+        foreach (var (origin, position) in dependencies)
+        {
+            if (_applied.TryGetValue(origin, out var gate) && gate.Current < position) await gate.WaitAsync(position, cancellationToken);
+        }
+    }
+
+    /// <summary>A dependency that is not met yet, for status; null where all are.</summary>
+    public KeyValuePair<NodeName, NpgsqlLogSequenceNumber>? FirstUnmet(DependencyVector dependencies)
+    {
+        foreach (var (origin, position) in dependencies)
+        {
+            if (_applied.TryGetValue(origin, out var gate) && gate.Current < position) return new(origin, position);
+        }
+
+        return null;
+    }
+
+    /// <summary>
+    /// Notes the vector that arrived in a member's own stream, once everything before it in that stream is applied here. Only such
+    /// vectors make something stable; acknowledgements do not (convergence R1).
+    /// </summary>
+    public void NoteMember(NodeName member, DependencyVector vector) => _members[member] = vector;
+
+    /// <summary>The position of an origin that every other member was known to have applied, by their own streams.</summary>
+    public NpgsqlLogSequenceNumber StablePositionOf(NodeName origin)
+    {
+        var stable = new NpgsqlLogSequenceNumber(ulong.MaxValue);
+        foreach (var member in _peers)
+        {
+            if (member == origin) continue;
+            var position = _members.TryGetValue(member, out var vector) ? vector[origin] : default;
+            if (position < stable) stable = position;
+        }
+
+        return stable;
+    }
+
+    /// <summary>Per origin (this node included), what may be collected here.</summary>
+    public DependencyVector Stable()
+    {
+        var entries = new List<KeyValuePair<NodeName, NpgsqlLogSequenceNumber>>();
+        foreach (var origin in _peers.Append(Self))
+        {
+            var position = StablePositionOf(origin);
+            // This node is a member, too: it may drop what it has applied itself, and of its own log what it has captured.
+            var here = origin == Self ? Captured.Current : _applied[origin].Current;
+            entries.Add(new(origin, position < here ? position : here));
+        }
+
+        return DependencyVector.Of(entries);
+    }
+}

@@ -1,0 +1,299 @@
+using ActiveActive.Capture;
+using ActiveActive.Database;
+using ActiveActive.Diagnostics;
+using ActiveActive.Hosting;
+using ActiveActive.Progress;
+using ActiveActive.Transport;
+using Microsoft.Extensions.Logging;
+
+namespace ActiveActive;
+
+/// <summary>
+/// One node of an active-active cluster: captures what its own database commits, serves it to peers, and applies what they commit.
+/// Registered by <c>AddActiveActive</c>; inject it to see its status, pause a peer or read conflicts. Safe for concurrent use.
+/// </summary>
+/// <remarks>
+/// The line: capture (<see cref="ChangeCapture"/>) → change log → feed (<see cref="PeerFeed"/>) → network → link
+/// (<see cref="PeerLink"/>) → apply worker → local commit → acknowledgement → checkpoint, which lets the slot go on.
+/// </remarks>
+public sealed partial class ReplicationNode : IPeerAcceptor, IAsyncDisposable
+{
+    private static readonly TimeSpan s_helloTimeout = TimeSpan.FromSeconds(10);
+    private static readonly TimeSpan s_retentionInterval = TimeSpan.FromMinutes(1);
+
+    private readonly ReplicationNodeOptions _options;
+    private readonly ILocalDatabase _database;
+    private readonly TimeProvider _timeProvider;
+    private readonly ILogger _logger;
+    private readonly BackOff _backOff;
+    private readonly SortedDictionary<NodeName, PeerLink> _links = [];
+    private readonly SortedDictionary<NodeName, PeerFeed> _feeds = [];
+    private readonly NodeMetrics _metrics;
+    private readonly CancellationTokenSource _stopping = new();
+    private Task? _running;
+    private NodeRun? _run;
+    private NodeState _state = NodeState.Stopped;
+    private string? _message;
+
+    internal ReplicationNode(ReplicationNodeOptions options, ILocalDatabase database, IPeerTransport transport, TimeProvider timeProvider, ILoggerFactory loggerFactory)
+    {
+        _options = options;
+        _database = database;
+        _timeProvider = timeProvider;
+        _logger = loggerFactory.CreateLogger("ActiveActive.Node");
+        _backOff = new BackOff(options.ReconnectDelay, options.MaxReconnectDelay, timeProvider);
+        Name = new NodeName(options.Name!);
+        Conflicts = new ConflictHistory(database);
+        _metrics = new NodeMetrics(this);
+        var context = new PeerLinkContext
+        {
+            Self = Name,
+            Database = database,
+            Transport = transport,
+            TimeProvider = timeProvider,
+            ConflictsRecorded = OnConflicts,
+            ReconnectDelay = options.ReconnectDelay,
+            MaxReconnectDelay = options.MaxReconnectDelay,
+            // Several heartbeats long, and never shorter than a busy machine's hiccup.
+            ReadTimeout = TimeSpan.FromTicks(Math.Max(TimeSpan.FromSeconds(20).Ticks, options.HeartbeatInterval.Ticks * 5)),
+            MaxFrameBytes = options.MaxFrameBytes,
+        };
+        foreach (var (peer, address) in options.Peers)
+        {
+            var name = new NodeName(peer);
+            _links.Add(name, new PeerLink(new PeerAddress(name, address), context, loggerFactory.CreateLogger("ActiveActive.Link")));
+            _feeds.Add(name, new PeerFeed(Name, name, database, loggerFactory.CreateLogger("ActiveActive.Feed")));
+        }
+    }
+
+    /// <summary>The node's name.</summary>
+    public NodeName Name { get; }
+
+    /// <summary>The conflicts recorded on this node.</summary>
+    public ConflictHistory Conflicts { get; }
+
+    /// <summary>The node and its peers as they are now.</summary>
+    public NodeStatus Status
+    {
+        get
+        {
+            var run = _run;
+            return new NodeStatus
+            {
+                Node = Name,
+                State = _state,
+                Message = _message,
+                PublishedPosition = run?.Capture.LastPublished ?? default,
+                PublishedTransactions = run?.Capture.PublishedTransactions ?? 0,
+                RetainedBytes = run?.Capture.RetainedBytes ?? 0,
+                Conflicts = Conflicts.Count,
+                Peers = [.. _links.Values.Select(link => StatusOf(link, _feeds[link.Peer], run))],
+            };
+        }
+    }
+
+    /// <summary>Stops applying a peer's transactions, after the one under way. The peer keeps what was not applied; local writes go on.</summary>
+    /// <exception cref="ArgumentException">There is no such peer.</exception>
+    public void PausePeer(NodeName peer) => LinkOf(peer).Pause();
+
+    /// <summary>Goes on where <see cref="PausePeer"/> stopped.</summary>
+    /// <exception cref="ArgumentException">There is no such peer.</exception>
+    public void ResumePeer(NodeName peer) => LinkOf(peer).Resume();
+
+    /// <summary>Starts in the background: neither the database nor a peer need be there yet.</summary>
+    internal void Start()
+    {
+        if (_running is not null) throw new InvalidOperationException($"Node '{Name}' has been started already.");
+        _running = RunAsync(_stopping.Token);
+    }
+
+    /// <summary>
+    /// Stops: lets connected peers take what is published until the token ends the wait, finishes the transactions under way, closes.
+    /// What peers have not taken stays in the slot for the next start.
+    /// </summary>
+    internal async Task StopAsync(CancellationToken cancellationToken)
+    {
+        try
+        {
+            await DrainAsync(cancellationToken);
+        }
+        catch (OperationCanceledException)
+        {
+            // The host has no more patience; nothing is lost, peers go on after the next start.
+        }
+
+        await _stopping.CancelAsync();
+        if (_running is not null) await _running.ContinueWith(static _ => { }, CancellationToken.None, TaskContinuationOptions.None, TaskScheduler.Current);
+        _state = NodeState.Stopped;
+    }
+
+    /// <inheritdoc/>
+    public async ValueTask DisposeAsync()
+    {
+        await StopAsync(new CancellationToken(canceled: true));
+        _metrics.Dispose();
+        await _database.DisposeAsync();
+        _stopping.Dispose();
+    }
+
+    async Task IPeerAcceptor.AcceptAsync(IPeerConnection connection, CancellationToken cancellationToken)
+    {
+        using var ended = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, _stopping.Token);
+        await using var frames = new FrameConnection(connection, "A dialling peer", _options.MaxFrameBytes, Timeout.InfiniteTimeSpan, _timeProvider);
+        try
+        {
+            using var greeting = CancellationTokenSource.CreateLinkedTokenSource(ended.Token);
+            greeting.CancelAfter(s_helloTimeout);
+            if (await frames.ReadAsync(greeting.Token) is not HelloFrame hello) return;
+            var run = _run;
+            var answer = run?.Handshake.Answer(hello)
+                ?? new RefuseFrame(PeerLink.NotReadyCode, $"Node '{Name}' is not replicating yet{(_message is null ? "." : $": {_message}")}");
+            await frames.WriteAsync(answer, greeting.Token);
+            await frames.FlushAsync(greeting.Token);
+            if (answer is RefuseFrame refuse) LogRefused(Name, hello.From, refuse.Code, refuse.Message);
+            else await _feeds[hello.From].RunAsync(frames, connection, hello, run!.Capture, ended.Token);
+        }
+        catch (Exception e) when (e is ReplicationException or IOException or OperationCanceledException)
+        {
+            if (!ended.IsCancellationRequested) LogInboundFailed(Name, e.Message);
+        }
+    }
+
+    private async Task RunAsync(CancellationToken cancellationToken)
+    {
+        while (!cancellationToken.IsCancellationRequested)
+        {
+            try
+            {
+                _state = NodeState.Starting;
+                await RunOnceAsync(cancellationToken);
+            }
+            catch (Exception e) when (!cancellationToken.IsCancellationRequested)
+            {
+                var fault = e as ReplicationException;
+                _state = NodeState.Faulted;
+                if (_message != e.Message) LogFault(Name, e.Message);
+                _message = e.Message;
+                await _backOff.WaitAsync(isSlow: fault?.Kind is ReplicationErrorKind.Misconfigured or ReplicationErrorKind.AccessDenied, cancellationToken)
+                    .ContinueWith(static _ => { }, CancellationToken.None, TaskContinuationOptions.None, TaskScheduler.Current);
+            }
+            catch (OperationCanceledException)
+            {
+                break;
+            }
+        }
+    }
+
+    private async Task RunOnceAsync(CancellationToken cancellationToken)
+    {
+        var identity = await _database.SetUpAsync(cancellationToken);
+        var checkpoint = await _database.ReadCheckpointAsync(cancellationToken);
+        NodeName[] peers = [.. _links.Keys];
+        var progress = new ReplicationProgress(Name, peers);
+        var capture = new ChangeCapture(_database, progress, checkpoint, new TransactionEncoder(_options.MaxFrameBytes), _options.ChangeLogBytes, _logger);
+        var run = new NodeRun(new Handshake(Name, identity, peers, ClusterSettings.Of(_options.Tables, _options.DefaultResolver)), progress, capture);
+
+        using var ended = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        var loops = new List<Task> { capture.RunAsync(ended.Token), HeartbeatAsync(capture, ended.Token), CollectAsync(progress, ended.Token) };
+        loops.AddRange(_links.Values.Select(link => link.RunAsync(run, ended.Token)));
+        _run = run;
+        _state = NodeState.Running;
+        _message = null;
+        _backOff.Reset();
+        LogRunning(Name, checkpoint.Position);
+        try
+        {
+            await await Task.WhenAny(loops);
+        }
+        finally
+        {
+            _run = null;
+            await ended.CancelAsync();
+            await Task.WhenAll(loops).ContinueWith(static _ => { }, CancellationToken.None, TaskContinuationOptions.None, TaskScheduler.Current);
+        }
+    }
+
+    private async Task HeartbeatAsync(ChangeCapture capture, CancellationToken cancellationToken)
+    {
+        using var timer = new PeriodicTimer(_options.HeartbeatInterval, _timeProvider);
+        while (await timer.WaitForNextTickAsync(cancellationToken))
+        {
+            capture.Heartbeat(force: true);
+            await capture.SaveCheckpointAsync(cancellationToken);
+        }
+    }
+
+    private async Task CollectAsync(ReplicationProgress progress, CancellationToken cancellationToken)
+    {
+        using var timer = new PeriodicTimer(s_retentionInterval, _timeProvider);
+        while (await timer.WaitForNextTickAsync(cancellationToken))
+        {
+            await _database.CollectAsync(progress.Stable(), cancellationToken);
+            await _database.DeleteConflictsAsync(_timeProvider.GetUtcNow() - _options.ConflictRetention, cancellationToken);
+        }
+    }
+
+    private async Task DrainAsync(CancellationToken cancellationToken)
+    {
+        while (!cancellationToken.IsCancellationRequested && _run is { } run)
+        {
+            var published = run.Capture.LastPublished;
+            if (_feeds.Values.All(feed => feed.State == PeerFeedState.Disconnected || feed.AcknowledgedPosition >= published)) return;
+            await Task.Delay(TimeSpan.FromMilliseconds(20), _timeProvider, cancellationToken);
+        }
+    }
+
+    private void OnConflicts(IReadOnlyList<ConflictRecord> records)
+    {
+        Conflicts.Publish(records);
+        foreach (var record in records) _metrics.ConflictRecorded(record);
+    }
+
+    private PeerLink LinkOf(NodeName peer) => _links.TryGetValue(peer, out var link) ? link
+        : throw new ArgumentException($"Node '{Name}' has no peer '{peer}'; its peers are: {string.Join(", ", _links.Keys)}.", nameof(peer));
+
+    private PeerStatus StatusOf(PeerLink link, PeerFeed feed, NodeRun? run)
+    {
+        var status = link.Status;
+        var received = status.ReceivedPosition;
+        var applied = status.AppliedPosition;
+        var isBehind = received > applied;
+        var ahead = link.ClockAhead;
+        return new PeerStatus
+        {
+            Peer = link.Peer,
+            Receiving = run is null ? PeerLinkState.Disconnected : status.State,
+            Sending = feed.State,
+            Message = status.Message ?? WaitingFor(status, run)
+                ?? (ahead > _options.MaxClockSkew ? $"The clock of peer '{link.Peer}' is {ahead.TotalSeconds:0.0} s ahead of this node's database server: its transactions wait. Set the clocks." : null),
+            AppliedPosition = applied,
+            ReceivedPosition = received,
+            LagBytes = isBehind ? (long)((ulong)received - (ulong)applied) : 0,
+            LagTime = isBehind && status.ReceivedStamp > status.AppliedStamp && status.AppliedStamp.IsKnown
+                ? TimeSpan.FromMicroseconds(status.ReceivedStamp.Microseconds - status.AppliedStamp.Microseconds)
+                : TimeSpan.Zero,
+            AppliedTransactions = status.AppliedTransactions,
+            Retries = status.Retries,
+            ClockAhead = ahead,
+            SentPosition = feed.SentPosition,
+            AcknowledgedPosition = feed.AcknowledgedPosition,
+        };
+    }
+
+    private static string? WaitingFor(PeerLinkStatus status, NodeRun? run) =>
+        status.Worker?.Held is { } held && run?.Progress.FirstUnmet(held.Dependencies) is { } unmet
+            ? $"Transaction {held.Origin} {held.Position} waits for {unmet.Key} {unmet.Value}, which its writer had seen."
+            : null;
+
+    [LoggerMessage(EventId = 1, Level = LogLevel.Information, Message = "AA0001: node '{Node}' replicates from {Position} on")]
+    private partial void LogRunning(NodeName node, NpgsqlTypes.NpgsqlLogSequenceNumber position);
+
+    [LoggerMessage(EventId = 2, Level = LogLevel.Error, Message = "AA0002: node '{Node}' does not replicate and tries again: {Reason}")]
+    private partial void LogFault(NodeName node, string reason);
+
+    [LoggerMessage(EventId = 3, Level = LogLevel.Warning, Message = "AA0003: node '{Node}' refused peer '{Peer}' ({Code}): {Reason}")]
+    private partial void LogRefused(NodeName node, NodeName peer, string code, string reason);
+
+    [LoggerMessage(EventId = 4, Level = LogLevel.Information, Message = "AA0004: an inbound connection to node '{Node}' ended: {Reason}")]
+    private partial void LogInboundFailed(NodeName node, string reason);
+}

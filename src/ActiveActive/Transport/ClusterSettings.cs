@@ -1,0 +1,30 @@
+namespace ActiveActive.Transport;
+
+/// <summary>The settings that must be the same on every node, as names and values that the handshake compares.</summary>
+internal static class ClusterSettings
+{
+    public static IReadOnlyList<KeyValuePair<string, string>> Of(IEnumerable<TableRule> rules, IConflictResolver? defaultResolver)
+    {
+        var settings = new SortedDictionary<string, string>(StringComparer.Ordinal);
+        foreach (var group in rules.GroupBy(r => r.Pattern, StringComparer.Ordinal))
+        {
+            var deltas = string.Join(",", group.SelectMany(r => r.DeltaColumns).Distinct(StringComparer.Ordinal).Order(StringComparer.Ordinal));
+            var resolver = group.Select(r => r.Resolver?.GetType().FullName).LastOrDefault(name => name is not null) ?? "";
+            settings[$"table {group.Key}"] = $"delta columns ({deltas}), resolver ({resolver}){(group.Any(r => r.Exclude) ? ", excluded" : "")}";
+        }
+
+        settings["default resolver"] = defaultResolver?.GetType().FullName ?? "last_update_wins";
+        return [.. settings];
+    }
+
+    /// <summary>A sentence for each setting that differs; empty where all agree.</summary>
+    public static IReadOnlyList<string> Differences(
+        NodeName self, IReadOnlyList<KeyValuePair<string, string>> own, NodeName peer, IReadOnlyList<KeyValuePair<string, string>> theirs)
+    {
+        var mine = own.ToDictionary(StringComparer.Ordinal);
+        var others = theirs.ToDictionary(StringComparer.Ordinal);
+        return [.. mine.Keys.Union(others.Keys, StringComparer.Ordinal).Order(StringComparer.Ordinal)
+            .Where(name => mine.GetValueOrDefault(name) != others.GetValueOrDefault(name))
+            .Select(name => $"{name}: '{mine.GetValueOrDefault(name, "not set")}' on '{self}', '{others.GetValueOrDefault(name, "not set")}' on '{peer}'")];
+    }
+}

@@ -1,0 +1,125 @@
+using System.Buffers;
+using System.Buffers.Binary;
+using ActiveActive.Changes;
+using ActiveActive.Database;
+using MessagePack;
+using NpgsqlTypes;
+
+namespace ActiveActive.Transport;
+
+/// <summary>
+/// Reads the frames of one connection and keeps the relations that its transactions refer to. Whatever the bytes are, the outcome is a
+/// frame or a <see cref="ReplicationException"/> of kind Corrupt, and no more memory is taken than a small multiple of the bytes.
+/// </summary>
+/// <param name="maxFrameBytes">The greatest payload, see <see cref="ReplicationNodeOptions.MaxFrameBytes"/>.</param>
+/// <param name="relations">The connection's relations; null for a window of the protocol's size.</param>
+internal sealed partial class FrameDecoder(int maxFrameBytes, RelationWindow? relations = null)
+{
+    private readonly RelationWindow _relations = relations ?? new RelationWindow();
+
+    /// <summary>Takes one frame off the front of the buffer.</summary>
+    /// <returns>False, and the buffer as it was, where the frame is not complete yet.</returns>
+    /// <exception cref="ReplicationException">Corrupt.</exception>
+    public bool TryDecode(ref ReadOnlySequence<byte> buffer, out Frame? frame)
+    {
+        frame = null;
+        Span<byte> start = stackalloc byte[FrameLimits.HeaderBytes + 2];
+        if (buffer.Length < start.Length) return false;
+        buffer.Slice(0, start.Length).CopyTo(start);
+        var length = BinaryPrimitives.ReadUInt32LittleEndian(start);
+        var kind = (FrameKind)start[^1];
+
+        // The limit comes BEFORE the frame is gathered: a peer can't make us buffer what we would refuse.
+        if (!Enum.IsDefined(kind) || (start[^2] & 0xf0) != MessagePackCode.MinFixArray) throw Corrupt("It begins like no frame of this protocol.");
+        var maxBytes = FrameLimits.MaxPayloadBytes(kind, maxFrameBytes);
+        if (length < 2 || length > maxBytes) throw Corrupt($"A {kind} frame announces {length} bytes; 2 to {maxBytes} can be.");
+        if (buffer.Length - FrameLimits.HeaderBytes < length) return false;
+
+        var payload = buffer.Slice(FrameLimits.HeaderBytes, length);
+        if (FrameChecksum.Of(payload) != BinaryPrimitives.ReadUInt32LittleEndian(start[4..])) throw Corrupt($"The checksum of a {kind} frame of {length} bytes is wrong.");
+        frame = DecodePayload(payload);
+        buffer = buffer.Slice(payload.End);
+        return true;
+    }
+
+    /// <summary>Reads a payload whose length and checksum have been looked at.</summary>
+    /// <exception cref="ReplicationException">Corrupt.</exception>
+    public Frame DecodePayload(in ReadOnlySequence<byte> payload)
+    {
+        try
+        {
+            var reader = new PayloadReader(payload);
+            var fields = reader.ReadArrayHeader(max: 15);
+            var kind = (FrameKind)reader.ReadInt32();
+            Frame frame = (kind, fields) switch
+            {
+                (FrameKind.Hello, 8) => ReadHello(ref reader),
+                (FrameKind.Welcome, 4) => new WelcomeFrame(reader.ReadInt32(), ReadNode(ref reader), ReadIdentity(ref reader)),
+                (FrameKind.Refuse, 3) => new RefuseFrame(reader.ReadText(FrameLimits.MaxIdentifierBytes), reader.ReadText(FrameLimits.MaxSentenceBytes)),
+                (FrameKind.Relation, 7) => ReadRelation(ref reader),
+                (FrameKind.Transaction, 8) => ReadTransaction(ref reader),
+                (FrameKind.Ack, 2) => new AckFrame(ReadPosition(ref reader)),
+                (FrameKind.Ping, 1) => new PingFrame(),
+                _ => throw Corrupt($"Kind {(int)kind} with {fields} fields is no frame of this protocol."),
+            };
+            return reader.AtEnd ? frame : throw Corrupt($"A {kind} frame has bytes after its end.");
+        }
+        catch (Exception e) when (e is MessagePackSerializationException or EndOfStreamException or OverflowException or ArgumentException)
+        {
+            // Neither the reader's message nor the exception goes on: they can quote bytes of a row.
+            throw Corrupt($"A frame can't be read ({e.GetType().Name}).");
+        }
+    }
+
+    private HelloFrame ReadHello(ref PayloadReader reader)
+    {
+        var min = reader.ReadInt32();
+        var max = reader.ReadInt32();
+        var from = ReadNode(ref reader);
+        var to = ReadNode(ref reader);
+        var identity = ReadIdentity(ref reader);
+        var settings = new KeyValuePair<string, string>[reader.ReadMapHeader(FrameLimits.MaxSettings)];
+        for (var i = 0; i < settings.Length; i++)
+        {
+            settings[i] = new(reader.ReadText(FrameLimits.MaxIdentifierBytes), reader.ReadText(FrameLimits.MaxSentenceBytes));
+        }
+
+        return new HelloFrame(min, max, from, to, identity, settings, ReadPosition(ref reader));
+    }
+
+    private static DatabaseIdentity ReadIdentity(ref PayloadReader reader)
+    {
+        if (reader.ReadArrayHeader() != 5) throw Corrupt("A database identity has not five fields.");
+        return new DatabaseIdentity(reader.ReadUInt64(), reader.ReadUInt32(), reader.ReadUInt32(), reader.ReadGuid(), reader.ReadInt32());
+    }
+
+    private RelationFrame ReadRelation(ref PayloadReader reader)
+    {
+        var id = reader.ReadNonNegative();
+        var name = ReadTableName(ref reader);
+        var root = ReadTableName(ref reader);
+        var elements = reader.ReadArrayHeader(3 * FrameLimits.MaxColumns);
+        if (elements % 3 != 0) throw Corrupt($"Relation {id} has an incomplete column.");
+        var columns = new RelationColumn[elements / 3];
+        var names = new HashSet<string>(columns.Length, StringComparer.Ordinal);
+        for (var i = 0; i < columns.Length; i++)
+        {
+            columns[i] = new RelationColumn(reader.ReadText(FrameLimits.MaxIdentifierBytes), reader.ReadText(FrameLimits.MaxIdentifierBytes), reader.ReadBoolean());
+            if (!names.Add(columns[i].Name)) throw Corrupt($"Relation {id} names a column twice.");
+        }
+
+        var relation = new Relation(name, root, columns);
+
+        // Before it is remembered: a frame that is refused leaves nothing behind.
+        if (!reader.AtEnd) throw Corrupt("A Relation frame has bytes after its end.");
+        if (!_relations.TryAdd(id, relation)) throw Corrupt($"Relation {id} is announced twice, or is larger than all relations together may be.");
+        return new RelationFrame(id, relation);
+    }
+
+    private static TableName ReadTableName(ref PayloadReader reader) =>
+        new(reader.ReadText(FrameLimits.MaxIdentifierBytes), reader.ReadText(FrameLimits.MaxIdentifierBytes));
+
+    private static NpgsqlLogSequenceNumber ReadPosition(ref PayloadReader reader) => new(reader.ReadUInt64());
+
+    private static ReplicationException Corrupt(string reason) => new(ReplicationErrorKind.Corrupt, reason);
+}

@@ -1,0 +1,79 @@
+namespace ActiveActive.Transport;
+
+/// <summary>
+/// The protocol's fixed limits. Every one of them is looked at before anything is allocated for what it limits; the frame size itself
+/// is <see cref="ReplicationNodeOptions.MaxFrameBytes"/>.
+/// </summary>
+internal static class FrameLimits
+{
+    /// <summary>Payload length and checksum, four bytes each.</summary>
+    public const int HeaderBytes = 8;
+
+    /// <summary>PostgreSQL's own limit (<c>MaxHeapAttributeNumber</c>).</summary>
+    public const int MaxColumns = 1_600;
+
+    /// <summary>Nodes in a dependency vector.</summary>
+    public const int MaxVectorEntries = 1_000;
+
+    /// <summary>Settings in a <see cref="HelloFrame"/>.</summary>
+    public const int MaxSettings = 256;
+
+    /// <summary>One name of a schema, table, column or type. PostgreSQL's identifiers have 63 bytes unless it was built otherwise.</summary>
+    public const int MaxIdentifierBytes = 1_024;
+
+    /// <summary>One setting's value, or the sentence of a <see cref="RefuseFrame"/>.</summary>
+    public const int MaxSentenceBytes = 4_096;
+
+    /// <summary>Payload of a frame that carries no table and no row.</summary>
+    public const int MaxControlBytes = 2 << 20;
+
+    /// <summary>Payload of a <see cref="RelationFrame"/>: <see cref="MaxColumns"/> columns with the longest names.</summary>
+    public const int MaxRelationBytes = 4 << 20;
+
+    /// <summary>
+    /// The memory that the relations known to one connection may take, as <see cref="RelationWindow.CostOf"/> counts. It is part of the
+    /// protocol: both ends forget the same relations at the same point of the stream.
+    /// </summary>
+    public const long RelationWindowBytes = 256L << 20;
+
+    /// <summary>The greatest payload of a frame of that kind.</summary>
+    public static int MaxPayloadBytes(FrameKind kind, int maxFrameBytes) => kind switch
+    {
+        FrameKind.Transaction => maxFrameBytes,
+        FrameKind.Relation => MaxRelationBytes,
+        _ => MaxControlBytes,
+    };
+}
+
+/// <summary>The first element of a payload.</summary>
+internal enum FrameKind
+{
+    Hello = 1,
+    Welcome = 2,
+    Refuse = 3,
+    Relation = 4,
+    Transaction = 5,
+    Ack = 6,
+    Ping = 7,
+}
+
+/// <summary>The second element of a change: what it is and which row images follow.</summary>
+internal enum ChangeShape
+{
+    Insert = 0,
+    Update = 1,
+    UpdateWithOldKey = 2,
+    UpdateWithOldRow = 3,
+    DeleteByKey = 4,
+    DeleteWithRow = 5,
+    Truncate = 6,
+}
+
+/// <summary>What a transaction frame is, as bits.</summary>
+[Flags]
+internal enum TransactionFlags
+{
+    None = 0,
+    LastPart = 1,
+    Heartbeat = 2,
+}

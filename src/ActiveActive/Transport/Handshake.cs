@@ -1,0 +1,52 @@
+using ActiveActive.Database;
+
+namespace ActiveActive.Transport;
+
+/// <summary>Who a node is and what it requires of a peer. The checks are pure: a hello and this give a welcome or a refusal.</summary>
+internal sealed record Handshake(
+    NodeName Self, DatabaseIdentity Identity, IReadOnlyCollection<NodeName> Peers, IReadOnlyList<KeyValuePair<string, string>> Settings)
+{
+    public const int MinProtocol = 1;
+    public const int MaxProtocol = 1;
+
+    public Frame Answer(HelloFrame hello)
+    {
+        if (Refusal(hello) is { } refusal) return refusal;
+        return new WelcomeFrame(Math.Min(MaxProtocol, hello.MaxProtocol), Self, Identity);
+    }
+
+    /// <summary>The dialler's own check of the answer.</summary>
+    public void Accept(WelcomeFrame welcome, NodeName expected)
+    {
+        if (welcome.From != expected)
+        {
+            throw new ReplicationException(ReplicationErrorKind.PeerRefused,
+                $"The address of peer '{expected}' answers as node '{welcome.From}'. Mend the address in AddPeer(\"{expected}\", …) on node '{Self}'.");
+        }
+
+        if (IsSameDatabase(welcome.Identity)) throw new ReplicationException(ReplicationErrorKind.PeerRefused, SameDatabase(expected));
+    }
+
+    private RefuseFrame? Refusal(HelloFrame hello)
+    {
+        if (hello.MinProtocol > MaxProtocol || hello.MaxProtocol < MinProtocol)
+        {
+            return new("AA3001", $"Node '{hello.From}' speaks protocol {hello.MinProtocol} to {hello.MaxProtocol}, node '{Self}' {MinProtocol} to {MaxProtocol}. Bring the older library to an adjacent version.");
+        }
+
+        if (hello.To != Self) return new("AA3002", $"Node '{hello.From}' dialled '{hello.To}' and reached '{Self}'. Mend the address in AddPeer(\"{hello.To}\", …) on node '{hello.From}'.");
+        if (hello.From == Self) return new("AA3003", $"Two nodes are named '{Self}'. Give each node its own name with Named(…).");
+        if (!Peers.Contains(hello.From)) return new("AA3004", $"Node '{Self}' knows no peer '{hello.From}'. Add it there with AddPeer(\"{hello.From}\", …).");
+        if (IsSameDatabase(hello.Identity)) return new("AA3005", SameDatabase(hello.From));
+        var differences = ClusterSettings.Differences(Self, Settings, hello.From, hello.Settings);
+        return differences.Count == 0 ? null
+            : new("AA3006", $"The options of nodes '{Self}' and '{hello.From}' disagree: {string.Join("; ", differences)}. Make them equal on every node.");
+    }
+
+    private bool IsSameDatabase(DatabaseIdentity other) =>
+        other.Incarnation == Identity.Incarnation
+        || (other.SystemIdentifier == Identity.SystemIdentifier && other.DatabaseOid == Identity.DatabaseOid);
+
+    private string SameDatabase(NodeName other) =>
+        $"Nodes '{Self}' and '{other}' live in the same database, or one is a copy of the other. Each node needs a database of its own; a copied one is set up anew (DROP SCHEMA active_active CASCADE on the copy).";
+}

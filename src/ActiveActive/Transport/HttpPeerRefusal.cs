@@ -1,0 +1,83 @@
+using System.Net;
+using System.Security.Authentication;
+using System.Text;
+
+namespace ActiveActive.Transport;
+
+/// <summary>Turns what HTTP says when a dial fails into what happened and what to do. The token is in none of it.</summary>
+internal static class HttpPeerRefusal
+{
+    private const int MaxQuotedBytes = 512;
+    private const string NeedsHttp2 =
+        "the endpoint does not speak HTTP/2. Without TLS, Kestrel speaks it only where the endpoint is set to Protocols = Http2 (HttpProtocols.Http2); with TLS, Http1AndHttp2 will do. "
+        + "A proxy in between must pass HTTP/2 on to the application";
+
+    public static async Task<ReplicationException> FromAsync(PeerAddress peer, Uri address, HttpResponseMessage response, CancellationToken cancellationToken)
+    {
+        var status = (int)response.StatusCode;
+        var advice = response.StatusCode switch
+        {
+            HttpStatusCode.Unauthorized => "the shared token there is another one: set the same SharedToken on every node",
+            HttpStatusCode.Forbidden => "it does not let this node in",
+            HttpStatusCode.NotFound or HttpStatusCode.MethodNotAllowed => "nothing answers at that path: call app.MapActiveActive() there, and use the same path on every node",
+            HttpStatusCode.UpgradeRequired or HttpStatusCode.HttpVersionNotSupported => NeedsHttp2,
+            >= HttpStatusCode.InternalServerError => "the application there, or a proxy before it, is not ready",
+            _ => "this is no answer of ActiveActive: check the address",
+        };
+        var kind = response.StatusCode is HttpStatusCode.TooManyRequests or HttpStatusCode.RequestTimeout
+            || (status >= 500 && response.StatusCode != HttpStatusCode.HttpVersionNotSupported)
+            ? ReplicationErrorKind.Transient
+            : ReplicationErrorKind.PeerRefused;
+        var quoted = await QuoteAsync(response, cancellationToken);
+        return new ReplicationException(kind, $"Peer {peer.Name} at {address} answered {status} ({response.StatusCode}): {advice}.{quoted}");
+    }
+
+    public static ReplicationException From(PeerAddress peer, Uri address, Exception fault)
+    {
+        if (SaysOtherProtocol(fault)) return new(ReplicationErrorKind.PeerRefused, $"Peer {peer.Name} at {address} can't be spoken to: {NeedsHttp2}.", fault);
+        var advice = (fault as HttpRequestException)?.HttpRequestError switch
+        {
+            HttpRequestError.NameResolutionError => "its host name is not known; check the address and DNS",
+            HttpRequestError.SecureConnectionError => "TLS failed; check its certificate, that the endpoint offers HTTP/2 (Protocols = Http1AndHttp2), and that the address is https only where the endpoint is",
+            HttpRequestError.ConnectionError => "nothing accepts connections there; it is down, or the address, port or firewall is wrong",
+            _ => "the connection failed",
+        };
+
+        // A handshake that one side refuses fails again until somebody changes something; one that is torn off may not.
+        var kind = fault.InnerException is AuthenticationException ? ReplicationErrorKind.PeerRefused : ReplicationErrorKind.Transient;
+        return new(kind, $"Peer {peer.Name} at {address} can't be reached: {advice}. It is dialled again.", fault);
+    }
+
+    private static bool SaysOtherProtocol(Exception fault)
+    {
+        for (var e = fault; e is not null; e = e.InnerException)
+        {
+            // 0xd is HTTP_1_1_REQUIRED (RFC 9113, section 7), Kestrel's answer on an endpoint that speaks HTTP/1.1 only.
+            if (e is HttpProtocolException { ErrorCode: 0xd }) return true;
+            if (e is HttpRequestException { HttpRequestError: HttpRequestError.VersionNegotiationError or HttpRequestError.InvalidResponse }) return true;
+        }
+
+        return false;
+    }
+
+    /// <summary>The beginning of what the server says, on one line; an answer that does not come is not waited for.</summary>
+    private static async Task<string> QuoteAsync(HttpResponseMessage response, CancellationToken cancellationToken)
+    {
+        if (response.Content.Headers.ContentType?.MediaType != "text/plain") return "";
+        using var patience = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        patience.CancelAfter(TimeSpan.FromSeconds(5));
+        var bytes = new byte[MaxQuotedBytes];
+        try
+        {
+            await using var body = await response.Content.ReadAsStreamAsync(patience.Token);
+            var count = await body.ReadAtLeastAsync(bytes, bytes.Length, throwOnEndOfStream: false, patience.Token);
+            var text = new StringBuilder();
+            foreach (var c in Encoding.UTF8.GetString(bytes, 0, count)) text.Append(char.IsControl(c) ? ' ' : c);
+            return count == 0 ? "" : $" It says: {text.ToString().Trim()}";
+        }
+        catch (Exception e) when (e is IOException or HttpRequestException || (e is OperationCanceledException && !cancellationToken.IsCancellationRequested))
+        {
+            return "";
+        }
+    }
+}

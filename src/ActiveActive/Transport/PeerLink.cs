@@ -1,0 +1,224 @@
+using System.Threading.Channels;
+using ActiveActive.Apply;
+using ActiveActive.Changes;
+using ActiveActive.Database;
+using ActiveActive.Hosting;
+using Microsoft.Extensions.Logging;
+using NpgsqlTypes;
+
+namespace ActiveActive.Transport;
+
+/// <summary>
+/// The receiving side of one peer: dials it, reads its transactions, has them applied, acknowledges what is durable. Runs until
+/// stopped: every fault ends the connection and the apply session, and after a wait both are opened again at the durable position.
+/// </summary>
+internal sealed partial class PeerLink
+{
+    private const int QueuedParts = 64;
+    private const int CommitsPerFlush = 200;
+
+    private readonly PeerAddress _peer;
+    private readonly PeerLinkContext _context;
+    private readonly ILogger _logger;
+    private readonly ApplyClock _clock;
+    private readonly BackOff _backOff;
+    private readonly PauseGate _pause = new();
+
+    public PeerLink(PeerAddress peer, PeerLinkContext context, ILogger logger)
+    {
+        _peer = peer;
+        _context = context;
+        _logger = logger;
+        _clock = new ApplyClock(context.TimeProvider);
+        _backOff = new BackOff(context.ReconnectDelay, context.MaxReconnectDelay, context.TimeProvider);
+        Status = new PeerLinkStatus();
+    }
+
+    public NodeName Peer => _peer.Name;
+
+    public PeerLinkStatus Status { get; }
+
+    /// <summary>How far the peer's clock was ahead at the last transaction that had to wait for the local one.</summary>
+    public TimeSpan ClockAhead => _clock.LastWait;
+
+    /// <summary>Stops applying after the transaction under way; nothing is lost, the peer keeps its log.</summary>
+    public void Pause() => _pause.Pause();
+
+    public void Resume()
+    {
+        _pause.Resume();
+        _backOff.Wake();
+    }
+
+    public async Task RunAsync(NodeRun run, CancellationToken cancellationToken)
+    {
+        while (true)
+        {
+            cancellationToken.ThrowIfCancellationRequested();
+            try
+            {
+                if (_pause.IsPaused) Status.Enter(PeerLinkState.Paused, null);
+                await _pause.WaitUntilOpenAsync(cancellationToken);
+                await StreamAsync(run, cancellationToken);
+            }
+            catch (Exception e) when (!cancellationToken.IsCancellationRequested)
+            {
+                var fault = e as ReplicationException ?? new ReplicationException(ReplicationErrorKind.Transient, $"The link to peer '{Peer}' failed: {e.Message}", e);
+                if (_pause.IsPaused) continue;
+                Status.Enter(StateAfter(fault.Kind), fault.Message);
+                if (Status.IsNews(fault.Message)) LogFault(_context.Self, Peer, fault.Kind, fault.Message);
+                await _backOff.WaitAsync(isSlow: fault.Kind is ReplicationErrorKind.ApplyRefused or ReplicationErrorKind.PeerRefused or ReplicationErrorKind.AccessDenied, cancellationToken);
+            }
+        }
+    }
+
+    private static PeerLinkState StateAfter(ReplicationErrorKind kind) => kind switch
+    {
+        ReplicationErrorKind.ApplyRefused => PeerLinkState.Holding,
+        ReplicationErrorKind.PeerRefused => PeerLinkState.Refused,
+        _ => PeerLinkState.Disconnected,
+    };
+
+    private async Task StreamAsync(NodeRun run, CancellationToken cancellationToken)
+    {
+        using var stopped = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        await using var session = await _context.Database.OpenApplySessionAsync(Peer, cancellationToken);
+        var worker = new ApplyWorker(Peer, _context.Database, session, run.Progress, run.Capture.Index, _clock, _context.ConflictsRecorded);
+        Status.Worker = worker;
+        run.Progress.AppliedOf(Peer).Advance(session.AppliedPosition);
+        var durable = await session.FlushAsync(cancellationToken);
+        Status.Applied(session.AppliedPosition);
+
+        if (Status.State != PeerLinkState.Holding) Status.Enter(PeerLinkState.Connecting, null);
+        await using var connection = await _context.Transport.ConnectAsync(_peer, cancellationToken);
+        await using var frames = new FrameConnection(connection, $"Peer '{Peer}'", _context.MaxFrameBytes, _context.ReadTimeout, _context.TimeProvider);
+        await GreetAsync(frames, run.Handshake, durable, cancellationToken);
+
+        var queue = Channel.CreateBounded<ChangeTransaction>(new BoundedChannelOptions(QueuedParts) { SingleReader = true, SingleWriter = true });
+        var pausing = _pause.WaitUntilPausedAsync(stopped.Token);
+        var reading = ReadAsync(frames, queue.Writer, stopped.Token);
+        var applying = ApplyAsync(worker, frames, queue.Reader, durable, stopped.Token);
+        try
+        {
+            await await Task.WhenAny(reading, applying, pausing);
+        }
+        finally
+        {
+            await stopped.CancelAsync();
+            connection.Abort();
+            // Both have ended before the session and the connection under them are disposed.
+            await Task.WhenAll(reading, applying, pausing).ContinueWith(static _ => { }, CancellationToken.None, TaskContinuationOptions.None, TaskScheduler.Current);
+            Status.Worker = null;
+        }
+    }
+
+    private async Task GreetAsync(FrameConnection frames, Handshake handshake, NpgsqlLogSequenceNumber durable, CancellationToken cancellationToken)
+    {
+        await frames.WriteAsync(new HelloFrame(Handshake.MinProtocol, Handshake.MaxProtocol, handshake.Self, Peer, handshake.Identity, handshake.Settings, durable), cancellationToken);
+        await frames.FlushAsync(cancellationToken);
+        switch (await frames.ReadAsync(cancellationToken))
+        {
+            case WelcomeFrame welcome:
+                handshake.Accept(welcome, Peer);
+                LogConnected(handshake.Self, Peer, durable);
+                break;
+            case RefuseFrame { Code: NotReadyCode } refuse:
+                throw new ReplicationException(ReplicationErrorKind.Transient, $"{refuse.Code}: {refuse.Message}");
+            case RefuseFrame refuse:
+                throw new ReplicationException(ReplicationErrorKind.PeerRefused, $"Peer '{Peer}' refused this node ({refuse.Code}): {refuse.Message}");
+            case null:
+                throw new ReplicationException(ReplicationErrorKind.Transient, $"Peer '{Peer}' closed the connection at the handshake.");
+            case var other:
+                throw new ReplicationException(ReplicationErrorKind.Corrupt, $"Peer '{Peer}' answered the hello with a {other.GetType().Name}.");
+        }
+    }
+
+    /// <summary>The refusal of a node that is still starting: dialled again soon.</summary>
+    public const string NotReadyCode = "AA3000";
+
+    private async Task ReadAsync(FrameConnection frames, ChannelWriter<ChangeTransaction> queue, CancellationToken cancellationToken)
+    {
+        while (await frames.ReadAsync(cancellationToken) is { } frame)
+        {
+            switch (frame)
+            {
+                case TransactionFrame { Transaction: var transaction } when transaction.Origin == Peer:
+                    Status.Received(transaction);
+                    // A full queue stops reading, and the transport's window stops the peer (M7).
+                    await queue.WriteAsync(transaction, cancellationToken);
+                    break;
+                case PingFrame:
+                    break;
+                case RefuseFrame refuse:
+                    throw new ReplicationException(ReplicationErrorKind.PeerRefused, $"Peer '{Peer}' ended the stream ({refuse.Code}): {refuse.Message}");
+                case var other:
+                    throw new ReplicationException(ReplicationErrorKind.Corrupt, $"Peer '{Peer}' sent a {other.GetType().Name} that does not belong in its stream.");
+            }
+        }
+
+        throw new ReplicationException(ReplicationErrorKind.Transient, $"Peer '{Peer}' closed the connection.");
+    }
+
+    private async Task ApplyAsync(ApplyWorker worker, FrameConnection frames, ChannelReader<ChangeTransaction> queue, NpgsqlLogSequenceNumber acknowledged, CancellationToken cancellationToken)
+    {
+        var commits = 0;
+        while (true)
+        {
+            if (commits > 0 && (commits >= CommitsPerFlush || !queue.TryPeek(out _)))
+            {
+                // Acknowledged only when durable: the peer forgets what is acknowledged (M1).
+                var durable = await worker.FlushAsync(cancellationToken);
+                if (durable > acknowledged)
+                {
+                    acknowledged = durable;
+                    await frames.WriteAsync(new AckFrame(durable), cancellationToken);
+                    await frames.FlushAsync(cancellationToken);
+                }
+
+                commits = 0;
+            }
+
+            var part = await queue.ReadAsync(cancellationToken);
+            if (await ApplyWithRetryAsync(worker, part, cancellationToken))
+            {
+                commits++;
+                Status.Applied(part.Position, part.Stamp);
+                _backOff.Reset();
+            }
+            else if (part.IsHeartbeat)
+            {
+                Status.CaughtUp(part.Position, part.Stamp);
+            }
+
+            if (Status.State != PeerLinkState.Streaming) Status.Enter(PeerLinkState.Streaming, null);
+        }
+    }
+
+    private async ValueTask<bool> ApplyWithRetryAsync(ApplyWorker worker, ChangeTransaction part, CancellationToken cancellationToken)
+    {
+        for (var attempt = 1; ; attempt++)
+        {
+            try
+            {
+                return await worker.ApplyAsync(part, cancellationToken);
+            }
+            catch (ReplicationException e) when (e.Kind == ReplicationErrorKind.Transient && part is { Part: 0, IsLastPart: true } && attempt <= 20 && !cancellationToken.IsCancellationRequested)
+            {
+                // A deadlock victim or a row that appeared meanwhile: the whole transaction again. A broken session fails again at once.
+                if (attempt == 20) throw;
+                Status.Retried();
+                LogRetry(_context.Self, Peer, part.Position, attempt, e.Message);
+                await Task.Delay(TimeSpan.FromMilliseconds(Math.Min(100, 1 << Math.Min(attempt, 6))), _context.TimeProvider, cancellationToken);
+            }
+        }
+    }
+
+    [LoggerMessage(EventId = 3020, Level = LogLevel.Information, Message = "AA3020: node '{Node}' is connected to peer '{Peer}' and goes on after {Position}")]
+    private partial void LogConnected(NodeName node, NodeName peer, NpgsqlLogSequenceNumber position);
+
+    [LoggerMessage(EventId = 3021, Level = LogLevel.Warning, Message = "AA3021: node '{Node}', peer '{Peer}': {Kind}: {Reason}")]
+    private partial void LogFault(NodeName node, NodeName peer, ReplicationErrorKind kind, string reason);
+
+    [LoggerMessage(EventId = 3022, Level = LogLevel.Debug, Message = "AA3022: node '{Node}' applies transaction {Peer} {Position} again after attempt {Attempt}: {Reason}")]
+    private partial void LogRetry(NodeName node, NodeName peer, NpgsqlLogSequenceNumber position, int attempt, string reason);
+}

@@ -1,0 +1,26 @@
+using ActiveActive.Database;
+
+namespace ActiveActive.Transport;
+
+/// <summary>What every <see cref="PeerLink"/> of a node shares.</summary>
+internal sealed record PeerLinkContext
+{
+    public required ILocalDatabase Database { get; init; }
+
+    public required IPeerTransport Transport { get; init; }
+
+    public required NodeName Self { get; init; }
+
+    public required TimeProvider TimeProvider { get; init; }
+
+    public required Action<IReadOnlyList<ConflictRecord>> ConflictsRecorded { get; init; }
+
+    public required TimeSpan ReconnectDelay { get; init; }
+
+    public required TimeSpan MaxReconnectDelay { get; init; }
+
+    /// <summary>A connection that says nothing for so long is dead: heartbeats come far more often.</summary>
+    public required TimeSpan ReadTimeout { get; init; }
+
+    public required int MaxFrameBytes { get; init; }
+}

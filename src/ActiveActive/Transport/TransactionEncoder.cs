@@ -1,0 +1,151 @@
+using System.Buffers;
+using System.Runtime.CompilerServices;
+using ActiveActive.Changes;
+using MessagePack;
+
+namespace ActiveActive.Transport;
+
+/// <summary>
+/// Encodes transactions, once for all peers. A node has ONE encoder, since the numbers that it gives to relations must be unique on
+/// every connection that its transactions go over. A relation is known by its instance: announced again after DDL, it is a new
+/// instance with a new number. A relation that nobody holds any more is forgotten. Safe to use from several threads.
+/// </summary>
+/// <param name="maxFrameBytes">The greatest payload, see <see cref="ReplicationNodeOptions.MaxFrameBytes"/>.</param>
+internal sealed class TransactionEncoder(int maxFrameBytes)
+{
+    private const int KeptBufferBytes = 1 << 20;
+
+    [ThreadStatic]
+    private static ArrayBufferWriter<byte>? t_buffer;
+
+    private readonly ConditionalWeakTable<Relation, EncodedRelation> _relations = [];
+    private int _lastId;
+
+    /// <exception cref="ReplicationException">Misconfigured: the transaction does not fit into one frame.</exception>
+    public EncodedTransaction Encode(ChangeTransaction transaction)
+    {
+        if (transaction.Dependencies.Count > FrameLimits.MaxVectorEntries)
+            throw new InvalidOperationException($"{transaction} depends on {transaction.Dependencies.Count} nodes; at most {FrameLimits.MaxVectorEntries} can be.");
+        var buffer = t_buffer ??= new ArrayBufferWriter<byte>(4096);
+        buffer.ResetWrittenCount();
+        try
+        {
+            var relations = Write(buffer, transaction);
+            return new EncodedTransaction
+            {
+                Origin = transaction.Origin,
+                Position = transaction.Position,
+                Part = transaction.Part,
+                IsLastPart = transaction.IsLastPart,
+                IsHeartbeat = transaction.IsHeartbeat,
+                FrameBytes = FrameCodec.Seal(buffer),
+                Relations = relations,
+            };
+        }
+        finally
+        {
+            if (buffer.Capacity > KeptBufferBytes) t_buffer = null;
+        }
+    }
+
+    private IReadOnlyList<EncodedRelation> Write(ArrayBufferWriter<byte> buffer, ChangeTransaction transaction)
+    {
+        FrameCodec.Begin(buffer);
+        var writer = new MessagePackWriter(buffer);
+        writer.WriteArrayHeader(8);
+        writer.Write((int)FrameKind.Transaction);
+        writer.WriteText(transaction.Origin.Value);
+        writer.Write((ulong)transaction.Position);
+        writer.Write(transaction.Stamp.Microseconds);
+        writer.WriteMapHeader(transaction.Dependencies.Count);
+        foreach (var (node, position) in transaction.Dependencies)
+        {
+            writer.WriteText(node.Value);
+            writer.Write((ulong)position);
+        }
+
+        writer.Write(transaction.Part);
+        writer.Write((int)((transaction.IsLastPart ? TransactionFlags.LastPart : 0) | (transaction.IsHeartbeat ? TransactionFlags.Heartbeat : 0)));
+
+        var changes = transaction.Changes;
+        writer.WriteArrayHeader(changes.Count);
+        var used = new UsedRelations(this);
+        for (var i = 0; i < changes.Count; i++)
+        {
+            var change = changes[i];
+            WriteChange(ref writer, change, used.NumberOf(change.Relation));
+
+            // Looked at per change: a transaction far too large does not first take all that memory.
+            writer.Flush();
+            if (buffer.WrittenCount - FrameLimits.HeaderBytes > maxFrameBytes) throw TooLarge(transaction, change);
+        }
+
+        writer.Flush();
+        return used.ToList();
+    }
+
+    private static void WriteChange(ref MessagePackWriter writer, Change change, int relationId)
+    {
+        var columns = change.Relation.Columns.Count;
+        var shape = ShapeOf(change);
+        var images = (change.OldRow is null ? 0 : 1) + (change.NewRow is null ? 0 : 1);
+        writer.WriteArrayHeader(2 + (images * columns));
+        writer.Write((int)shape);
+        writer.Write(relationId);
+        if (change.OldRow is { } oldRow) WriteRow(ref writer, change, oldRow, change.OldIsKeyOnly);
+        if (change.NewRow is { } newRow) WriteRow(ref writer, change, newRow, keyOnly: false);
+    }
+
+    private static void WriteRow(ref MessagePackWriter writer, Change change, ColumnValue[] row, bool keyOnly)
+    {
+        var columns = change.Relation.Columns;
+        if (row.Length != columns.Count) throw new InvalidOperationException($"{change}: {row.Length} values for {columns.Count} columns.");
+        for (var i = 0; i < row.Length; i++)
+        {
+            // What stands outside a key image means nothing, and must not leave this node (residency).
+            if (keyOnly && !columns[i].IsKey) writer.WriteNil();
+            else if (row[i].Text is { } text) writer.WriteText(text);
+            else if (row[i].IsUnchanged) writer.Write(false);
+            else writer.WriteNil();
+        }
+    }
+
+    private static ChangeShape ShapeOf(Change change) => change.Kind switch
+    {
+        ChangeKind.Insert => ChangeShape.Insert,
+        ChangeKind.Update when change.OldRow is null => ChangeShape.Update,
+        ChangeKind.Update => change.OldIsKeyOnly ? ChangeShape.UpdateWithOldKey : ChangeShape.UpdateWithOldRow,
+        ChangeKind.Delete => change.OldIsKeyOnly ? ChangeShape.DeleteByKey : ChangeShape.DeleteWithRow,
+        ChangeKind.Truncate => ChangeShape.Truncate,
+        _ => throw new InvalidOperationException($"{change} is no change that can be sent."),
+    };
+
+    private EncodedRelation NumberedRelation(Relation relation) => _relations.GetValue(relation, known =>
+    {
+        var id = Interlocked.Increment(ref _lastId);
+        return new EncodedRelation(id, known, FrameCodec.Encode(new RelationFrame(id, known)));
+    });
+
+    private ReplicationException TooLarge(ChangeTransaction transaction, Change change) => new(
+        ReplicationErrorKind.Misconfigured,
+        $"Part {transaction.Part} of transaction {transaction.Origin} {transaction.Position} does not fit into a frame of {maxFrameBytes} bytes at a change of "
+        + $"{change.Relation}. Raise {nameof(ReplicationNodeOptions.MaxFrameBytes)} on every node, or lower {nameof(ReplicationNodeOptions.MaxChangesPerPart)} on this one.");
+
+    /// <summary>Collects a transaction's relations; most transactions stay with one table for a while.</summary>
+    private struct UsedRelations(TransactionEncoder encoder)
+    {
+        private readonly List<EncodedRelation> _relations = [];
+        private HashSet<int>? _ids;
+        private EncodedRelation? _last;
+
+        public int NumberOf(Relation relation)
+        {
+            if (ReferenceEquals(_last?.Relation, relation)) return _last.Id;
+            _last = encoder.NumberedRelation(relation);
+            if ((_ids ??= []).Add(_last.Id)) _relations.Add(_last);
+            return _last.Id;
+        }
+
+        public readonly IReadOnlyList<EncodedRelation> ToList() => _relations.Count == 0 ? [] : [.. _relations];
+    }
+}
