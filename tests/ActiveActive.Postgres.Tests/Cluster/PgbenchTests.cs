@@ -27,7 +27,7 @@ public sealed class PgbenchTests(ClusterServers servers)
             .Replicate("public.pgbench_tellers", table => table.DeltaColumn("tbalance"))
             .Replicate("public.pgbench_branches", table => table.DeltaColumn("bbalance")), prepare: InitializeAsync);
 
-        await Task.WhenAll(cluster.Nodes.Select(node => PgbenchAsync(node, "-n", "-c", "2", "-t", "250")));
+        await Task.WhenAll(cluster.Nodes.Select(node => PgbenchAsync(node, "-n", "-c", "2", "-t", "250", "--max-tries=100")));
         await cluster.QuietAsync(TimeSpan.FromMinutes(2));
 
         foreach (var node in cluster.Nodes)
