@@ -16,11 +16,13 @@ internal sealed partial class ChangeCapture
     // How far the log may grow by others' traffic before an idle node writes a marker, so that the slot can follow.
     private const ulong IdleMarkerBytes = 1 << 20;
 
+    private const int MaxSnapshots = 1024;
+
     private readonly ILocalDatabase _database;
     private readonly ReplicationProgress _progress;
     private readonly ILogger _logger;
     private readonly CausalSequence _sequence;
-    private readonly Queue<Snapshot> _snapshots = new();
+    private readonly List<Snapshot> _snapshots = [];
     private readonly Lock _lock = new();
     private NpgsqlLogSequenceNumber _captured;
     private NpgsqlLogSequenceNumber _lastPublished;
@@ -113,7 +115,9 @@ internal sealed partial class ChangeCapture
                 PublishedTransactions++;
             }
 
-            Index.Add(captured.Xid, captured.Position, captured.ForeignOrigin.IsNone ? captured.Position : captured.ForeignPosition);
+            var isLocal = captured.ForeignOrigin.IsNone;
+            Index.Add(captured.Xid, captured.Position, new RowVersion(
+                captured.Stamp, isLocal ? _progress.Self : captured.ForeignOrigin, isLocal ? captured.Position : captured.ForeignPosition));
         }
 
         _progress.Captured.Advance(captured.Position);
@@ -130,9 +134,10 @@ internal sealed partial class ChangeCapture
             if (_insideTransaction || _stream is null) return;
             // After the last commit record seen: that transaction is behind a checkpoint taken here.
             var position = new NpgsqlLogSequenceNumber(Math.Max((ulong)_captured + 1, (ulong)Checkpoint.Position));
-            if (_snapshots.Count == 0 || _snapshots.Last().Checkpoint.Position < position)
+            if (_snapshots.Count == 0 || _snapshots[^1].Checkpoint.Position < position)
             {
-                _snapshots.Enqueue(new(new CaptureCheckpoint(position, _sequence.GreatestStamp, _sequence.Applied), _lastPublished));
+                if (_snapshots.Count == MaxSnapshots) ThinOut();
+                _snapshots.Add(new(new CaptureCheckpoint(position, _sequence.GreatestStamp, _sequence.Applied), _lastPublished));
             }
 
             if (!force && !_publishedSinceHeartbeat && ReferenceEquals(_heartbeatVector, _sequence.Applied)) return;
@@ -156,15 +161,12 @@ internal sealed partial class ChangeCapture
     /// </summary>
     public async Task SaveCheckpointAsync(CancellationToken cancellationToken)
     {
-        var stable = _progress.StablePositionOf(_progress.Self);
         CaptureCheckpoint? reached = null;
         lock (_lock)
         {
-            while (_snapshots.TryPeek(out var snapshot) && snapshot.LastPublished <= stable)
-            {
-                reached = snapshot.Checkpoint;
-                _snapshots.Dequeue();
-            }
+            var stable = 0;
+            while (stable < _snapshots.Count && IsStable(_snapshots[stable])) reached = _snapshots[stable++].Checkpoint;
+            _snapshots.RemoveRange(0, stable);
         }
 
         if (reached is not null && reached.Position > Checkpoint.Position)
@@ -178,6 +180,26 @@ internal sealed partial class ChangeCapture
         {
             await _database.WriteMarkerAsync(cancellationToken);
         }
+    }
+
+    /// <summary>While a peer is away nothing becomes stable: every second snapshot goes, and a later checkpoint is a little coarser.</summary>
+    private void ThinOut()
+    {
+        var kept = 0;
+        for (var i = 1; i < _snapshots.Count; i += 2) _snapshots[kept++] = _snapshots[i];
+        _snapshots.RemoveRange(kept, _snapshots.Count - kept);
+    }
+
+    /// <summary>Local and foreign transactions alike: what lies before a checkpoint leaves the index, and then counts as seen by everyone.</summary>
+    private bool IsStable(Snapshot snapshot)
+    {
+        if (snapshot.LastPublished > _progress.StablePositionOf(_progress.Self)) return false;
+        foreach (var (origin, position) in snapshot.Checkpoint.Applied)
+        {
+            if (_progress.IsMember(origin) && position > _progress.StablePositionOf(origin)) return false;
+        }
+
+        return true;
     }
 
     private sealed record Snapshot(CaptureCheckpoint Checkpoint, NpgsqlLogSequenceNumber LastPublished);

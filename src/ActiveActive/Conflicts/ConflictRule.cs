@@ -43,6 +43,18 @@ internal abstract class ConflictRule
             + $"Run on every node: ALTER TABLE {change.Table.Name} REPLICA IDENTITY FULL, then set the row once on node '{context.Transaction.Origin}'.");
     }
 
+    /// <summary>
+    /// A change that finds no row and leaves none may overlook a local insert that is not committed yet, which then commits before it in
+    /// the log, so that every other node counts that insert as unaware of the change. Inserting a row and deleting it again takes the
+    /// key's place in the unique index: the insert either is waited for and found, or commits after this transaction.
+    /// </summary>
+    protected static void TakePlace(MappedChange change, PlanContext context)
+    {
+        if ((change.Values ?? change.OldValues) is not { } row) return;
+        context.Plan.Writes.Add(new InsertRow(change.Table, row));
+        context.Plan.Writes.Add(new DeleteRow(change.Table, change.Key));
+    }
+
     protected static void Record(
         MappedChange change, PlanContext context, ConflictType type, ConflictOutcome outcome, KeyState state, RowVersion? localVersion, NodeName winner, string resolver, string reason)
     {

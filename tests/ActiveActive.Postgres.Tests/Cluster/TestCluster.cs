@@ -17,19 +17,20 @@ internal sealed class TestCluster : IAsyncDisposable
     public ClusterNode this[int index] => Nodes[index];
 
     /// <summary>
-    /// One node for each server given; a server given twice holds two databases. <paramref name="prepare"/> runs before the schema,
-    /// for what only a superuser may do.
+    /// One node for each server given; a server given twice holds two databases. <paramref name="beforeSchema"/> is for
+    /// what only a superuser may do, <paramref name="prepare"/> runs once all databases are there.
     /// </summary>
-    public static async Task<TestCluster> StartAsync(IEnumerable<PostgresServer> servers, string schema, Action<ReplicationNodeBuilder> configure, IReadOnlyList<string>? databaseOptions = null, Func<ClusterNode, Task>? prepare = null)
+    public static async Task<TestCluster> StartAsync(IEnumerable<PostgresServer> servers, string schema, Action<ReplicationNodeBuilder> configure, IReadOnlyList<string>? databaseOptions = null, Func<ClusterNode, Task>? prepare = null, Func<ClusterNode, Task>? beforeSchema = null)
     {
         var cluster = new TestCluster();
         var all = servers.ToList();
         List<(string, int)> members = [.. FreePorts(all.Count).Select((port, i) => (s_names[i], port))];
         for (var i = 0; i < all.Count; i++)
         {
-            cluster.Nodes.Add(await ClusterNode.CreateAsync(s_names[i], members[i].Item2, all[i], members, ProbeSchema + schema, configure, cluster._log, databaseOptions?[i] ?? "", prepare));
+            cluster.Nodes.Add(await ClusterNode.CreateAsync(s_names[i], members[i].Item2, all[i], members, ProbeSchema + schema, configure, cluster._log, databaseOptions?[i] ?? "", beforeSchema));
         }
 
+        if (prepare is not null) await Task.WhenAll(cluster.Nodes.Select(prepare));
         foreach (var node in cluster.Nodes) await node.StartAsync();
         await cluster.UntilAsync("all nodes stream from all peers", () => Task.FromResult(cluster.Nodes.All(n => n.Node.Status.Peers.All(p => p.Receiving == PeerLinkState.Streaming))));
         return cluster;

@@ -41,6 +41,7 @@ public sealed class PartitionTests(ClusterServers servers)
         // Rows move between partitions: on one node, on the other, on both.
         await cluster[0].ExecuteAsync("UPDATE p SET id = 101 WHERE id = 1");
         await cluster[0].ExecuteAsync("UPDATE p SET region = 'eu', v = 'moved' WHERE id = 2");
+        await cluster.QuietAsync();
         await cluster[1].ExecuteAsync("UPDATE p SET id = 4, region = 'us' WHERE id = 200");
         await cluster[1].ExecuteAsync("DELETE FROM p WHERE id = 201");
         await cluster.AssertSameAsync("(101,eu,one) (2,eu,moved) (3,eu,three) (4,us,far)", "SELECT id, region, v FROM p");

@@ -34,7 +34,7 @@ internal sealed class TypeCluster : IAsyncDisposable
     public ClusterNode this[int index] => Cluster[index];
 
     public static async Task<TypeCluster> StartAsync(IReadOnlyList<PostgresServer> servers, string schema, string superuserSql = "") => new(await TestCluster.StartAsync(
-        servers, schema, node => node.Replicate("public.*").Replicate("types.*"), s_encodings, async node =>
+        servers, schema, node => node.Replicate("public.*").Replicate("types.*"), s_encodings, beforeSchema: async node =>
         {
             foreach (var setting in s_settings[node.Name == "a" ? 0 : 1]) await node.Server.ExecuteAsync($"ALTER DATABASE {node.Database} SET {setting}");
             if (superuserSql.Length > 0) await node.Server.ExecuteAsync(superuserSql, node.Database);
