@@ -25,8 +25,13 @@ internal sealed record UpdateRow(LocalTable Table, Changes.RowKey Key, Changes.C
 /// <summary>Deletes the row under a key.</summary>
 internal sealed record DeleteRow(LocalTable Table, Changes.RowKey Key) : PlannedWrite(Table);
 
-/// <summary>Deletes every row whose true version is not after <paramref name="Version"/> (convergence R7), and enters the table's tombstone.</summary>
-internal sealed record TruncateTable(LocalTable Table, RowVersion Version) : PlannedWrite(Table);
+/// <summary>
+/// Deletes every row whose true version is not after <paramref name="Version"/> (convergence R7), and enters the table's tombstone.
+/// What this transaction wrote before, and rows of the version's own origin, are not after it. In a table with delta columns it
+/// deletes every row, but those whose key's (or table's) tombstone is newer (R2).
+/// With a <paramref name="Partition"/>, only the rows of that leaf, and no tombstone: the table as a whole was not truncated.
+/// </summary>
+internal sealed record TruncateTable(LocalTable Table, RowVersion Version, TableName? Partition = null) : PlannedWrite(Table);
 
 /// <summary>Enters a tombstone; never replaces a newer one.</summary>
 internal sealed record SetTombstone(LocalTable Table, Changes.RowKey Key, RowVersion Version) : PlannedWrite(Table);

@@ -14,12 +14,12 @@ internal static class ApplyPlanner
     /// <param name="transaction">The part.</param>
     /// <param name="mapping">The mapping of each relation in it.</param>
     /// <param name="states">What stands under each of its keys; changed to what will stand there after the plan.</param>
-    /// <param name="positionOf">The log position of a visible row's xmin; zero where it is long stable.</param>
+    /// <param name="positionOf">The origin position of a visible row's transaction; zero where it is long stable.</param>
     public static ApplyPlan Plan(
         ChangeTransaction transaction,
         Func<Relation, RelationMapping> mapping,
         Dictionary<RowKey, KeyState> states,
-        Func<uint, NpgsqlLogSequenceNumber> positionOf)
+        Func<LocalRow, NpgsqlLogSequenceNumber> positionOf)
     {
         var context = new PlanContext(transaction, states, positionOf);
         var mapped = new List<MappedChange>(2);
@@ -28,7 +28,7 @@ internal static class ApplyPlanner
             var relation = mapping(change.Relation);
             if (change.Kind == ChangeKind.Truncate)
             {
-                Truncate(relation.Table, context);
+                Truncate(relation, context);
                 continue;
             }
 
@@ -73,8 +73,17 @@ internal static class ApplyPlanner
             : insert with { Values = RowImages.Overlay(old.Row.Values, insert.Values!) };
     }
 
-    private static void Truncate(LocalTable table, PlanContext context)
+    private static void Truncate(RelationMapping mapping, PlanContext context)
     {
+        var table = mapping.Table;
+        if (mapping.Relation.Name != mapping.Relation.Root)
+        {
+            // TRUNCATE of a partitioned table names its root and every leaf: the root says it all, whatever the partitions are here.
+            var isPartOfRoot = context.Transaction.Changes.Any(c => c.Kind == ChangeKind.Truncate && c.Relation.Name == mapping.Relation.Root);
+            if (!isPartOfRoot) context.Plan.Writes.Add(new TruncateTable(table, context.Incoming, mapping.Relation.Name));
+            return;
+        }
+
         context.Plan.Writes.Add(new TruncateTable(table, context.Incoming));
         foreach (var key in context.Keys.Where(k => k.Table == table.Name).ToList())
         {

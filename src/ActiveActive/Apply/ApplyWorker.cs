@@ -102,8 +102,10 @@ internal sealed class ApplyWorker
         await MapRelationsAsync(part, cancellationToken);
         var keys = ApplyPlanner.KeysOf(part, MappingOf);
         var states = await ReadStatesAsync(keys, part, cancellationToken);
+        var missing = keys.Where(k => states[k.Key].Row is null).ToList();
         var plan = ApplyPlanner.Plan(part, MappingOf, states, PositionOf);
         await _session.ExecuteAsync(plan, cancellationToken);
+        await VerifyInsertsAsync(plan, missing, states, cancellationToken);
         _conflicts.AddRange(plan.Conflicts);
         if (!part.IsLastPart) return;
         await _session.CommitAsync(part.Position, part.Stamp, cancellationToken);
@@ -124,6 +126,23 @@ internal sealed class ApplyWorker
         var byKey = new Dictionary<RowKey, KeyState>(keys.Count);
         for (var i = 0; i < keys.Count; i++) byKey[keys[i].Key] = states[i];
         return byKey;
+    }
+
+    /// <summary>
+    /// A row that was missing could not be locked: a local transaction may have inserted and deleted it since the look, and capture may
+    /// not have entered that delete yet. The insert has taken the key's place in the unique index, so nobody can do that any more:
+    /// once capture has passed all that came before, a tombstone that the plan does not account for sends the transaction back.
+    /// </summary>
+    private async ValueTask VerifyInsertsAsync(ApplyPlan plan, List<LocalKey> missing, Dictionary<RowKey, KeyState> planned, CancellationToken cancellationToken)
+    {
+        if (!plan.Writes.Any(w => w is InsertRow)) return;
+        await WaitForCaptureAsync(cancellationToken);
+        var states = await _session.ReadKeysAsync(missing, cancellationToken);
+        for (var i = 0; i < missing.Count; i++)
+        {
+            if (states[i].Tombstone == planned[missing[i].Key].Tombstone) continue;
+            throw new ReplicationException(ReplicationErrorKind.Transient, $"A row of {missing[i].Table.Name} was deleted here while it was being inserted.");
+        }
     }
 
     private async ValueTask WaitForCaptureAsync(CancellationToken cancellationToken)
@@ -150,13 +169,13 @@ internal sealed class ApplyWorker
             {
                 // What this origin wrote, it has seen; an override or siblings name their positions themselves.
                 var isSettled = row.IsOwnWrite || row.Origin == _origin || !row.Stamp.IsKnown || state.Override is not null || state.Siblings.Count > 0;
-                if (!isSettled && !_index.TryGetPosition(row.Xid, out _)) return true;
+                if (!isSettled && !_index.TryGetPosition(row.Xid, row.Origin, row.Stamp, out _)) return true;
             }
             else if (state.Tombstone is null)
             {
-                // An insert into a last-update-wins table does not wait: it is the common case, and it finds no row almost always.
+                // An insert does not wait here: it finds no row almost always, and it is verified after it has taken its place.
                 inserted ??= InsertedKeys(part);
-                if (keys[i].Table.Settings.NeedsFullReplicaIdentity || !inserted.Contains(keys[i].Key)) return true;
+                if (!inserted.Contains(keys[i].Key)) return true;
             }
         }
 
@@ -185,7 +204,7 @@ internal sealed class ApplyWorker
 
     private RelationMapping MappingOf(Relation relation) => _mappings[relation];
 
-    private NpgsqlLogSequenceNumber PositionOf(uint xid) => _index.TryGetPosition(xid, out var position) ? position : default;
+    private NpgsqlLogSequenceNumber PositionOf(LocalRow row) => _index.TryGetPosition(row.Xid, row.Origin, row.Stamp, out var position) ? position : default;
 
     private async ValueTask RollbackAsync()
     {

@@ -11,9 +11,9 @@ namespace ActiveActive.Apply;
 internal sealed class PlanContext
 {
     private readonly Dictionary<RowKey, KeyState> _states;
-    private readonly Func<uint, NpgsqlLogSequenceNumber> _positionOf;
+    private readonly Func<LocalRow, NpgsqlLogSequenceNumber> _positionOf;
 
-    public PlanContext(ChangeTransaction transaction, Dictionary<RowKey, KeyState> states, Func<uint, NpgsqlLogSequenceNumber> positionOf)
+    public PlanContext(ChangeTransaction transaction, Dictionary<RowKey, KeyState> states, Func<LocalRow, NpgsqlLogSequenceNumber> positionOf)
     {
         Transaction = transaction;
         _states = states;
@@ -39,7 +39,7 @@ internal sealed class PlanContext
     {
         var row = state.Row!;
         if (state.Override is { } version) return version;
-        return row.IsOwnWrite ? Incoming : new RowVersion(row.Stamp, row.Origin, _positionOf(row.Xid));
+        return row.IsOwnWrite ? Incoming : new RowVersion(row.Stamp, row.Origin, _positionOf(row));
     }
 
     /// <summary>

@@ -113,7 +113,9 @@ internal sealed partial class ChangeCapture
                 PublishedTransactions++;
             }
 
-            Index.Add(captured.Xid, captured.Position, captured.ForeignOrigin.IsNone ? captured.Position : captured.ForeignPosition);
+            var isLocal = captured.ForeignOrigin.IsNone;
+            Index.Add(captured.Xid, captured.Position, new RowVersion(
+                captured.Stamp, isLocal ? _progress.Self : captured.ForeignOrigin, isLocal ? captured.Position : captured.ForeignPosition));
         }
 
         _progress.Captured.Advance(captured.Position);
@@ -156,11 +158,10 @@ internal sealed partial class ChangeCapture
     /// </summary>
     public async Task SaveCheckpointAsync(CancellationToken cancellationToken)
     {
-        var stable = _progress.StablePositionOf(_progress.Self);
         CaptureCheckpoint? reached = null;
         lock (_lock)
         {
-            while (_snapshots.TryPeek(out var snapshot) && snapshot.LastPublished <= stable)
+            while (_snapshots.TryPeek(out var snapshot) && IsStable(snapshot))
             {
                 reached = snapshot.Checkpoint;
                 _snapshots.Dequeue();
@@ -178,6 +179,18 @@ internal sealed partial class ChangeCapture
         {
             await _database.WriteMarkerAsync(cancellationToken);
         }
+    }
+
+    /// <summary>Local and foreign transactions alike: what lies before a checkpoint leaves the index, and then counts as seen by everyone.</summary>
+    private bool IsStable(Snapshot snapshot)
+    {
+        if (snapshot.LastPublished > _progress.StablePositionOf(_progress.Self)) return false;
+        foreach (var (origin, position) in snapshot.Checkpoint.Applied)
+        {
+            if (_progress.IsMember(origin) && position > _progress.StablePositionOf(origin)) return false;
+        }
+
+        return true;
     }
 
     private sealed record Snapshot(CaptureCheckpoint Checkpoint, NpgsqlLogSequenceNumber LastPublished);

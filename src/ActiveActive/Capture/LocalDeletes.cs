@@ -12,7 +12,8 @@ internal static class LocalDeletes
         {
             switch (change.Kind)
             {
-                case ChangeKind.Truncate:
+                // A single partition's TRUNCATE has no tombstone: one of the root would cover rows that it left alone.
+                case ChangeKind.Truncate when change.Relation.Name == change.Relation.Root:
                     tombstones.Add(new Tombstone(change.Relation.Root, "", transaction.Version));
                     break;
                 case ChangeKind.Delete:

@@ -43,6 +43,18 @@ internal abstract class ConflictRule
             + $"Run on every node: ALTER TABLE {change.Table.Name} REPLICA IDENTITY FULL, then set the row once on node '{context.Transaction.Origin}'.");
     }
 
+    /// <summary>
+    /// A delete that finds no row may overlook a local insert that is not committed yet, which then commits before the delete in the log,
+    /// so that every other node counts it as unaware of the delete. Inserting the deleted row and deleting it again takes the key's
+    /// place in the unique index: the insert either is waited for and found, or commits after this transaction.
+    /// </summary>
+    protected static void TakePlace(MappedChange delete, PlanContext context)
+    {
+        if (delete.OldValues is null) return;
+        context.Plan.Writes.Add(new InsertRow(delete.Table, delete.OldValues));
+        context.Plan.Writes.Add(new DeleteRow(delete.Table, delete.Key));
+    }
+
     protected static void Record(
         MappedChange change, PlanContext context, ConflictType type, ConflictOutcome outcome, KeyState state, RowVersion? localVersion, NodeName winner, string resolver, string reason)
     {

@@ -51,9 +51,10 @@ internal sealed class DeltaRule : ConflictRule
             context.Plan.Writes.Add(new DeleteRow(change.Table, change.Key));
             if (state.Override is not null) context.Plan.Writes.Add(new SetOverride(change.Table, change.Key, null));
         }
-        else if (state.Tombstone is null)
+        else
         {
-            Record(change, context, ConflictType.DeleteMissing, ConflictOutcome.Skip, state, null, context.Incoming.Origin, Name, "There was no row to delete.");
+            TakePlace(change, context);
+            if (state.Tombstone is null) Record(change, context, ConflictType.DeleteMissing, ConflictOutcome.Skip, state, null, context.Incoming.Origin, Name, "There was no row to delete.");
         }
 
         context.Plan.Writes.Add(new SetTombstone(change.Table, change.Key, context.Incoming));

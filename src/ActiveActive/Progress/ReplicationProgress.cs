@@ -26,6 +26,9 @@ internal sealed class ReplicationProgress
     /// <summary>Everything committed here before this position has been captured: indexed, its deletes entered, published.</summary>
     public PositionGate Captured { get; } = new();
 
+    /// <summary>Whether a node is a peer of this one: others' positions (of nodes removed) are not waited for.</summary>
+    public bool IsMember(NodeName node) => _applied.ContainsKey(node);
+
     /// <summary>The last transaction of a peer that was committed here.</summary>
     public PositionGate AppliedOf(NodeName peer) => _applied[peer];
 

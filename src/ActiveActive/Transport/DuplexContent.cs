@@ -21,7 +21,6 @@ internal sealed class DuplexContent : HttpContent
     protected override async Task SerializeToStreamAsync(Stream stream, TransportContext? context, CancellationToken cancellationToken)
     {
         using var linked = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, _aborted);
-        Exception? fault = null;
         try
         {
             // The headers go out at once: the other side answers before we have anything to say.
@@ -35,15 +34,14 @@ internal sealed class DuplexContent : HttpContent
                 if (result.IsCompleted) break;
             }
         }
-        catch (Exception e)
+        catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested && !_aborted.IsCancellationRequested)
         {
-            fault = e;
-            throw;
+            // The handler gives up on a request whose answer failed. It knows why; a cancellation from here would hide that.
         }
         finally
         {
             // Completing the source tells a writer that nobody reads any more.
-            await _source.CompleteAsync(fault);
+            await _source.CompleteAsync();
         }
     }
 

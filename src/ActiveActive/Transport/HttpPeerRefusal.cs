@@ -1,4 +1,5 @@
 using System.Net;
+using System.Security.Authentication;
 using System.Text;
 
 namespace ActiveActive.Transport;
@@ -37,11 +38,14 @@ internal static class HttpPeerRefusal
         var advice = (fault as HttpRequestException)?.HttpRequestError switch
         {
             HttpRequestError.NameResolutionError => "its host name is not known; check the address and DNS",
-            HttpRequestError.SecureConnectionError => "TLS failed; check its certificate, and that the address is https only where the endpoint is",
+            HttpRequestError.SecureConnectionError => "TLS failed; check its certificate, that the endpoint offers HTTP/2 (Protocols = Http1AndHttp2), and that the address is https only where the endpoint is",
             HttpRequestError.ConnectionError => "nothing accepts connections there; it is down, or the address, port or firewall is wrong",
             _ => "the connection failed",
         };
-        return new(ReplicationErrorKind.Transient, $"Peer {peer.Name} at {address} can't be reached: {advice}. It is dialled again.", fault);
+
+        // A handshake that one side refuses fails again until somebody changes something; one that is torn off may not.
+        var kind = fault.InnerException is AuthenticationException ? ReplicationErrorKind.PeerRefused : ReplicationErrorKind.Transient;
+        return new(kind, $"Peer {peer.Name} at {address} can't be reached: {advice}. It is dialled again.", fault);
     }
 
     private static bool SaysOtherProtocol(Exception fault)

@@ -22,8 +22,11 @@ internal sealed class HttpPeerTransport : IPeerTransport, IDisposable
     /// <param name="sharedToken">Shown to every peer; null where all of them are on loopback.</param>
     /// <param name="path">Where peers answer, see <see cref="ReplicationNodeOptions.Path"/>; added to a peer's address.</param>
     /// <param name="configure">Changes the handler before its first use, for example to add a client certificate.</param>
+    /// <exception cref="ReplicationException">Misconfigured: the token can't be sent.</exception>
     public HttpPeerTransport(string? sharedToken, string path = PeerProtocol.DefaultPath, Action<SocketsHttpHandler>? configure = null)
     {
+        if (sharedToken is not null && !sharedToken.All(c => c is > ' ' and < (char)0x7f))
+            throw new ReplicationException(ReplicationErrorKind.Misconfigured, $"{nameof(ReplicationNodeOptions.SharedToken)} travels in a header: use ASCII letters, digits and signs, no spaces.");
         _sharedToken = sharedToken;
         _path = path;
         var handler = new SocketsHttpHandler
@@ -69,7 +72,9 @@ internal sealed class HttpPeerTransport : IPeerTransport, IDisposable
             response?.Dispose();
             await pipe.Writer.CompleteAsync();
             aborted.Dispose();
-            if (e is HttpRequestException or IOException) throw HttpPeerRefusal.From(peer, address, e);
+
+            // A cancellation that the caller has not asked for is the handler's own: the connect time-out.
+            if (e is HttpRequestException or IOException || (e is OperationCanceledException && !cancellationToken.IsCancellationRequested)) throw HttpPeerRefusal.From(peer, address, e);
             throw;
         }
     }

@@ -31,7 +31,9 @@ public sealed class ApplyServers : IAsyncLifetime
 
     private static async Task<PostgresServer> StartAsync(int version)
     {
-        var server = await PostgresServer.StartAsync(new() { Version = version });
+        // The server keeps the progress of each origin that any database's session has held.
+        var origins = version >= 18 ? "max_active_replication_origins" : "max_replication_slots";
+        var server = await PostgresServer.StartAsync(new() { Version = version, Settings = { [origins] = "200" } });
         await server.CreateRoleAsync("app", Password, replication: true);
         await server.ExecuteAsync("GRANT SET ON PARAMETER session_replication_role TO app");
         return server;

@@ -28,4 +28,50 @@ public sealed class ConvergenceTests(ClusterServers servers)
         await cluster.AssertIdenticalAsync("profiles");
         foreach (var node in cluster.Nodes) Assert.Equal(0, node.Node.Status.Conflicts);
     }
+
+    /// <summary>Two seeds by default; ACTIVEACTIVE_SEEDS=50 runs more.</summary>
+    public static TheoryData<int, int> Seeds()
+    {
+        var seeds = new TheoryData<int, int>();
+        var count = int.TryParse(Environment.GetEnvironmentVariable("ACTIVEACTIVE_SEEDS"), out var wanted) ? wanted : 2;
+        for (var seed = 1; seed <= count; seed++) seeds.Add(seed % 2 == 1 ? 18 : 15, seed);
+        return seeds;
+    }
+
+    [Theory]
+    [MemberData(nameof(Seeds))]
+    public async Task Random_writes_on_three_nodes_converge(int version, int seed)
+    {
+        TestContext.Current.TestOutputHelper?.WriteLine($"seed {seed}");
+        await using var cluster = await TestCluster.StartAsync(await servers.GetAsync(version, version, version), RandomLoad.Schema, RandomLoad.Configure);
+        var loads = cluster.Nodes.Select((node, i) => new RandomLoad(node, seed * 100 + i, keys: 12)).ToList();
+        await Task.WhenAll(loads.Select(load => load.RunAsync(400, TestContext.Current.CancellationToken)));
+        await cluster.QuietAsync();
+        await cluster.AssertIdenticalAsync("lww", "delta", "tagged");
+        Assert.True(cluster.Nodes.Sum(n => n.Node.Status.Conflicts) > 0, "The load made no conflict at all.");
+    }
+
+    [Fact]
+    [Trait("Story", "12")]
+    public async Task Counter_of_three_nodes_is_exact()
+    {
+        await using var cluster = await TestCluster.StartAsync(await servers.GetAsync(15, 18, 18), Schema, Configure);
+        await cluster[0].ExecuteAsync("INSERT INTO accounts VALUES (1, 'x', 42)");
+        await cluster.QuietAsync();
+        await Task.WhenAll(AddAsync(cluster[0], 1, 10_001), AddAsync(cluster[1], -1, 10_000));
+        await cluster.QuietAsync(TimeSpan.FromMinutes(2));
+        foreach (var node in cluster.Nodes) Assert.Equal(43, await node.ScalarAsync<long>("SELECT balance FROM accounts WHERE id = 1"));
+    }
+
+    /// <summary>One transaction a step, in a procedure: 10,001 commits without 10,001 round trips.</summary>
+    private static async Task AddAsync(ClusterNode node, int step, int times)
+    {
+        await node.ExecuteAsync($"""
+            CREATE PROCEDURE add_{times}() LANGUAGE plpgsql AS $$
+            BEGIN FOR i IN 1..{times} LOOP UPDATE accounts SET balance = balance + ({step}) WHERE id = 1; COMMIT; END LOOP; END $$
+            """);
+        await using var command = node.Sql.CreateCommand($"CALL add_{times}()");
+        command.CommandTimeout = 120;
+        await command.ExecuteNonQueryAsync();
+    }
 }

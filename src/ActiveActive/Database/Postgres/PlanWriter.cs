@@ -32,7 +32,7 @@ internal sealed class PlanWriter(NpgsqlConnection connection, LocalTableCatalog 
             if (write is TruncateTable truncate)
             {
                 await SendAsync(cancellationToken);
-                await truncation.RunAsync(truncate.Table, catalog.StatementsOf(truncate.Table), truncate.Version, cancellationToken);
+                await truncation.RunAsync(truncate, catalog.StatementsOf(truncate.Table), cancellationToken);
             }
 
             Append(write);
@@ -64,7 +64,7 @@ internal sealed class PlanWriter(NpgsqlConnection connection, LocalTableCatalog 
             case TruncateTable truncate:
                 if (_hasOwnOverrides) Add(OverrideTable.DropOwn(table));
                 if (_hasOwnSiblings) Add(SiblingTable.DropOwn(table));
-                Add(TombstoneTable.Set(table, "", truncate.Version));
+                if (truncate.Partition is null) Add(TombstoneTable.Set(table, "", truncate.Version));
                 break;
             case SetTombstone tombstone:
                 Add(TombstoneTable.Set(table, tombstone.Key.ToText(), tombstone.Version));

@@ -193,6 +193,12 @@ internal sealed class PostgresApplySession : IApplySession
             {
                 throw PostgresErrors.Refusal(ReplicationErrorKind.Misconfigured, e, $"taking replication origin {name}, which set-up creates");
             }
+            catch (PostgresException e) when (e.SqlState == PostgresErrorCodes.ConfigurationLimitExceeded)
+            {
+                var setting = _connection.PostgreSqlVersion.Major >= 18 ? "max_active_replication_origins" : "max_replication_slots";
+                throw PostgresErrors.Refusal(ReplicationErrorKind.Misconfigured, e,
+                    $"taking replication origin {name}, for which the server has no room (raise {setting}: one for each peer of each database)");
+            }
         }
 
         // A limit that PostgreSQL 15 and 16 do not know; set here because an unknown start-up setting refuses the connection.

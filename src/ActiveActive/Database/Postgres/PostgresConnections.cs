@@ -21,6 +21,8 @@ internal static class PostgresConnections
             ("session_replication_role", "replica"), ("synchronous_commit", "off"), ("search_path", "pg_catalog"), ("row_security", "off"),
             ("statement_timeout", "0"), ("lock_timeout", "0"), ("idle_in_transaction_session_timeout", "0"),
         ]);
+        // A start-up parameter of its own, which would win over Options.
+        builder.SearchPath = null;
         builder.CommandTimeout = 0;
         builder.TcpKeepAlive = true;
         builder.TcpKeepAliveTime = 15;

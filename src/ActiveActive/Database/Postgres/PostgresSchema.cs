@@ -59,7 +59,7 @@ internal static class PostgresSchema
         );
         CREATE INDEX version_override_origin ON active_active.version_override (origin, position);
 
-        -- The concurrent versions that a key's state was folded from; valid while the row's xmin is xid (or the row is missing).
+        -- The concurrent versions that a key's state was folded from; valid while the row's xmin is xid; 0: while the row is missing.
         -- versions: [{"stamp": 1, "origin": "eu", "position": "0/1", "row": {"id": "1"} or null}, ...]
         CREATE TABLE active_active.sibling (
             table_name text NOT NULL,

@@ -53,7 +53,9 @@ internal sealed class PostgresSetUp
         }
         catch (Exception e) when (e is NpgsqlException or TimeoutException or IOException)
         {
-            throw PostgresErrors.Translate(e, $"setting up node {_options.Node}");
+            var fault = PostgresErrors.Translate(e, $"setting up node {_options.Node}");
+            // A statement that the server refuses for good has nothing to do with a peer's changes here.
+            throw fault.Kind is ReplicationErrorKind.ApplyRefused ? new ReplicationException(ReplicationErrorKind.Misconfigured, fault.Message, e) : fault;
         }
     }
 

@@ -1,3 +1,4 @@
+using ActiveActive.Apply;
 using ActiveActive.Changes;
 using Npgsql;
 
@@ -22,21 +23,35 @@ internal sealed class TableTruncation(NpgsqlConnection connection, NodeName loca
         """;
 
     /// <summary>Runs inside the apply transaction. The caller enters the table's tombstone.</summary>
-    public async ValueTask RunAsync(LocalTable table, ApplyStatements statements, RowVersion version, CancellationToken cancellationToken)
+    /// <exception cref="ReplicationException">ApplyRefused: the partition to truncate is not here.</exception>
+    public async ValueTask RunAsync(TruncateTable truncate, ApplyStatements statements, CancellationToken cancellationToken)
     {
+        var (table, version) = (truncate.Table, truncate.Version);
+        var target = PostgresNames.Quote(truncate.Partition ?? table.Name);
+        if (truncate.Partition is { } partition) await RequirePartitionAsync(table, partition, cancellationToken);
         await origins.LoadAsync(connection, cancellationToken);
         var survives = Survives(table, statements);
-        if (await TryTruncateAsync(table, statements, survives, version, cancellationToken)) return;
-        await using var delete = Command($"DELETE FROM {statements.Target} AS t WHERE NOT ({survives})", table, version);
+        if (await TryTruncateAsync(table, target, survives, version, cancellationToken)) return;
+        await using var delete = Command($"DELETE FROM {target} AS t WHERE NOT ({survives})", table, version);
         await delete.ExecuteNonQueryAsync(cancellationToken);
     }
 
+    private async ValueTask RequirePartitionAsync(LocalTable table, TableName partition, CancellationToken cancellationToken)
+    {
+        await using var check = new NpgsqlCommand("SELECT to_regclass($2) IN (SELECT relid FROM pg_partition_tree($1::regclass))", connection);
+        check.Parameters.Add(SqlParameters.Text(PostgresNames.Quote(table.Name)));
+        check.Parameters.Add(SqlParameters.Text(PostgresNames.Quote(partition)));
+        if (await check.ExecuteScalarAsync(cancellationToken) is true) return;
+        throw new ReplicationException(ReplicationErrorKind.ApplyRefused,
+            $"A peer truncated {partition}, a partition of {table.Name} that this database does not have. Create it, or detach it on the peer and truncate by DELETE.");
+    }
+
     private async ValueTask<bool> TryTruncateAsync(
-        LocalTable table, ApplyStatements statements, string survives, RowVersion version, CancellationToken cancellationToken)
+        LocalTable table, string target, string survives, RowVersion version, CancellationToken cancellationToken)
     {
         await using (var check = new NpgsqlCommand(IsTruncatable, connection))
         {
-            check.Parameters.Add(SqlParameters.Text(PostgresNames.Quote(table.Name)));
+            check.Parameters.Add(SqlParameters.Text(target));
             if (await check.ExecuteScalarAsync(cancellationToken) is not true) return false;
         }
 
@@ -44,7 +59,7 @@ internal sealed class TableTruncation(NpgsqlConnection connection, NodeName loca
         try
         {
             // Not to wait: a waiting exclusive lock would stop every reader and writer of the application behind it.
-            await ExecuteAsync($"LOCK TABLE {statements.Target} IN ACCESS EXCLUSIVE MODE NOWAIT", cancellationToken);
+            await ExecuteAsync($"LOCK TABLE {target} IN ACCESS EXCLUSIVE MODE NOWAIT", cancellationToken);
         }
         catch (PostgresException e) when (e.SqlState is PostgresErrorCodes.LockNotAvailable or PostgresErrorCodes.InsufficientPrivilege)
         {
@@ -52,7 +67,7 @@ internal sealed class TableTruncation(NpgsqlConnection connection, NodeName loca
             return false;
         }
 
-        await using (var later = Command($"SELECT EXISTS (SELECT FROM {statements.Target} AS t WHERE {survives})", table, version))
+        await using (var later = Command($"SELECT EXISTS (SELECT FROM {target} AS t WHERE {survives})", table, version))
         {
             if (await later.ExecuteScalarAsync(cancellationToken) is true)
             {
@@ -62,7 +77,7 @@ internal sealed class TableTruncation(NpgsqlConnection connection, NodeName loca
             }
         }
 
-        await ExecuteAsync($"TRUNCATE {statements.Target}; RELEASE SAVEPOINT active_active_truncate", cancellationToken);
+        await ExecuteAsync($"TRUNCATE {target}; RELEASE SAVEPOINT active_active_truncate", cancellationToken);
         return true;
     }
 
