@@ -1,5 +1,6 @@
 using System.Runtime.InteropServices;
 using ActiveActive.Testing;
+using Npgsql;
 using QuickStart;
 using QuickStart.Cluster;
 
@@ -40,7 +41,7 @@ catch (OperationCanceledException) when (interrupted.IsCancellationRequested)
     Console.WriteLine("interrupted: hosts and servers are stopped");
     return QuickStartExit.Interrupted;
 }
-catch (Exception e) when (e is QuickStartException or PostgresNotFoundException or PostgresServerException)
+catch (Exception e) when (e is QuickStartException or PostgresNotFoundException or PostgresServerException or NpgsqlException)
 {
     Console.WriteLine($"FAILED: {e.Message}");
     return QuickStartExit.NotRun;

@@ -18,6 +18,7 @@ internal sealed record QuickStartOptions
           --postgres V     PostgreSQL's major version, 15 to 18; a list such as 15,17,18 gives the nodes different ones in turn
                            (default: the first server found on this machine, else a downloaded one)
           --kill           kill one host process (SIGKILL) in the middle of it and start it again
+          --verbose        show what the hosts log
           --help           show this
 
         Exit code: 0 converged and nothing lost, 1 not so, 2 wrong options, 3 the cluster could not be run, 130 interrupted.
@@ -34,6 +35,8 @@ internal sealed record QuickStartOptions
 
     public bool Kill { get; init; }
 
+    public bool Verbose { get; init; }
+
     public bool Help { get; init; }
 
     public int? PostgresOf(int node) => Postgres.Count == 0 ? null : Postgres[node % Postgres.Count];
@@ -47,9 +50,9 @@ internal sealed record QuickStartOptions
         {
             // Both --seconds 20 and --seconds=20.
             var name = args[i].Split('=', 2) is [var head, _] ? head : args[i];
-            if (name is "--kill" or "--help" or "-h" && name == args[i])
+            if (Switch(read, args[i]) is { } switched)
             {
-                read = name == "--kill" ? read with { Kill = true } : read with { Help = true };
+                read = switched;
                 continue;
             }
 
@@ -72,6 +75,14 @@ internal sealed record QuickStartOptions
         options = error is null ? read : null;
         return error is null;
     }
+
+    private static QuickStartOptions? Switch(QuickStartOptions options, string name) => name switch
+    {
+        "--kill" => options with { Kill = true },
+        "--verbose" => options with { Verbose = true },
+        "--help" or "-h" => options with { Help = true },
+        _ => null,
+    };
 
     private static List<int> Versions(string? value, ref string? error)
     {

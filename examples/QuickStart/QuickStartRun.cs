@@ -58,7 +58,9 @@ internal sealed class QuickStartRun(QuickStartOptions options)
         }
 
         cancellationToken.ThrowIfCancellationRequested();
-        if (options.Kill) await cluster.UntilJoinedAsync(cancellationToken);
+        if (!options.Kill) return;
+        view.Phase = "waiting for all hosts to join";
+        await cluster.UntilJoinedAsync(cancellationToken);
     }
 
     /// <summary>A host dies in the middle of it; its database is written on, and what it missed is there when it is back.</summary>

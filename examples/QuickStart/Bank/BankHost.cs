@@ -11,7 +11,8 @@ internal static class BankHost
     public static async Task RunAsync(HostSettings settings, CancellationToken cancellationToken)
     {
         var builder = WebApplication.CreateSlimBuilder();
-        builder.Logging.SetMinimumLevel(LogLevel.Warning).AddFilter("ActiveActive", LogLevel.Information);
+        builder.Logging.SetMinimumLevel(LogLevel.Warning).AddFilter("ActiveActive", LogLevel.Information)
+            .AddSimpleConsole(console => (console.SingleLine, console.TimestampFormat) = (true, "HH:mm:ss.fff "));
         builder.WebHost.ConfigureKestrel(kestrel =>
         {
             // Peers speak HTTP/2. Without TLS that needs an endpoint of its own; with TLS one endpoint serves both.
@@ -26,7 +27,9 @@ internal static class BankHost
                 .UseSharedToken(settings.SharedToken)
                 .Replicate("public.*")
                 .Replicate("public.accounts", table => table.DeltaColumn("balance"))
-                .ResolveConflictsWith<TagUnion>("public.documents");
+                .ResolveConflictsWith<TagUnion>("public.documents")
+                // All hosts are on one machine: one that comes back is dialled again soon.
+                .With(options => options.MaxReconnectDelay = TimeSpan.FromSeconds(2));
             foreach (var (name, address) in settings.Peers) node.AddPeer(name, address);
         });
 

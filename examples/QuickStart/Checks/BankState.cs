@@ -4,11 +4,9 @@ using QuickStart.Writes;
 namespace QuickStart.Checks;
 
 /// <summary>What the tables of one node hold, by what tells writes apart.</summary>
-internal sealed class BankState
+internal sealed class BankState(string node)
 {
-    private BankState(string node) => Node = node;
-
-    public string Node { get; }
+    public string Node { get; } = node;
 
     public Dictionary<string, long> Balances { get; } = [];
 

@@ -8,10 +8,6 @@ internal sealed class RecordedConflicts
 {
     private readonly HashSet<(string Table, string Key, string Origin, DateTime Stamp)> _versions = [];
 
-    private RecordedConflicts()
-    {
-    }
-
     /// <summary>Entries over all nodes. A conflict is recorded once on each node that met it.</summary>
     public long Count { get; private set; }
 
@@ -25,6 +21,9 @@ internal sealed class RecordedConflicts
     /// <summary>Whether some node's history names a write, as the winner or as the loser.</summary>
     public bool Contains(BankTable table, string key, string origin, DateTime stamp) => _versions.Contains((NameOf(table), key, origin, stamp));
 
+    /// <summary>Adds one side of an entry.</summary>
+    public void Add(string table, string key, string origin, DateTime stamp) => _versions.Add((table, key, origin, stamp));
+
     private async Task AddAsync(BankNode node, CancellationToken cancellationToken)
     {
         await using var command = node.History.CreateCommand(
@@ -33,10 +32,9 @@ internal sealed class RecordedConflicts
         while (await reader.ReadAsync(cancellationToken))
         {
             Count++;
-            var (table, key) = (reader.GetString(0), reader.GetString(1));
             for (var side = 2; side <= 4; side += 2)
             {
-                if (!reader.IsDBNull(side) && !reader.IsDBNull(side + 1)) _versions.Add((table, key, reader.GetString(side), reader.GetDateTime(side + 1)));
+                if (!reader.IsDBNull(side) && !reader.IsDBNull(side + 1)) Add(reader.GetString(0), reader.GetString(1), reader.GetString(side), reader.GetDateTime(side + 1));
             }
         }
     }

@@ -22,7 +22,7 @@ internal sealed class BankCluster : IAsyncDisposable
         try
         {
             await cluster.StartServersAsync(options, cancellationToken);
-            await cluster.StartHostsAsync();
+            await cluster.StartHostsAsync(options);
             await cluster.UntilJoinedAsync(cancellationToken);
             return cluster;
         }
@@ -82,14 +82,14 @@ internal sealed class BankCluster : IAsyncDisposable
         }
     }
 
-    private async Task StartHostsAsync()
+    private async Task StartHostsAsync(QuickStartOptions options)
     {
         var ports = FreePorts.Pick(Nodes.Count * 2);
         var token = RandomNumberGenerator.GetHexString(32);
         foreach (var node in Nodes)
         {
             var peers = Nodes.Where(n => n != node).ToDictionary(n => n.Name, n => new Uri($"http://127.0.0.1:{ports[n.Index]}"));
-            await node.StartHostAsync(ports[node.Index], ports[Nodes.Count + node.Index], token, peers);
+            await node.StartHostAsync(ports[node.Index], ports[Nodes.Count + node.Index], token, peers, options.Verbose ? line => Console.WriteLine($"{node.Name}: {line}") : null);
         }
     }
 }

@@ -19,6 +19,7 @@ internal sealed class BankNode : IAsyncDisposable
     private readonly PostgresServer _server;
     private readonly string _replicatorConnection;
     private HostSettings? _settings;
+    private Action<string>? _printed;
 
     private BankNode(int index, string name, PostgresServer server, string ownerPassword, string replicatorPassword)
     {
@@ -71,7 +72,7 @@ internal sealed class BankNode : IAsyncDisposable
     }
 
     /// <summary>Starts the host for the first time.</summary>
-    public async Task StartHostAsync(int peerPort, int appPort, string sharedToken, IReadOnlyDictionary<string, Uri> peers)
+    public Task StartHostAsync(int peerPort, int appPort, string sharedToken, IReadOnlyDictionary<string, Uri> peers, Action<string>? printed)
     {
         _settings = new HostSettings
         {
@@ -82,7 +83,8 @@ internal sealed class BankNode : IAsyncDisposable
             AppPort = appPort,
             Peers = peers,
         };
-        Host = await HostProcess.StartAsync(_settings);
+        _printed = printed;
+        return StartHostAgainAsync();
     }
 
     /// <summary>Ends the host without any clean-up; its database runs on.</summary>
@@ -95,7 +97,7 @@ internal sealed class BankNode : IAsyncDisposable
     }
 
     /// <summary>Starts a killed host again.</summary>
-    public async Task StartHostAgainAsync() => Host = await HostProcess.StartAsync(_settings!);
+    public async Task StartHostAgainAsync() => Host = await HostProcess.StartAsync(_settings!, _printed);
 
     /// <summary>What the host says of itself; null while it does not answer.</summary>
     public async Task<HostStatus?> ReadStatusAsync(CancellationToken cancellationToken)

@@ -14,9 +14,14 @@ internal sealed class HostProcess : IAsyncDisposable
     private static readonly TimeSpan s_stopTimeout = TimeSpan.FromSeconds(15);
 
     private readonly Process _process;
+    private readonly Action<string>? _printed;
     private readonly Queue<string> _lines = new();
 
-    private HostProcess(Process process) => _process = process;
+    private HostProcess(Process process, Action<string>? printed)
+    {
+        _process = process;
+        _printed = printed;
+    }
 
     public bool HasExited => _process.HasExited;
 
@@ -31,7 +36,9 @@ internal sealed class HostProcess : IAsyncDisposable
         }
     }
 
-    public static async Task<HostProcess> StartAsync(HostSettings settings)
+    /// <param name="settings">What the host is told.</param>
+    /// <param name="printed">Gets every line that the host prints, as it comes, on any thread.</param>
+    public static async Task<HostProcess> StartAsync(HostSettings settings, Action<string>? printed)
     {
         var program = Environment.ProcessPath ?? throw new QuickStartException("This program can't find itself to start hosts.");
         var start = new ProcessStartInfo(program) { RedirectStandardInput = true, RedirectStandardOutput = true, RedirectStandardError = true, UseShellExecute = false };
@@ -39,7 +46,7 @@ internal sealed class HostProcess : IAsyncDisposable
         if (Path.GetFileNameWithoutExtension(program) == "dotnet") start.ArgumentList.Add(Environment.GetCommandLineArgs()[0]);
         start.ArgumentList.Add("host");
 
-        var host = new HostProcess(Process.Start(start)!);
+        var host = new HostProcess(Process.Start(start)!, printed);
         host._process.OutputDataReceived += (_, e) => host.Keep(e.Data);
         host._process.ErrorDataReceived += (_, e) => host.Keep(e.Data);
         host._process.BeginOutputReadLine();
@@ -114,6 +121,7 @@ internal sealed class HostProcess : IAsyncDisposable
     private void Keep(string? line)
     {
         if (line is null) return;
+        _printed?.Invoke(line);
         lock (_lines)
         {
             _lines.Enqueue(line);

@@ -41,8 +41,8 @@ internal sealed record ClusterSnapshot(IReadOnlyList<string> Names, IReadOnlyLis
     private PairStatus PairOf(int from, int to)
     {
         if (Statuses[to]?.Peers.FirstOrDefault(p => p.Peer == Names[from]) is not { } peer) return new PairStatus(Names[from], Names[to], null, 0, 0, null, null);
-        // What the sender has published and the receiver not yet applied; unknown while the sender's host is away.
-        var lagBytes = Statuses[from] is { } sender ? Math.Max(0, (long)sender.PublishedPosition - (long)peer.AppliedPosition) : (long?)null;
+        // What the sender has published and the receiver not yet applied; unknown while a host is away or has only just come back.
+        var lagBytes = Statuses[from] is { } sender && peer.AppliedPosition > 0 ? Math.Max(0, (long)sender.PublishedPosition - (long)peer.AppliedPosition) : (long?)null;
         return new PairStatus(Names[from], Names[to], lagBytes, peer.LagSeconds, peer.AppliedTransactions, peer.Receiving, peer.Message);
     }
 }
