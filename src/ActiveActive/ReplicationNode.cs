@@ -138,14 +138,14 @@ public sealed partial class ReplicationNode : IPeerAcceptor, IAsyncDisposable
 
     async Task IPeerAcceptor.AcceptAsync(IPeerConnection connection, CancellationToken cancellationToken)
     {
-        using var ended = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, _stopping.Token);
+        var run = _run;
+        using var ended = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, _stopping.Token, run?.Ended ?? default);
         await using var frames = new FrameConnection(connection, "A dialling peer", _options.MaxFrameBytes, Timeout.InfiniteTimeSpan, _timeProvider);
         try
         {
             using var greeting = CancellationTokenSource.CreateLinkedTokenSource(ended.Token);
             greeting.CancelAfter(s_helloTimeout);
             if (await frames.ReadAsync(greeting.Token) is not HelloFrame hello) return;
-            var run = _run;
             var answer = run?.Handshake.Answer(hello)
                 ?? new RefuseFrame(PeerLink.NotReadyCode, $"Node '{Name}' is not replicating yet{(_message is null ? "." : $": {_message}")}");
             await frames.WriteAsync(answer, greeting.Token);
@@ -191,9 +191,8 @@ public sealed partial class ReplicationNode : IPeerAcceptor, IAsyncDisposable
         NodeName[] peers = [.. _links.Keys];
         var progress = new ReplicationProgress(Name, peers);
         var capture = new ChangeCapture(_database, progress, checkpoint, new TransactionEncoder(_options.MaxFrameBytes), _options.ChangeLogBytes, _logger);
-        var run = new NodeRun(new Handshake(Name, identity, peers, ClusterSettings.Of(_options.Tables, _options.DefaultResolver)), progress, capture);
-
         using var ended = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        var run = new NodeRun(new Handshake(Name, identity, peers, ClusterSettings.Of(_options.Tables, _options.DefaultResolver)), progress, capture, ended.Token);
         var loops = new List<Task> { capture.RunAsync(ended.Token), HeartbeatAsync(capture, ended.Token), CollectAsync(progress, ended.Token) };
         loops.AddRange(_links.Values.Select(link => link.RunAsync(run, ended.Token)));
         _run = run;

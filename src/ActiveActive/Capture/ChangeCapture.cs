@@ -16,11 +16,13 @@ internal sealed partial class ChangeCapture
     // How far the log may grow by others' traffic before an idle node writes a marker, so that the slot can follow.
     private const ulong IdleMarkerBytes = 1 << 20;
 
+    private const int MaxSnapshots = 1024;
+
     private readonly ILocalDatabase _database;
     private readonly ReplicationProgress _progress;
     private readonly ILogger _logger;
     private readonly CausalSequence _sequence;
-    private readonly Queue<Snapshot> _snapshots = new();
+    private readonly List<Snapshot> _snapshots = [];
     private readonly Lock _lock = new();
     private NpgsqlLogSequenceNumber _captured;
     private NpgsqlLogSequenceNumber _lastPublished;
@@ -132,9 +134,10 @@ internal sealed partial class ChangeCapture
             if (_insideTransaction || _stream is null) return;
             // After the last commit record seen: that transaction is behind a checkpoint taken here.
             var position = new NpgsqlLogSequenceNumber(Math.Max((ulong)_captured + 1, (ulong)Checkpoint.Position));
-            if (_snapshots.Count == 0 || _snapshots.Last().Checkpoint.Position < position)
+            if (_snapshots.Count == 0 || _snapshots[^1].Checkpoint.Position < position)
             {
-                _snapshots.Enqueue(new(new CaptureCheckpoint(position, _sequence.GreatestStamp, _sequence.Applied), _lastPublished));
+                if (_snapshots.Count == MaxSnapshots) ThinOut();
+                _snapshots.Add(new(new CaptureCheckpoint(position, _sequence.GreatestStamp, _sequence.Applied), _lastPublished));
             }
 
             if (!force && !_publishedSinceHeartbeat && ReferenceEquals(_heartbeatVector, _sequence.Applied)) return;
@@ -161,11 +164,9 @@ internal sealed partial class ChangeCapture
         CaptureCheckpoint? reached = null;
         lock (_lock)
         {
-            while (_snapshots.TryPeek(out var snapshot) && IsStable(snapshot))
-            {
-                reached = snapshot.Checkpoint;
-                _snapshots.Dequeue();
-            }
+            var stable = 0;
+            while (stable < _snapshots.Count && IsStable(_snapshots[stable])) reached = _snapshots[stable++].Checkpoint;
+            _snapshots.RemoveRange(0, stable);
         }
 
         if (reached is not null && reached.Position > Checkpoint.Position)
@@ -179,6 +180,14 @@ internal sealed partial class ChangeCapture
         {
             await _database.WriteMarkerAsync(cancellationToken);
         }
+    }
+
+    /// <summary>While a peer is away nothing becomes stable: every second snapshot goes, and a later checkpoint is a little coarser.</summary>
+    private void ThinOut()
+    {
+        var kept = 0;
+        for (var i = 1; i < _snapshots.Count; i += 2) _snapshots[kept++] = _snapshots[i];
+        _snapshots.RemoveRange(kept, _snapshots.Count - kept);
     }
 
     /// <summary>Local and foreign transactions alike: what lies before a checkpoint leaves the index, and then counts as seen by everyone.</summary>

@@ -115,6 +115,8 @@ internal sealed class ClusterNode : IAsyncDisposable
         await StopAsync();
         await Sql.DisposeAsync();
         await Server.ExecuteAsync($"SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE database = '{Database}' AND active_pid IS NULL");
+        // Origins are the server's, not the database's, and their number is limited.
+        await Server.ExecuteAsync("SELECT pg_replication_origin_drop(roname) FROM pg_replication_origin WHERE starts_with(roname, 'active_active_' || (SELECT oid FROM pg_database WHERE datname = current_database()) || '_')", Database);
     }
 
     private static async Task<string> SetUpRoleSqlAsync(string role, string database)

@@ -17,7 +17,7 @@ internal sealed class TestCluster : IAsyncDisposable
     public ClusterNode this[int index] => Nodes[index];
 
     /// <summary>One node for each server given; a server given twice holds two databases.</summary>
-    public static async Task<TestCluster> StartAsync(IEnumerable<PostgresServer> servers, string schema, Action<ReplicationNodeBuilder> configure, IReadOnlyList<string>? databaseOptions = null)
+    public static async Task<TestCluster> StartAsync(IEnumerable<PostgresServer> servers, string schema, Action<ReplicationNodeBuilder> configure, IReadOnlyList<string>? databaseOptions = null, Func<ClusterNode, Task>? prepare = null)
     {
         var cluster = new TestCluster();
         var all = servers.ToList();
@@ -27,6 +27,7 @@ internal sealed class TestCluster : IAsyncDisposable
             cluster.Nodes.Add(await ClusterNode.CreateAsync(s_names[i], members[i].Item2, all[i], members, ProbeSchema + schema, configure, cluster._log, databaseOptions?[i] ?? ""));
         }
 
+        if (prepare is not null) await Task.WhenAll(cluster.Nodes.Select(prepare));
         foreach (var node in cluster.Nodes) await node.StartAsync();
         await cluster.UntilAsync("all nodes stream from all peers", () => Task.FromResult(cluster.Nodes.All(n => n.Node.Status.Peers.All(p => p.Receiving == PeerLinkState.Streaming))));
         return cluster;

@@ -19,6 +19,11 @@ public abstract partial class LocalDatabaseCompliance
         await ApplyAsync(session, 0x200, s_past, Items, t => new SetTombstone(t, key, Version(s_past, Ap, 0x900)));
         Assert.Equal(Version(s_future, Us, 0x100), (await LookAsync(session, Items, key)).Tombstone);
 
+        // Within one transaction, too.
+        await ApplyAsync(session, 0x250, s_past, Items,
+            t => new SetTombstone(t, Items.KeyOf("2"), Version(s_future, Us, 0x250)), t => new SetTombstone(t, Items.KeyOf("2"), Version(s_past, Ap, 0x900)));
+        Assert.Equal(Version(s_future, Us, 0x250), (await LookAsync(session, Items, Items.KeyOf("2"))).Tombstone);
+
         // One origin's deletes are ordered by its log, whatever their stamps.
         await ApplyAsync(session, 0x300, s_past, Items, t => new SetTombstone(t, key, Version(s_past, Us, 0x300)));
         Assert.Equal(Version(s_past, Us, 0x300), (await LookAsync(session, Items, key)).Tombstone);
