@@ -21,7 +21,7 @@ internal sealed record QuickStartOptions
           --verbose        show what the hosts log
           --help           show this
 
-        Exit code: 0 converged and nothing lost, 1 not so, 2 wrong options, 3 the cluster could not be run, 130 interrupted.
+        Exit code: 0 converged and nothing lost, 1 not so, 2 wrong options, 3 the cluster could not be run or did not become quiet, 130 interrupted.
         """;
 
     public int Seconds { get; init; } = 20;

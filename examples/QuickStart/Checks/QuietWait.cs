@@ -9,10 +9,10 @@ namespace QuickStart.Checks;
 /// </summary>
 internal static class QuietWait
 {
-    private static readonly TimeSpan s_standstill = TimeSpan.FromSeconds(45);
+    private static readonly TimeSpan s_standstill = TimeSpan.FromSeconds(60);
     private static readonly TimeSpan s_pollInterval = TimeSpan.FromMilliseconds(100);
 
-    /// <exception cref="QuickStartException">Nothing was applied anywhere for 45 s, though something is missing; says what.</exception>
+    /// <exception cref="QuickStartException">Nothing was applied anywhere for 60 s, though something is missing; says what.</exception>
     public static async Task RunAsync(BankCluster cluster, int round, CancellationToken cancellationToken)
     {
         foreach (var node in cluster.Nodes)

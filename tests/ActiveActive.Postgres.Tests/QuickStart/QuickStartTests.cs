@@ -5,7 +5,7 @@ namespace ActiveActive.Postgres.Tests.QuickStart;
 /// <summary>Runs the built example as users do, as a process of its own.</summary>
 public sealed class QuickStartTests
 {
-    private static readonly TimeSpan s_limit = TimeSpan.FromMinutes(4);
+    private static readonly TimeSpan s_limit = TimeSpan.FromMinutes(8);
 
     [Fact]
     public async Task Three_nodes_converge()
