@@ -14,6 +14,15 @@ internal sealed class TestCluster : IAsyncDisposable
 
     public List<ClusterNode> Nodes { get; } = [];
 
+    /// <summary>What all hosts have logged.</summary>
+    public string Log
+    {
+        get
+        {
+            lock (_log) return string.Join('\n', _log);
+        }
+    }
+
     public ClusterNode this[int index] => Nodes[index];
 
     /// <summary>
