@@ -86,5 +86,5 @@ public static class ActiveActiveServiceCollectionExtensions
             provider.GetService<ILoggerFactory>() ?? NullLoggerFactory.Instance);
     }
 
-    private static PeerEndpoint EndpointOf(ReplicationNode node, ReplicationNodeOptions options) => new(node, options.SharedToken, options.Path);
+    private static PeerEndpoint EndpointOf(ReplicationNode node, ReplicationNodeOptions options) => new(node, options.SharedToken, options.Path) { Stopping = node.Stopping };
 }
