@@ -149,12 +149,17 @@ public sealed partial class ReplicationNode : IPeerAcceptor, IAsyncDisposable
             using var greeting = CancellationTokenSource.CreateLinkedTokenSource(ended.Token);
             greeting.CancelAfter(s_helloTimeout);
             if (await frames.ReadAsync(greeting.Token) is not HelloFrame hello) return;
-            var answer = run?.Handshake.Answer(hello, _feeds.GetValueOrDefault(hello.From)?.ConnectedDatabase)
+            var answer = run?.Handshake.Answer(hello, _feeds.GetValueOrDefault(hello.From)?.ConnectedDatabase, run.Capture.Checkpoint.LastPublished)
                 ?? new RefuseFrame(PeerLink.NotReadyCode, $"Node '{Name}' is not replicating yet{(_message is null ? "." : $": {_message}")}");
             await frames.WriteAsync(answer, greeting.Token);
             await frames.FlushAsync(greeting.Token);
             if (answer is RefuseFrame refuse) LogRefused(Name, hello.From, refuse.Code, refuse.Message);
-            else await _feeds[hello.From].RunAsync(frames, connection, hello, run!.Capture, ended.Token);
+            else
+            {
+                // A peer that dials is there again: its own stream need not wait for the end of the back-off.
+                _links[hello.From].WakeIfDisconnected();
+                await _feeds[hello.From].RunAsync(frames, connection, hello, run!.Capture, ended.Token);
+            }
         }
         catch (Exception e) when (e is ReplicationException or IOException or OperationCanceledException)
         {
