@@ -141,20 +141,25 @@ public sealed partial class ReplicationNode : IPeerAcceptor, IAsyncDisposable
 
     async Task IPeerAcceptor.AcceptAsync(IPeerConnection connection, CancellationToken cancellationToken)
     {
-        using var ended = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, _stopping.Token);
+        var run = _run;
+        using var ended = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, _stopping.Token, run?.Ended ?? default);
         await using var frames = new FrameConnection(connection, "A dialling peer", _options.MaxFrameBytes, Timeout.InfiniteTimeSpan, _timeProvider);
         try
         {
             using var greeting = CancellationTokenSource.CreateLinkedTokenSource(ended.Token);
             greeting.CancelAfter(s_helloTimeout);
             if (await frames.ReadAsync(greeting.Token) is not HelloFrame hello) return;
-            var run = _run;
-            var answer = run?.Handshake.Answer(hello, _feeds.GetValueOrDefault(hello.From)?.ConnectedDatabase)
+            var answer = run?.Handshake.Answer(hello, _feeds.GetValueOrDefault(hello.From)?.ConnectedDatabase, run.Capture.Checkpoint.LastPublished)
                 ?? new RefuseFrame(PeerLink.NotReadyCode, $"Node '{Name}' is not replicating yet{(_message is null ? "." : $": {_message}")}");
             await frames.WriteAsync(answer, greeting.Token);
             await frames.FlushAsync(greeting.Token);
             if (answer is RefuseFrame refuse) LogRefused(Name, hello.From, refuse.Code, refuse.Message);
-            else await _feeds[hello.From].RunAsync(frames, connection, hello, run!.Capture, ended.Token);
+            else
+            {
+                // A peer that dials is there again: its own stream need not wait for the end of the back-off.
+                _links[hello.From].WakeIfDisconnected();
+                await _feeds[hello.From].RunAsync(frames, connection, hello, run!.Capture, ended.Token);
+            }
         }
         catch (Exception e) when (e is ReplicationException or IOException or OperationCanceledException)
         {
@@ -194,9 +199,8 @@ public sealed partial class ReplicationNode : IPeerAcceptor, IAsyncDisposable
         NodeName[] peers = [.. _links.Keys];
         var progress = new ReplicationProgress(Name, peers);
         var capture = new ChangeCapture(_database, progress, checkpoint, new TransactionEncoder(_options.MaxFrameBytes), _options.ChangeLogBytes, _logger);
-        var run = new NodeRun(new Handshake(Name, identity, peers, ClusterSettings.Of(_options.Tables, _options.DefaultResolver)), progress, capture);
-
         using var ended = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        var run = new NodeRun(new Handshake(Name, identity, peers, ClusterSettings.Of(_options.Tables, _options.DefaultResolver)), progress, capture, ended.Token);
         var loops = new List<Task> { capture.RunAsync(ended.Token), HeartbeatAsync(capture, ended.Token), CollectAsync(progress, ended.Token) };
         loops.AddRange(_links.Values.Select(link => link.RunAsync(run, ended.Token)));
         _run = run;

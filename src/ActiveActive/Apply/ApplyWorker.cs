@@ -133,12 +133,16 @@ internal sealed class ApplyWorker
     private async ValueTask<Dictionary<RowKey, KeyState>> ReadStatesAsync(List<LocalKey> keys, ChangeTransaction part, CancellationToken cancellationToken)
     {
         var states = await _session.ReadKeysAsync(keys, cancellationToken);
-        if (NeedsCapture(keys, states, part))
+        IReadOnlyList<KeyState>? before = null;
+        var mustWait = HasUndecidedDelete(keys, states, part) || HasUnknownVersion(states, before);
+        while (mustWait)
         {
             // Decide only on what capture has passed (convergence R1): a local delete may not be entered yet, and a row's xmin may not
-            // be indexed yet. Rows that stand are locked, so a second look sees the same rows and what capture has added.
+            // be indexed yet. Rows that stand are locked, so the next look sees them again; one that has come since needs another wait.
             await WaitForCaptureAsync(cancellationToken);
+            before = states;
             states = await _session.ReadKeysAsync(keys, cancellationToken);
+            mustWait = HasUnknownVersion(states, before);
         }
 
         var byKey = new Dictionary<RowKey, KeyState>(keys.Count);
@@ -177,24 +181,34 @@ internal sealed class ApplyWorker
         }
     }
 
-    private bool NeedsCapture(List<LocalKey> keys, IReadOnlyList<KeyState> states, ChangeTransaction part)
+    /// <summary>
+    /// A row whose version has no place in the log yet. What this origin wrote, it has seen; an override or siblings name their places
+    /// themselves; and a row that stood there before capture was waited for is so old that the index no longer holds it: everyone
+    /// has seen it.
+    /// </summary>
+    private bool HasUnknownVersion(IReadOnlyList<KeyState> states, IReadOnlyList<KeyState>? before)
+    {
+        for (var i = 0; i < states.Count; i++)
+        {
+            var state = states[i];
+            if (state.Row is not { IsOwnWrite: false, Stamp.IsKnown: true } row || row.Origin == _origin) continue;
+            if (state.Override is not null || state.Siblings.Count > 0 || before?[i].Row?.Xid == row.Xid) continue;
+            if (!_index.TryGetPosition(row.Xid, row.Origin, row.Stamp, out _)) return true;
+        }
+
+        return false;
+    }
+
+    /// <summary>
+    /// A missing row that is not inserted. A tombstone that is there may be an earlier one: the row may have come back and been deleted
+    /// again just now. An insert does not wait here: it finds no row almost always, and is verified once it has taken its place.
+    /// </summary>
+    private bool HasUndecidedDelete(List<LocalKey> keys, IReadOnlyList<KeyState> states, ChangeTransaction part)
     {
         HashSet<RowKey>? inserted = null;
         for (var i = 0; i < keys.Count; i++)
         {
-            var state = states[i];
-            if (state.Row is { } row)
-            {
-                // What this origin wrote, it has seen; an override or siblings name their positions themselves.
-                var isSettled = row.IsOwnWrite || row.Origin == _origin || !row.Stamp.IsKnown || state.Override is not null || state.Siblings.Count > 0;
-                if (!isSettled && !_index.TryGetPosition(row.Xid, row.Origin, row.Stamp, out _)) return true;
-            }
-            else if (state.Tombstone is null)
-            {
-                // An insert does not wait here: it finds no row almost always, and it is verified after it has taken its place.
-                inserted ??= InsertedKeys(part);
-                if (!inserted.Contains(keys[i].Key)) return true;
-            }
+            if (states[i].Row is null && !(inserted ??= InsertedKeys(part)).Contains(keys[i].Key)) return true;
         }
 
         return false;

@@ -16,11 +16,13 @@ internal sealed partial class ChangeCapture
     // How far the log may grow by others' traffic before an idle node writes a marker, so that the slot can follow.
     private const ulong IdleMarkerBytes = 1 << 20;
 
+    private const int MaxSnapshots = 1024;
+
     private readonly ILocalDatabase _database;
     private readonly ReplicationProgress _progress;
     private readonly ILogger _logger;
     private readonly CausalSequence _sequence;
-    private readonly Queue<Snapshot> _snapshots = new();
+    private readonly List<CaptureCheckpoint> _snapshots = [];
     private readonly Lock _lock = new();
     private NpgsqlLogSequenceNumber _captured;
     private NpgsqlLogSequenceNumber _lastPublished;
@@ -36,6 +38,7 @@ internal sealed partial class ChangeCapture
         _logger = logger;
         _sequence = new CausalSequence(progress.Self, checkpoint);
         Checkpoint = checkpoint;
+        _lastPublished = checkpoint.LastPublished;
         Encoder = encoder;
         Log = new ChangeLog(checkpoint.Position, maxLogBytes);
         Index = new TransactionIndex();
@@ -132,9 +135,10 @@ internal sealed partial class ChangeCapture
             if (_insideTransaction || _stream is null) return;
             // After the last commit record seen: that transaction is behind a checkpoint taken here.
             var position = new NpgsqlLogSequenceNumber(Math.Max((ulong)_captured + 1, (ulong)Checkpoint.Position));
-            if (_snapshots.Count == 0 || _snapshots.Last().Checkpoint.Position < position)
+            if (_snapshots.Count == 0 || _snapshots[^1].Position < position)
             {
-                _snapshots.Enqueue(new(new CaptureCheckpoint(position, _sequence.GreatestStamp, _sequence.Applied), _lastPublished));
+                if (_snapshots.Count == MaxSnapshots) ThinOut();
+                _snapshots.Add(new CaptureCheckpoint(position, _sequence.GreatestStamp, _sequence.Applied, _lastPublished));
             }
 
             if (!force && !_publishedSinceHeartbeat && ReferenceEquals(_heartbeatVector, _sequence.Applied)) return;
@@ -161,11 +165,9 @@ internal sealed partial class ChangeCapture
         CaptureCheckpoint? reached = null;
         lock (_lock)
         {
-            while (_snapshots.TryPeek(out var snapshot) && IsStable(snapshot))
-            {
-                reached = snapshot.Checkpoint;
-                _snapshots.Dequeue();
-            }
+            var stable = 0;
+            while (stable < _snapshots.Count && IsStable(_snapshots[stable])) reached = _snapshots[stable++];
+            _snapshots.RemoveRange(0, stable);
         }
 
         if (reached is not null && reached.Position > Checkpoint.Position)
@@ -181,19 +183,25 @@ internal sealed partial class ChangeCapture
         }
     }
 
+    /// <summary>While a peer is away nothing becomes stable: every second snapshot goes, and a later checkpoint is a little coarser.</summary>
+    private void ThinOut()
+    {
+        var kept = 0;
+        for (var i = 1; i < _snapshots.Count; i += 2) _snapshots[kept++] = _snapshots[i];
+        _snapshots.RemoveRange(kept, _snapshots.Count - kept);
+    }
+
     /// <summary>Local and foreign transactions alike: what lies before a checkpoint leaves the index, and then counts as seen by everyone.</summary>
-    private bool IsStable(Snapshot snapshot)
+    private bool IsStable(CaptureCheckpoint snapshot)
     {
         if (snapshot.LastPublished > _progress.StablePositionOf(_progress.Self)) return false;
-        foreach (var (origin, position) in snapshot.Checkpoint.Applied)
+        foreach (var (origin, position) in snapshot.Applied)
         {
             if (_progress.IsMember(origin) && position > _progress.StablePositionOf(origin)) return false;
         }
 
         return true;
     }
-
-    private sealed record Snapshot(CaptureCheckpoint Checkpoint, NpgsqlLogSequenceNumber LastPublished);
 
     [LoggerMessage(EventId = 2001, Level = LogLevel.Information, Message = "AA2001: node '{Node}' captures changes from {Position} on")]
     private partial void LogCaptureStarted(NodeName node, NpgsqlLogSequenceNumber position);

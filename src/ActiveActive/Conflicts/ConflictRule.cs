@@ -44,15 +44,15 @@ internal abstract class ConflictRule
     }
 
     /// <summary>
-    /// A delete that finds no row may overlook a local insert that is not committed yet, which then commits before the delete in the log,
-    /// so that every other node counts it as unaware of the delete. Inserting the deleted row and deleting it again takes the key's
-    /// place in the unique index: the insert either is waited for and found, or commits after this transaction.
+    /// A change that finds no row and leaves none may overlook a local insert that is not committed yet, which then commits before it in
+    /// the log, so that every other node counts that insert as unaware of the change. Inserting a row and deleting it again takes the
+    /// key's place in the unique index: the insert either is waited for and found, or commits after this transaction.
     /// </summary>
-    protected static void TakePlace(MappedChange delete, PlanContext context)
+    protected static void TakePlace(MappedChange change, PlanContext context)
     {
-        if (delete.OldValues is null) return;
-        context.Plan.Writes.Add(new InsertRow(delete.Table, delete.OldValues));
-        context.Plan.Writes.Add(new DeleteRow(delete.Table, delete.Key));
+        if ((change.Values ?? change.OldValues) is not { } row) return;
+        context.Plan.Writes.Add(new InsertRow(change.Table, row));
+        context.Plan.Writes.Add(new DeleteRow(change.Table, change.Key));
     }
 
     protected static void Record(

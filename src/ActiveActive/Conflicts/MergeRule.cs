@@ -129,7 +129,7 @@ internal sealed class MergeRule : ConflictRule
         if (result is null)
         {
             if (state.Row is not null) writes.Add(new DeleteRow(change.Table, change.Key));
-            else if (change.Kind == ChangeKind.Delete) TakePlace(change, context);
+            else TakePlace(change, context);
         }
         else if (state.Row is { } row)
         {

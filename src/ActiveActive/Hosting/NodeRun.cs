@@ -5,4 +5,8 @@ using ActiveActive.Transport;
 namespace ActiveActive.Hosting;
 
 /// <summary>One life of a node's engine, from its set-up to the first fault of its own database. Positions and index live as long.</summary>
-internal sealed record NodeRun(Handshake Handshake, ReplicationProgress Progress, ChangeCapture Capture);
+/// <param name="Handshake">What peers are told and asked.</param>
+/// <param name="Progress">The positions.</param>
+/// <param name="Capture">The log's reader.</param>
+/// <param name="Ended">Cancelled when this life ends: connections that it serves end with it.</param>
+internal sealed record NodeRun(Handshake Handshake, ReplicationProgress Progress, ChangeCapture Capture, CancellationToken Ended);

@@ -1,4 +1,5 @@
 using ActiveActive.Database;
+using NpgsqlTypes;
 
 namespace ActiveActive.Transport;
 
@@ -11,10 +12,18 @@ internal sealed record Handshake(
 
     /// <param name="hello">What the dialler says.</param>
     /// <param name="connected">The database of the node that is connected under the dialler's name; null where none is.</param>
-    public Frame Answer(HelloFrame hello, DatabaseIdentity? connected = null)
+    /// <param name="forgotten">The last own transaction that can't be read again: every peer was known to have it.</param>
+    public Frame Answer(HelloFrame hello, DatabaseIdentity? connected = null, NpgsqlLogSequenceNumber forgotten = default)
     {
         if (Refusal(hello) is { } refusal) return refusal;
         if (connected is not null && connected.Incarnation != hello.Identity.Incarnation) return TwoNodes(hello.From);
+        if (hello.ResumeAfter < forgotten)
+        {
+            return new RefuseFrame("AA3007",
+                $"Node '{hello.From}' asks node '{Self}' to go on after {hello.ResumeAfter}, but '{Self}' no longer has its log up to {forgotten}, which '{hello.From}' had applied before: "
+                + $"'{hello.From}' was restored, cloned or set up anew. Nothing is sent, so that nothing is skipped: copy the data and set that node up again while no node writes.");
+        }
+
         return new WelcomeFrame(Math.Min(MaxProtocol, hello.MaxProtocol), Self, Identity);
     }
 

@@ -50,6 +50,12 @@ internal sealed partial class PeerLink
         _backOff.Wake();
     }
 
+    /// <summary>Ends a wait after a lost connection; a wait for a person's hand goes on.</summary>
+    public void WakeIfDisconnected()
+    {
+        if (Status.State == PeerLinkState.Disconnected) _backOff.Wake();
+    }
+
     public async Task RunAsync(NodeRun run, CancellationToken cancellationToken)
     {
         while (true)

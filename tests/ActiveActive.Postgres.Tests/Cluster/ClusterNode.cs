@@ -46,7 +46,7 @@ internal sealed class ClusterNode : IAsyncDisposable
     public ReplicationNode Node => Host!.Services.GetRequiredService<ReplicationNode>();
 
     public static async Task<ClusterNode> CreateAsync(
-        string name, int port, PostgresServer server, IReadOnlyList<(string, int)> members, string schema, Action<ReplicationNodeBuilder> configure, List<string> log, string databaseOptions = "")
+        string name, int port, PostgresServer server, IReadOnlyList<(string, int)> members, string schema, Action<ReplicationNodeBuilder> configure, List<string> log, string databaseOptions = "", Func<ClusterNode, Task>? beforeSchema = null)
     {
         var node = new ClusterNode(name, port, server, members, configure, log) { Database = $"{name}_{Guid.NewGuid():N}"[..16] };
         var role = $"{node.Database}_app";
@@ -55,6 +55,7 @@ internal sealed class ClusterNode : IAsyncDisposable
         await server.CreateRoleAsync(role, Password);
         await server.ExecuteAsync(await SetUpRoleSqlAsync(role, node.Database), node.Database);
         await server.ExecuteAsync($"GRANT CREATE ON SCHEMA public TO {role}", node.Database);
+        if (beforeSchema is not null) await beforeSchema(node);
         node.ConnectionString = server.ConnectionStringFor(node.Database, role, Password);
         node.Sql = NpgsqlDataSource.Create(node.ConnectionString + ";Maximum Pool Size=20");
         await node.ExecuteAsync(schema);
@@ -117,6 +118,8 @@ internal sealed class ClusterNode : IAsyncDisposable
         await StopAsync();
         await Sql.DisposeAsync();
         await Server.ExecuteAsync($"SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE database = '{Database}' AND active_pid IS NULL");
+        // Origins are the server's, not the database's, and their number is limited.
+        await Server.ExecuteAsync("SELECT pg_replication_origin_drop(roname) FROM pg_replication_origin WHERE starts_with(roname, 'active_active_' || (SELECT oid FROM pg_database WHERE datname = current_database()) || '_')", Database);
     }
 
     private static async Task<string> SetUpRoleSqlAsync(string role, string database)

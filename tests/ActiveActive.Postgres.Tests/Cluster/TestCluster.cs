@@ -14,19 +14,32 @@ internal sealed class TestCluster : IAsyncDisposable
 
     public List<ClusterNode> Nodes { get; } = [];
 
+    /// <summary>What all hosts have logged.</summary>
+    public string Log
+    {
+        get
+        {
+            lock (_log) return string.Join('\n', _log);
+        }
+    }
+
     public ClusterNode this[int index] => Nodes[index];
 
-    /// <summary>One node for each server given; a server given twice holds two databases.</summary>
-    public static async Task<TestCluster> StartAsync(IEnumerable<PostgresServer> servers, string schema, Action<ReplicationNodeBuilder> configure, IReadOnlyList<string>? databaseOptions = null)
+    /// <summary>
+    /// One node for each server given; a server given twice holds two databases. <paramref name="beforeSchema"/> is for
+    /// what only a superuser may do, <paramref name="prepare"/> runs once all databases are there.
+    /// </summary>
+    public static async Task<TestCluster> StartAsync(IEnumerable<PostgresServer> servers, string schema, Action<ReplicationNodeBuilder> configure, IReadOnlyList<string>? databaseOptions = null, Func<ClusterNode, Task>? prepare = null, Func<ClusterNode, Task>? beforeSchema = null)
     {
         var cluster = new TestCluster();
         var all = servers.ToList();
         List<(string, int)> members = [.. FreePorts(all.Count).Select((port, i) => (s_names[i], port))];
         for (var i = 0; i < all.Count; i++)
         {
-            cluster.Nodes.Add(await ClusterNode.CreateAsync(s_names[i], members[i].Item2, all[i], members, ProbeSchema + schema, configure, cluster._log, databaseOptions?[i] ?? ""));
+            cluster.Nodes.Add(await ClusterNode.CreateAsync(s_names[i], members[i].Item2, all[i], members, ProbeSchema + schema, configure, cluster._log, databaseOptions?[i] ?? "", beforeSchema));
         }
 
+        if (prepare is not null) await Task.WhenAll(cluster.Nodes.Select(prepare));
         foreach (var node in cluster.Nodes) await node.StartAsync();
         await cluster.UntilAsync("all nodes stream from all peers", () => Task.FromResult(cluster.Nodes.All(n => n.Node.Status.Peers.All(p => p.Receiving == PeerLinkState.Streaming))));
         return cluster;

@@ -10,6 +10,15 @@ public sealed class HandshakeTests
     private static readonly IReadOnlyList<KeyValuePair<string, string>> s_settings = ClusterSettings.Of([new TableRule { Pattern = "public.*" }], null);
 
     [Fact]
+    [Trait("Story", "24")]
+    public void A_peer_that_lost_what_it_had_applied_is_refused_and_skips_nothing()
+    {
+        var refuse = Assert.IsType<RefuseFrame>(Node().Answer(Hello() with { ResumeAfter = new(99) }, forgotten: new(100)));
+        Assert.Equal("AA3007", refuse.Code);
+        Assert.IsType<WelcomeFrame>(Node().Answer(Hello() with { ResumeAfter = new(100) }, forgotten: new(100)));
+    }
+
+    [Fact]
     public void Known_peer_with_equal_settings_is_welcome()
     {
         var welcome = Assert.IsType<WelcomeFrame>(Node().Answer(Hello()));

@@ -73,6 +73,7 @@ internal sealed class ApplyStatements
     /// </summary>
     public NpgsqlBatchCommand? Update(RowKey key, ColumnValue[] values)
     {
+        if (SetsIdentity(values)) return Replace(key, values);
         var (mask, parameters) = Set(values, includeIdentity: false);
         if (!_updates.TryGetValue(mask, out var sql))
         {
@@ -92,6 +93,35 @@ internal sealed class ApplyStatements
 
         foreach (var value in key.Values) parameters.Add(SqlParameters.Text(value));
         return Command(sql, parameters);
+    }
+
+    // UPDATE … SET identity = DEFAULT gives the origin a new value, which no UPDATE can set here and an INSERT can: the row is taken out
+    // and put back in one statement, so that what does not change need not be known.
+    private NpgsqlBatchCommand Replace(RowKey key, ColumnValue[] values)
+    {
+        var (mask, parameters) = Set(values, includeIdentity: true);
+        if (!_updates.TryGetValue(mask, out var sql))
+        {
+            var number = 0;
+            var columns = _table.Columns.Select(c => PostgresNames.Quote(c.Name)).ToList();
+            var row = columns.Select((c, i) => mask[i] == '1' ? $"${++number}" : $"old.{c}").ToList();
+            sql = $"WITH old AS (DELETE FROM {Target} AS t WHERE {KeyMatches("t", i => $"${parameters.Count + 1 + i}")} RETURNING t.*) "
+                + $"INSERT INTO {PostgresNames.Quote(_table.Name)} ({string.Join(", ", columns)}) OVERRIDING SYSTEM VALUE SELECT {string.Join(", ", row)} FROM old";
+            _updates.Add(mask, sql);
+        }
+
+        foreach (var value in key.Values) parameters.Add(SqlParameters.Text(value));
+        return Command(sql, parameters);
+    }
+
+    private bool SetsIdentity(ColumnValue[] values)
+    {
+        for (var i = 0; i < values.Length; i++)
+        {
+            if (_table.Columns[i].IsIdentityAlways && !values[i].IsUnchanged) return true;
+        }
+
+        return false;
     }
 
     public NpgsqlBatchCommand Delete(RowKey key) =>

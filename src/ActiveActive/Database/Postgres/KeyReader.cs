@@ -25,9 +25,10 @@ internal sealed class KeyReader(NpgsqlConnection connection, LocalTableCatalog c
     /// <param name="cancellationToken">Ends the wait for locks; the transaction must then be rolled back.</param>
     public async ValueTask<IReadOnlyList<KeyState>> ReadAsync(IReadOnlyList<LocalKey> keys, string prefix, CancellationToken cancellationToken)
     {
-        // Tables and keys are locked in one order by every session, whatever order the keys were asked in.
+        // Locked in the order in which the transaction touched them: an application whose transactions lock in one order everywhere then
+        // has no deadlock with its own transactions coming back from a peer. Any other order would make some.
         var groups = Enumerable.Range(0, keys.Count).GroupBy(i => keys[i].Table)
-            .OrderBy(g => g.Key.Name).Select(g => (Table: g.Key, Asked: Sorted(keys, g))).ToList();
+            .Select(g => (Table: g.Key, Asked: g.ToArray())).ToList();
 
         // Npgsql's typed results come in binary; the text output of each column's own type is what is wanted.
         await using var command = new NpgsqlCommand { Connection = connection, AllResultTypesAreUnknown = true };
@@ -50,23 +51,6 @@ internal sealed class KeyReader(NpgsqlConnection connection, LocalTableCatalog c
 
         if (read.HasNewOrigin) await origins.LoadAsync(connection, cancellationToken);
         return read.ToStates(origins, keys);
-    }
-
-    private static int[] Sorted(IReadOnlyList<LocalKey> keys, IEnumerable<int> asked)
-    {
-        var sorted = asked.ToArray();
-        Array.Sort(sorted, (a, b) =>
-        {
-            var (left, right) = (keys[a].Key.Values, keys[b].Key.Values);
-            for (var i = 0; i < left.Count; i++)
-            {
-                var order = string.CompareOrdinal(left[i], right[i]);
-                if (order != 0) return order;
-            }
-
-            return 0;
-        });
-        return sorted;
     }
 
     private void AppendRowRead(NpgsqlCommand command, StringBuilder sql, string prefix, LocalTable table, int[] asked, IReadOnlyList<LocalKey> keys)

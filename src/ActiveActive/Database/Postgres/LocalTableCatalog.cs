@@ -7,6 +7,7 @@ namespace ActiveActive.Database.Postgres;
 /// <summary>The local tables as apply needs them, read from the catalog and kept until <see cref="Forget"/>.</summary>
 internal sealed class LocalTableCatalog(ReplicatedTables rules)
 {
+    // The key's table is a scalar sub-select: joined to it, the plan walks the keys of all tables, for every table.
     private const string Query =
         """
         WITH target AS (
@@ -21,17 +22,20 @@ internal sealed class LocalTableCatalog(ReplicatedTables rules)
         FROM target
         JOIN pg_attribute a ON a.attrelid = target.oid AND a.attnum > 0 AND NOT a.attisdropped
         LEFT JOIN (
-            SELECT i.indrelid, k.attnum, k.place, format('%I.%s', s.nspname, o.oprname) AS operator
+            SELECT k.attnum, k.place, equality.operator
             FROM pg_index i
             CROSS JOIN LATERAL unnest(i.indkey::int2[], i.indclass::oid[]) WITH ORDINALITY AS k(attnum, opclass, place)
-            JOIN pg_opclass c ON c.oid = k.opclass
-            JOIN pg_amop p ON p.amopfamily = c.opcfamily AND p.amoplefttype = c.opcintype AND p.amoprighttype = c.opcintype
-                          AND p.amopstrategy = 3
-            JOIN pg_am m ON m.oid = p.amopmethod AND m.amname = 'btree'
-            JOIN pg_operator o ON o.oid = p.amopopr
-            JOIN pg_namespace s ON s.oid = o.oprnamespace
-            WHERE i.indisprimary AND i.indimmediate AND i.indisvalid AND k.place <= i.indnkeyatts
-        ) key ON key.indrelid = target.oid AND key.attnum = a.attnum
+            CROSS JOIN LATERAL (
+                SELECT format('%I.%s', s.nspname, o.oprname) AS operator
+                FROM pg_opclass c
+                JOIN pg_amop p ON p.amopfamily = c.opcfamily AND p.amoplefttype = c.opcintype AND p.amoprighttype = c.opcintype
+                              AND p.amopstrategy = 3 AND p.amoppurpose = 's'
+                JOIN pg_am m ON m.oid = p.amopmethod AND m.amname = 'btree'
+                JOIN pg_operator o ON o.oid = p.amopopr
+                JOIN pg_namespace s ON s.oid = o.oprnamespace
+                WHERE c.oid = k.opclass) equality
+            WHERE i.indrelid = (SELECT oid FROM target) AND i.indisprimary AND i.indimmediate AND i.indisvalid AND k.place <= i.indnkeyatts
+        ) key ON key.attnum = a.attnum
         ORDER BY a.attnum
         """;
 

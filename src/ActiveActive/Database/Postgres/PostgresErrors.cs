@@ -47,7 +47,13 @@ internal static class PostgresErrors
     private static string SafeText(PostgresException e) =>
         e.SqlState is ['0', '8' or 'A', ..] or ['2', '3' or '5' or '8', ..] or ['3', ..] or ['4', '0' or '2', ..] or ['5', ..]
             ? e.MessageText
-            : "(text withheld: it may quote a row; the server's log has it)";
+            : UntranslatableText(e) ?? "(text withheld: it may quote a row; the server's log has it)";
+
+    // What stands before is the character. (In another language than English the text stays withheld.)
+    private static string? UntranslatableText(PostgresException e) =>
+        e.SqlState == PostgresErrorCodes.UntranslatableCharacter && e.MessageText.IndexOf("in encoding ", StringComparison.Ordinal) is >= 0 and var start
+            ? $"a character {e.MessageText[start..]}: this database can't hold it. Give all databases the encoding UTF8"
+            : null;
 
     // An exception's ToString() prints all of its fields, and loggers print inner exceptions.
     private static PostgresException WithoutValues(PostgresException e) => new(

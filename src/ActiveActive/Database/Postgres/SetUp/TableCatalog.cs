@@ -36,7 +36,8 @@ internal static class TableCatalog
         WHERE c.oid = ANY ($1)
         """;
 
-    // The type below all domains; for an array, range or composite its own name stands, and its parts are not looked at.
+    // The type below all domains; for an array, range or composite its own name stands. Whether equal values of a key can be written
+    // differently is asked of all parts: an element, a bound or an attribute is compared by its own type's equality.
     private const string ColumnsSql =
         """
         WITH RECURSIVE base (oid, root) AS (
@@ -46,16 +47,25 @@ internal static class TableCatalog
         )
         SELECT a.attrelid, a.attname::text, format_type(a.atttypid, a.atttypmod), t.typname::text, a.attnotnull,
                a.attgenerated <> '', a.attidentity <> '',
-               t.typname IN ('float4', 'float8', 'interval', 'citext', 'jsonb')
-                   OR (t.typname = 'numeric' AND greatest(a.atttypmod, d.typtypmod) < 0)
-                   OR NOT coalesce(l.collisdeterministic, true),
+               EXISTS (SELECT FROM pg_index i WHERE i.indrelid = a.attrelid AND i.indisprimary AND a.attnum = ANY (i.indkey)) AND EXISTS (
+                   WITH RECURSIVE part (type, modifier, collated) AS (
+                       SELECT a.atttypid, a.atttypmod, a.attcollation
+                       UNION
+                       SELECT x.* FROM part JOIN pg_type p ON p.oid = part.type CROSS JOIN LATERAL (
+                           SELECT p.typelem, part.modifier, part.collated WHERE p.typelem <> 0 AND p.typcategory = 'A'
+                           UNION ALL SELECT p.typbasetype, p.typtypmod, part.collated WHERE p.typtype = 'd'
+                           UNION ALL SELECT r.rngsubtype, -1, r.rngcollation FROM pg_range r WHERE r.rngtypid = p.oid
+                           UNION ALL SELECT r.rngtypid, -1, 0 FROM pg_range r WHERE r.rngmultitypid = p.oid
+                           UNION ALL SELECT c.atttypid, c.atttypmod, c.attcollation FROM pg_attribute c
+                                     WHERE p.typtype = 'c' AND c.attrelid = p.typrelid AND c.attnum > 0 AND NOT c.attisdropped) x)
+                   SELECT FROM part JOIN pg_type p ON p.oid = part.type LEFT JOIN pg_collation l ON l.oid = part.collated
+                   WHERE p.typname IN ('float4', 'float8', 'interval', 'citext', 'jsonb', 'tsquery', 'cube', 'seg')
+                      OR (p.typname IN ('numeric', 'bpchar') AND part.modifier < 0) OR NOT coalesce(l.collisdeterministic, true)),
                s.oid IS NOT NULL OR coalesce(pg_get_expr(ad.adbin, ad.adrelid) ~* '\mnextval\(', false),
                s.schema, s.name, s.increment, s.last
         FROM pg_attribute a
         JOIN base b ON b.oid = a.atttypid
         JOIN pg_type t ON t.oid = b.root
-        JOIN pg_type d ON d.oid = a.atttypid
-        LEFT JOIN pg_collation l ON l.oid = a.attcollation
         LEFT JOIN pg_attrdef ad ON ad.adrelid = a.attrelid AND ad.adnum = a.attnum AND a.attgenerated = ''
         LEFT JOIN LATERAL (
             SELECT c.oid, n.nspname::text AS schema, c.relname::text AS name, q.seqincrement AS increment,

@@ -73,7 +73,7 @@ internal sealed record ColumnFacts(string Name)
     /// <summary>The type's own name in <c>pg_type</c>, below all domains.</summary>
     public string BaseType { get; init; } = "int8";
 
-    /// <summary>Two equal values of it can have different texts, for example 1.0 and 1.00.</summary>
+    /// <summary>Part of the primary key, and two equal values of it can have different texts, for example 1.0 and 1.00.</summary>
     public bool EqualValuesDiffer { get; init; }
 
     public bool IsNotNull { get; init; } = true;

@@ -1,0 +1,66 @@
+using System.Diagnostics;
+using Npgsql;
+
+namespace ActiveActive.Postgres.Tests.Cluster;
+
+/// <summary>pgbench's own TPC-B-like load on all nodes at once, its balances as delta columns: a real client, a real load.</summary>
+[Collection(nameof(ClusterServers))]
+public sealed class PgbenchTests(ClusterServers servers)
+{
+    // pgbench's history has no key; a replicated table needs one, and pgbench names its columns when it inserts.
+    private const string AfterInitialize = """
+        DROP TABLE pgbench_history;
+        CREATE TABLE pgbench_history (id uuid PRIMARY KEY DEFAULT gen_random_uuid(), tid int, bid int, aid int, delta int, mtime timestamp, filler char(22));
+        ALTER TABLE pgbench_accounts ALTER abalance SET NOT NULL;
+        ALTER TABLE pgbench_tellers ALTER tbalance SET NOT NULL;
+        ALTER TABLE pgbench_branches ALTER bbalance SET NOT NULL;
+        """;
+
+    [Theory]
+    [InlineData(15, 15, 15)]
+    [InlineData(18, 17, 18)]
+    public async Task Balances_equal_the_history_on_every_node(params int[] versions)
+    {
+        await using var cluster = await TestCluster.StartAsync(await servers.GetAsync(versions), "", node => node
+            .Replicate("public.*")
+            .Replicate("public.pgbench_accounts", table => table.DeltaColumn("abalance"))
+            .Replicate("public.pgbench_tellers", table => table.DeltaColumn("tbalance"))
+            .Replicate("public.pgbench_branches", table => table.DeltaColumn("bbalance")), prepare: InitializeAsync);
+
+        await Task.WhenAll(cluster.Nodes.Select(node => PgbenchAsync(node, "-n", "-c", "2", "-t", "250", "--max-tries=100")));
+        await cluster.QuietAsync(TimeSpan.FromMinutes(2));
+
+        foreach (var node in cluster.Nodes)
+        {
+            Assert.Equal(cluster.Nodes.Count * 500L, await node.ScalarAsync<long>("SELECT count(*) FROM pgbench_history"));
+            var sum = await node.ScalarAsync<long>("SELECT sum(delta) FROM pgbench_history");
+            Assert.Equal(sum, await node.ScalarAsync<long>("SELECT sum(abalance) FROM pgbench_accounts"));
+            Assert.Equal(sum, await node.ScalarAsync<long>("SELECT sum(tbalance) FROM pgbench_tellers"));
+            Assert.Equal(sum, await node.ScalarAsync<long>("SELECT sum(bbalance) FROM pgbench_branches"));
+        }
+
+        await cluster.AssertIdenticalAsync("pgbench_accounts", "pgbench_tellers", "pgbench_branches", "pgbench_history");
+    }
+
+    private static async Task InitializeAsync(ClusterNode node)
+    {
+        await PgbenchAsync(node, "-i", "-I", "dtGp", "-q");
+        await node.ExecuteAsync(AfterInitialize);
+    }
+
+    private static async Task PgbenchAsync(ClusterNode node, params string[] arguments)
+    {
+        var connection = new NpgsqlConnectionStringBuilder(node.ConnectionString);
+        var start = new ProcessStartInfo("pgbench", [.. arguments, "-h", connection.Host!, "-p", $"{connection.Port}", "-U", connection.Username!, connection.Database!])
+        {
+            RedirectStandardError = true,
+            RedirectStandardOutput = true,
+            Environment = { ["PGPASSWORD"] = connection.Password },
+        };
+        using var process = Process.Start(start)!;
+        var output = process.StandardOutput.ReadToEndAsync();
+        var errors = process.StandardError.ReadToEndAsync();
+        await process.WaitForExitAsync(TestContext.Current.CancellationToken);
+        Assert.True(process.ExitCode == 0, $"pgbench {string.Join(' ', arguments)} on {node.Name} failed: {await errors} {await output}");
+    }
+}

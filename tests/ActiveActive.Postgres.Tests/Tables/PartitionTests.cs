@@ -1,0 +1,71 @@
+using ActiveActive.Postgres.Tests.Cluster;
+
+namespace ActiveActive.Postgres.Tests.Tables;
+
+/// <summary>Partitioned tables replicate as their root, however each node has divided them.</summary>
+[Collection(nameof(ClusterServers))]
+public sealed class PartitionTests(ClusterServers servers)
+{
+    private const string ByRange = "CREATE TABLE p (id int, region text, v text, PRIMARY KEY (id, region)) PARTITION BY RANGE (id); "
+        + "CREATE TABLE p_low PARTITION OF p FOR VALUES FROM (MINVALUE) TO (100); CREATE TABLE p_high PARTITION OF p FOR VALUES FROM (100) TO (MAXVALUE)";
+
+    private const string ByList = "CREATE TABLE p (region text, v text, id int, PRIMARY KEY (id, region)) PARTITION BY LIST (region); "
+        + "CREATE TABLE p_eu PARTITION OF p FOR VALUES IN ('eu'); CREATE TABLE p_rest PARTITION OF p DEFAULT";
+
+    // Two levels.
+    private const string ByHash = "CREATE TABLE p (id int, region text, v text, PRIMARY KEY (id, region)) PARTITION BY HASH (id); "
+        + "CREATE TABLE p_0 PARTITION OF p FOR VALUES WITH (MODULUS 2, REMAINDER 0) PARTITION BY LIST (region); CREATE TABLE p_0_all PARTITION OF p_0 DEFAULT; "
+        + "CREATE TABLE p_1 PARTITION OF p FOR VALUES WITH (MODULUS 2, REMAINDER 1)";
+
+    private const string Plain = "CREATE TABLE p (v text, id int, region text, PRIMARY KEY (region, id))";
+
+    [Theory]
+    [InlineData("range", "range", "p_low")]
+    [InlineData("range", "list", "p_low")]
+    [InlineData("list", "hash", "p_eu")]
+    [InlineData("hash", "plain", "p_0")]
+    [InlineData("plain", "range", "p")]
+    public async Task Rows_arrive_whatever_the_partitions(string onA, string onB, string leafOnA)
+    {
+        await using var cluster = await TwoNodes.StartAsync(servers, "", Of(onA), Of(onB));
+        await cluster[0].ExecuteAsync("INSERT INTO p (id, region, v) VALUES (1, 'eu', 'one'), (2, 'us', 'two'), (200, 'eu', 'far'), (201, 'us', 'farther')");
+        await cluster[1].ExecuteAsync("INSERT INTO p (id, region, v) VALUES (3, 'eu', 'three')");
+        await cluster.AssertSameAsync("(1,eu,one) (2,us,two) (200,eu,far) (201,us,farther) (3,eu,three)", "SELECT id, region, v FROM p");
+
+        // Through a leaf.
+        await cluster[0].ExecuteAsync($"UPDATE {leafOnA} SET v = 'leaf ' || id WHERE id = (SELECT min(id) FROM {leafOnA})");
+        var id = await cluster[0].ScalarAsync<int>("SELECT id FROM p WHERE v LIKE 'leaf%'");
+        await cluster.AssertSameAsync($"({id},\"leaf {id}\")", "SELECT id, v FROM p WHERE v LIKE 'leaf%'");
+        await cluster[0].ExecuteAsync("UPDATE p SET v = 'one' WHERE id = 1; UPDATE p SET v = 'two' WHERE id = 2; UPDATE p SET v = 'three' WHERE id = 3; UPDATE p SET v = 'far' WHERE id = 200; UPDATE p SET v = 'farther' WHERE id = 201");
+
+        // Rows move between partitions: on one node, on the other, on both.
+        await cluster[0].ExecuteAsync("UPDATE p SET id = 101 WHERE id = 1");
+        await cluster[0].ExecuteAsync("UPDATE p SET region = 'eu', v = 'moved' WHERE id = 2");
+        await cluster.QuietAsync();
+        await cluster[1].ExecuteAsync("UPDATE p SET id = 4, region = 'us' WHERE id = 200");
+        await cluster[1].ExecuteAsync("DELETE FROM p WHERE id = 201");
+        await cluster.AssertSameAsync("(101,eu,one) (2,eu,moved) (3,eu,three) (4,us,far)", "SELECT id, region, v FROM p");
+
+        await cluster[1].ExecuteAsync("TRUNCATE p");
+        await cluster.AssertSameAsync("", "SELECT id, region, v FROM p");
+        await cluster[0].ExecuteAsync("INSERT INTO p (id, region, v) VALUES (1, 'eu', 'again')");
+        await cluster.AssertSameAsync("(1,eu,again)", "SELECT id, region, v FROM p");
+        await cluster[0].ExecuteAsync("TRUNCATE p; INSERT INTO p (id, region, v) VALUES (2, 'eu', 'after')");
+        await cluster.AssertSameAsync("(2,eu,after)", "SELECT id, region, v FROM p");
+    }
+
+    [Fact]
+    public async Task An_inheritance_child_replicates_as_a_table_of_its_own_where_its_parent_does_not()
+    {
+        await using var cluster = await TestCluster.StartAsync(
+            await servers.GetAsync(18, 15),
+            "CREATE TABLE parent (id int PRIMARY KEY, v text); CREATE TABLE child (PRIMARY KEY (id), extra int) INHERITS (parent);",
+            node => node.Replicate("public.*").Exclude("public.parent"));
+        await cluster[0].ExecuteAsync("INSERT INTO child VALUES (1, 'child', 5); INSERT INTO parent VALUES (1, 'stays here')");
+        await cluster[0].ExecuteAsync("UPDATE parent SET v = v || '!'");
+        await cluster.AssertSameAsync("(1,child!,5)", "SELECT * FROM child");
+        Assert.Equal(0, await cluster[1].ScalarAsync<long>("SELECT count(*) FROM ONLY parent"));
+    }
+
+    private static string Of(string partitions) => partitions switch { "range" => ByRange, "list" => ByList, "hash" => ByHash, _ => Plain };
+}
