@@ -149,7 +149,17 @@ internal sealed class PostgresApplySession : IApplySession
     {
         _isBeginPending = false;
         if (!_isInTransaction) return;
-        await RunAsync("rolling back", () => ExecuteAsync(_connection, "ROLLBACK", cancellationToken));
+        try
+        {
+            if (_connection.State == System.Data.ConnectionState.Open) await ExecuteAsync(_connection, "ROLLBACK", cancellationToken);
+        }
+        catch (Exception e) when (e is NpgsqlException or IOException)
+        {
+            // Not thrown: it would hide the fault for which the transaction is rolled back. A closed connection has rolled back, too,
+            // and the session says so when it is used next.
+            await _connection.CloseAsync();
+        }
+
         _isInTransaction = false;
     }
 

@@ -28,6 +28,8 @@ internal static class PostgresConnections
         builder.TcpKeepAliveTime = 15;
         builder.TcpKeepAliveInterval = 5;
         builder.IncludeFailedBatchedCommand = true;
+        // Rows are read as text, whatever their types; Npgsql fails on some that it knows (a domain over an array or over another domain).
+        builder.ServerCompatibilityMode = ServerCompatibilityMode.NoTypeLoading;
         builder.Pooling = false;
         builder.MaxAutoPrepare = 500;
         builder.AutoPrepareMinUsages = 2;
