@@ -109,7 +109,7 @@ internal sealed class TestCluster : IAsyncDisposable
         foreach (var node in Nodes) await node.DisposeAsync();
     }
 
-    private static List<int> FreePorts(int count)
+    internal static List<int> FreePorts(int count)
     {
         var listeners = Enumerable.Range(0, count).Select(_ => new TcpListener(IPAddress.Loopback, 0)).ToList();
         foreach (var listener in listeners) listener.Start();
