@@ -85,7 +85,7 @@ public sealed class BadServerTests(ClusterServers servers)
         await using var pair = await NodePair.StartAsync(servers, Schema);
         await pair.B.StopAsync();
         var oid = await pair.B.ScalarAsync<uint>("SELECT oid FROM pg_database WHERE datname = current_database()");
-        var origin = Database.Postgres.PostgresNames.Origin(oid, new NodeName("a"));
+        var origin = ActiveActive.Database.Postgres.PostgresNames.Origin(oid, new NodeName("a"));
         await using (var other = new NpgsqlConnection(pair.B.ConnectionString + ";Pooling=false"))
         {
             await other.OpenAsync();
