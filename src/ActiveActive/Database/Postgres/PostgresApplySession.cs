@@ -16,6 +16,7 @@ internal sealed class PostgresApplySession : IApplySession
 
     private static readonly string s_clockSql = $"SELECT {VersionSql.Microseconds("clock_timestamp()")} AS server_time";
 
+    private readonly NpgsqlDataSource _source;
     private readonly NpgsqlConnection _connection;
     private readonly NodeName _origin;
     private readonly LocalTableCatalog _catalog;
@@ -25,8 +26,9 @@ internal sealed class PostgresApplySession : IApplySession
     private bool _isInTransaction;
     private bool _arePlansStale;
 
-    private PostgresApplySession(NpgsqlConnection connection, PostgresDatabaseOptions options, NodeName origin, OriginNodes origins)
+    private PostgresApplySession(NpgsqlDataSource source, NpgsqlConnection connection, PostgresDatabaseOptions options, NodeName origin, OriginNodes origins)
     {
+        _source = source;
         _connection = connection;
         _origin = origin;
         _catalog = new LocalTableCatalog(options.Tables);
@@ -41,20 +43,22 @@ internal sealed class PostgresApplySession : IApplySession
     public static async ValueTask<PostgresApplySession> OpenAsync(
         PostgresDatabaseOptions options, NodeName origin, CancellationToken cancellationToken)
     {
-        var connection = new NpgsqlConnection(PostgresConnections.ForApply(options.ConnectionString));
+        var source = PostgresConnections.ForApply(options.ConnectionString);
+        var connection = source.CreateConnection();
         try
         {
             await connection.OpenAsync(cancellationToken);
             var databaseOid = await ReadAsync<uint>(connection, "SELECT oid FROM pg_database WHERE datname = current_database()", cancellationToken);
             var origins = new OriginNodes(options.Node, databaseOid);
             await origins.LoadAsync(connection, cancellationToken);
-            var session = new PostgresApplySession(connection, options, origin, origins);
+            var session = new PostgresApplySession(source, connection, options, origin, origins);
             await session.HoldOriginAsync(PostgresNames.Origin(databaseOid, origin), cancellationToken);
             return session;
         }
         catch (Exception e)
         {
             await connection.DisposeAsync();
+            await source.DisposeAsync();
             if (e is OperationCanceledException) throw;
             throw PostgresErrors.Translate(e, $"opening the session that applies {origin}");
         }
@@ -149,7 +153,17 @@ internal sealed class PostgresApplySession : IApplySession
     {
         _isBeginPending = false;
         if (!_isInTransaction) return;
-        await RunAsync("rolling back", () => ExecuteAsync(_connection, "ROLLBACK", cancellationToken));
+        try
+        {
+            if (_connection.State == System.Data.ConnectionState.Open) await ExecuteAsync(_connection, "ROLLBACK", cancellationToken);
+        }
+        catch (Exception e) when (e is NpgsqlException or IOException)
+        {
+            // Not thrown: it would hide the fault for which the transaction is rolled back. A closed connection has rolled back, too,
+            // and the session says so when it is used next.
+            await _connection.CloseAsync();
+        }
+
         _isInTransaction = false;
     }
 
@@ -173,6 +187,7 @@ internal sealed class PostgresApplySession : IApplySession
         }
 
         await _connection.DisposeAsync();
+        await _source.DisposeAsync();
     }
 
     private async ValueTask HoldOriginAsync(string name, CancellationToken cancellationToken)

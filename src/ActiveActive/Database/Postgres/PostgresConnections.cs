@@ -14,7 +14,7 @@ internal static class PostgresConnections
     /// PostgreSQL's own apply worker, the search path is bare and row security refuses instead of hiding rows. No time-out: a lock
     /// held by the application, or a large TRUNCATE, is waited for; cancelling ends the wait.
     /// </summary>
-    public static string ForApply(string connectionString)
+    public static NpgsqlDataSource ForApply(string connectionString)
     {
         var builder = Derive(connectionString, "active_active apply",
         [
@@ -31,7 +31,12 @@ internal static class PostgresConnections
         builder.Pooling = false;
         builder.MaxAutoPrepare = 500;
         builder.AutoPrepareMinUsages = 2;
-        return builder.ConnectionString;
+
+        // Rows are read as text, whatever their types. Npgsql is not told of the database's own types: it fails on a column of some
+        // (a domain over an array) even where the text is all that is asked for.
+        var source = new NpgsqlDataSourceBuilder(builder.ConnectionString);
+        source.ConfigureTypeLoading(types => types.EnableTypeLoading(false));
+        return source.Build();
     }
 
     /// <summary>The replication protocol: capture.</summary>
