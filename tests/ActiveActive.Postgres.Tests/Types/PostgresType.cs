@@ -32,9 +32,6 @@ internal sealed record PostgresType
     /// <summary>Its binary form holds OIDs that differ between databases: an array of a user's type, or a composite.</summary>
     public required bool SendsOids { get; init; }
 
-    /// <summary>Has a default btree operator class of its own, or that of a base type, array, enum, range or record.</summary>
-    public required bool IsOrdered { get; init; }
-
     /// <summary>What must be the same on two servers for a column of it to be the same.</summary>
     public string Shape => $"{Kind} {Inner} ({string.Join(", ", Attributes)}) {string.Join(", ", Labels)}";
 
@@ -52,9 +49,7 @@ internal sealed record PostgresType
                 CASE WHEN t.typsend <> 0 THEN t.typsend::regproc || (
                     SELECT CASE x.typtype WHEN 'p' THEN '(v)' ELSE '(v::' || x.full_name || ')' END
                     FROM pg_proc f JOIN named x ON x.oid = f.proargtypes[0] WHERE f.oid = t.typsend) ELSE '' END,
-                t.typtype = 'c' OR coalesce(e.oid >= 10000, false),
-                EXISTS (SELECT FROM pg_opclass c JOIN pg_am m ON m.oid = c.opcmethod
-                        WHERE m.amname = 'btree' AND c.opcdefault AND (c.opcintype = t.oid OR c.opcintype = t.typbasetype)))
+                t.typtype = 'c' OR coalesce(e.oid >= 10000, false))
             FROM named t
             LEFT JOIN named e ON e.oid = t.typelem AND e.typarray = t.oid
             LEFT JOIN named b ON b.oid = t.typbasetype
@@ -86,7 +81,6 @@ internal sealed record PostgresType
             Labels = Texts(7),
             Send = Text(8),
             SendsOids = fields[9].GetBoolean(),
-            IsOrdered = fields[10].GetBoolean(),
         };
     }
 
