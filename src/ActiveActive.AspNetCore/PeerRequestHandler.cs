@@ -24,7 +24,7 @@ internal sealed class PeerRequestHandler
     {
         _node = node;
         _tokenHash = node.SharedToken is { } token ? SHA256.HashData(Encoding.UTF8.GetBytes(token)) : null;
-        _stopping = services.GetService<IHostApplicationLifetime>()?.ApplicationStopping ?? CancellationToken.None;
+        _stopping = node.Stopping ?? services.GetService<IHostApplicationLifetime>()?.ApplicationStopping ?? CancellationToken.None;
     }
 
     public async Task HandleAsync(HttpContext context)

@@ -69,6 +69,9 @@ public sealed partial class ReplicationNode : IPeerAcceptor, IAsyncDisposable
     /// <summary>The node's name.</summary>
     public NodeName Name { get; }
 
+    /// <summary>Cancelled when the node has drained and stops: inbound connections end then, and not before.</summary>
+    internal CancellationToken Stopping => _stopping.Token;
+
     /// <summary>The conflicts recorded on this node.</summary>
     public ConflictHistory Conflicts { get; }
 
@@ -117,9 +120,9 @@ public sealed partial class ReplicationNode : IPeerAcceptor, IAsyncDisposable
         {
             await DrainAsync(cancellationToken);
         }
-        catch (OperationCanceledException)
+        catch (Exception e) when (e is OperationCanceledException or ReplicationException)
         {
-            // The host has no more patience; nothing is lost, peers go on after the next start.
+            // The host has no more patience, or the database is away; nothing is lost, peers go on after the next start.
         }
 
         await _stopping.CancelAsync();
@@ -146,12 +149,17 @@ public sealed partial class ReplicationNode : IPeerAcceptor, IAsyncDisposable
             using var greeting = CancellationTokenSource.CreateLinkedTokenSource(ended.Token);
             greeting.CancelAfter(s_helloTimeout);
             if (await frames.ReadAsync(greeting.Token) is not HelloFrame hello) return;
-            var answer = run?.Handshake.Answer(hello)
+            var answer = run?.Handshake.Answer(hello, _feeds.GetValueOrDefault(hello.From)?.ConnectedDatabase, run.Capture.Checkpoint.LastPublished)
                 ?? new RefuseFrame(PeerLink.NotReadyCode, $"Node '{Name}' is not replicating yet{(_message is null ? "." : $": {_message}")}");
             await frames.WriteAsync(answer, greeting.Token);
             await frames.FlushAsync(greeting.Token);
             if (answer is RefuseFrame refuse) LogRefused(Name, hello.From, refuse.Code, refuse.Message);
-            else await _feeds[hello.From].RunAsync(frames, connection, hello, run!.Capture, ended.Token);
+            else
+            {
+                // A peer that dials is there again: its own stream need not wait for the end of the back-off.
+                _links[hello.From].WakeIfDisconnected();
+                await _feeds[hello.From].RunAsync(frames, connection, hello, run!.Capture, ended.Token);
+            }
         }
         catch (Exception e) when (e is ReplicationException or IOException or OperationCanceledException)
         {
@@ -234,6 +242,8 @@ public sealed partial class ReplicationNode : IPeerAcceptor, IAsyncDisposable
 
     private async Task DrainAsync(CancellationToken cancellationToken)
     {
+        // Capture may not have read the last commits yet: what lies before a marker is published once capture has passed it.
+        if (_run is { } running) await running.Progress.Captured.WaitAsync(await _database.WriteMarkerAsync(cancellationToken), cancellationToken);
         while (!cancellationToken.IsCancellationRequested && _run is { } run)
         {
             var published = run.Capture.LastPublished;

@@ -63,15 +63,15 @@ public abstract class TransportCompliance : IAsyncLifetime
         await using var pair = await OpenAsync();
         await using var sender = new FrameConnection(pair.Acceptor, "dialler", 64 << 20, s_patience, TimeProvider.System);
         await using var receiver = new FrameConnection(pair.Dialler, "acceptor", 64 << 20, s_patience, TimeProvider.System);
-        var relation = new Changes.Relation(new("public", "t"), new("public", "t"), [new("id", "int", true), new("body", "text", false)]);
+        var relation = new ActiveActive.Changes.Relation(new("public", "t"), new("public", "t"), [new("id", "int", true), new("body", "text", false)]);
         var body = new string('x', LargeBytes);
-        var encoded = new TransactionEncoder(64 << 20).Encode(new Changes.ChangeTransaction
+        var encoded = new TransactionEncoder(64 << 20).Encode(new ActiveActive.Changes.ChangeTransaction
         {
             Origin = new("eu"),
             Position = new(7),
             Stamp = new(1),
-            Dependencies = Changes.DependencyVector.Empty,
-            Changes = [Changes.Change.Insert(relation, [Changes.ColumnValue.Of("1"), Changes.ColumnValue.Of(body)])],
+            Dependencies = ActiveActive.Changes.DependencyVector.Empty,
+            Changes = [ActiveActive.Changes.Change.Insert(relation, [ActiveActive.Changes.ColumnValue.Of("1"), ActiveActive.Changes.ColumnValue.Of(body)])],
         });
         var writing = WriteAsync();
         var frame = Assert.IsType<TransactionFrame>(await InTimeAsync(receiver.ReadAsync(default).AsTask(), "the frame"));

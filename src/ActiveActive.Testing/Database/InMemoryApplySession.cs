@@ -9,12 +9,14 @@ namespace ActiveActive.Testing.Database;
 internal sealed class InMemoryApplySession : IApplySession
 {
     private readonly InMemoryServer _server;
+    private readonly InMemoryPlanWriter _writer;
     private InMemoryTransaction? _transaction;
     private ReplicationException? _broken;
 
     internal InMemoryApplySession(InMemoryServer server, NodeName origin)
     {
         _server = server;
+        _writer = new InMemoryPlanWriter(server);
         Origin = origin;
         ServerTime = server.Now();
     }
@@ -89,7 +91,7 @@ internal sealed class InMemoryApplySession : IApplySession
         var transaction = Current();
         try
         {
-            foreach (var write in plan.Writes) await WriteAsync(transaction, write, cancellationToken);
+            foreach (var write in plan.Writes) await _writer.WriteAsync(transaction, write, cancellationToken);
             lock (_server.Gate)
             {
                 transaction.ThrowIfNotOpen();
@@ -166,89 +168,6 @@ internal sealed class InMemoryApplySession : IApplySession
         if (_broken is not null) throw new ReplicationException(ReplicationErrorKind.Transient, _broken.Message, _broken);
     }
 
-    private async ValueTask WriteAsync(InMemoryTransaction transaction, PlannedWrite write, CancellationToken cancellationToken)
-    {
-        switch (write)
-        {
-            case InsertRow insert:
-                if (!await transaction.InsertAsync(insert.Table, insert.Values, cancellationToken)) throw Overtaken(write, "already holds a row under the key to insert");
-                break;
-            case UpdateRow update:
-                if (!await transaction.UpdateAsync(update.Table, update.Key, update.Values, cancellationToken)) throw Overtaken(write, "does not hold the row to update");
-                break;
-            case DeleteRow delete:
-                if (!await transaction.DeleteAsync(delete.Table, delete.Key, cancellationToken)) throw Overtaken(write, "does not hold the row to delete");
-                break;
-            case TruncateTable truncate:
-                await TruncateAsync(transaction, truncate, cancellationToken);
-                break;
-            default:
-                lock (_server.Gate) WriteNote(transaction, write);
-                break;
-        }
-    }
-
-    private void WriteNote(InMemoryTransaction transaction, PlannedWrite write)
-    {
-        transaction.ThrowIfNotOpen();
-        var table = _server.TableOf(write.Table);
-        switch (write)
-        {
-            case SetTombstone tombstone:
-                transaction.WriteNote(table.Tombstones, tombstone.Key, new InMemoryNote(transaction.Xid, tombstone.Version, []));
-                break;
-            case SetOverride { Version: { } version } set:
-                transaction.WriteNote(table.Overrides, set.Key, new InMemoryNote(transaction.Xid, version, []));
-                break;
-            case SetOverride drop:
-                transaction.WriteNote(table.Overrides, drop.Key, null);
-                break;
-            case SetSiblings { Siblings.Count: > 0 } set:
-                transaction.WriteNote(table.Siblings, set.Key, new InMemoryNote(transaction.Xid, default, [.. set.Siblings]));
-                break;
-            case SetSiblings drop:
-                transaction.WriteNote(table.Siblings, drop.Key, null);
-                break;
-            default:
-                throw new InvalidOperationException($"A write of kind {write.GetType().Name} is not known to the in-memory database.");
-        }
-    }
-
-    /// <summary>The rows are looked at one by one, each under its lock, since a local writer may change one while another is waited for.</summary>
-    private async ValueTask TruncateAsync(InMemoryTransaction transaction, TruncateTable truncate, CancellationToken cancellationToken)
-    {
-        var table = _server.TableOf(truncate.Table);
-        var keys = new List<RowKey>();
-        lock (_server.Gate)
-        {
-            foreach (var cell in table.Cells)
-            {
-                if (cell.SeenBy(transaction) is { } row && Falls(transaction, table, cell.Key, row, truncate.Version)) keys.Add(cell.Key);
-            }
-        }
-
-        foreach (var key in keys)
-        {
-            if (await transaction.LockExistingAsync(table, key, cancellationToken) is not { } row) continue;
-            if (Falls(transaction, table, key, row, truncate.Version)) await transaction.DeleteAsync(truncate.Table, key, cancellationToken);
-        }
-
-        lock (_server.Gate) transaction.WriteNote(table.Tombstones, table.WholeTable, new InMemoryNote(transaction.Xid, truncate.Version, []));
-    }
-
-    private bool Falls(InMemoryTransaction transaction, InMemoryTable table, RowKey key, InMemoryRow row, in RowVersion truncated)
-    {
-        if (OverrideOf(transaction, table, key, row) is { } known) return !known.IsNewerThan(truncated);
-        if (ReferenceEquals(row.WrittenBy, transaction.Record)) return true;
-        var (stamp, origin) = _server.StampOf(row.WrittenBy);
-
-        // An origin's transactions arrive in its log's order, so a row of the same origin is older whatever the stamps say (R4).
-        return origin == truncated.Origin || !new RowVersion(stamp, origin, default).IsNewerThan(truncated);
-    }
-
-    private static RowVersion? OverrideOf(InMemoryTransaction transaction, InMemoryTable table, RowKey key, InMemoryRow? row) =>
-        row is not null && transaction.ReadNote(table.Overrides, key) is { } note && note.Xid == row.WrittenBy.Xid ? note.Version : null;
-
     private KeyState StateOf(InMemoryTransaction transaction, InMemoryTable table, RowKey key, InMemoryRow? row)
     {
         var tombstone = transaction.ReadNote(table.Tombstones, key)?.Version;
@@ -257,14 +176,10 @@ internal sealed class InMemoryApplySession : IApplySession
             tombstone = whole;
         }
 
-        var siblings = transaction.ReadNote(table.Siblings, key) is { } note && (row is null || note.Xid == row.WrittenBy.Xid) ? note.Siblings : [];
+        var siblings = transaction.ReadNote(table.Siblings, key) is { } note && note.Xid == (row?.WrittenBy.Xid ?? InMemoryNote.NoRow) ? note.Siblings : [];
         if (row is null) return tombstone is null && siblings.Count == 0 ? KeyState.Nothing : new KeyState(null, tombstone, null, siblings);
         var (stamp, origin) = _server.StampOf(row.WrittenBy);
         var local = new LocalRow((ColumnValue[])row.Values.Clone(), row.WrittenBy.Xid, stamp, origin, ReferenceEquals(row.WrittenBy, transaction.Record));
-        return new KeyState(local, tombstone, OverrideOf(transaction, table, key, row), siblings);
+        return new KeyState(local, tombstone, transaction.OverrideOf(table, key, row), siblings);
     }
-
-    // Someone changed the key after it was read; read again, it is decided anew.
-    private static ReplicationException Overtaken(PlannedWrite write, string what) =>
-        new(ReplicationErrorKind.Transient, $"Table {write.Table} {what}: another transaction got there first.");
 }

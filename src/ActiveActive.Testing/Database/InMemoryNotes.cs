@@ -11,11 +11,15 @@ internal enum InMemoryNoteKind
 }
 
 /// <summary>What is noted under a key: a tombstone, an override or siblings. Immutable.</summary>
-/// <param name="Xid">The transaction that wrote it; an override or siblings are valid while the row's xmin is this.</param>
+/// <param name="Xid">
+/// An override or siblings are valid while the row's xmin is this; siblings of <see cref="NoRow"/> while there is no row.
+/// </param>
 /// <param name="Version">The delete's or the row's true version; default for siblings.</param>
 /// <param name="Siblings">Empty for a tombstone or an override.</param>
 internal sealed record InMemoryNote(uint Xid, RowVersion Version, IReadOnlyList<Sibling> Siblings)
 {
+    public const uint NoRow = 0;
+
     public bool IsCoveredBy(DependencyVector stable)
     {
         if (Siblings.Count == 0) return stable.Covers(Version.Origin, Version.Position);

@@ -201,7 +201,26 @@ internal sealed partial class InMemoryTransaction : IDisposable
         (_notes ??= [])[(notes, key)] = note;
     }
 
+    /// <summary>The row's true version, where an override of this very version of the row tells it.</summary>
+    internal RowVersion? OverrideOf(InMemoryTable table, RowKey key, InMemoryRow? row) =>
+        row is not null && ReadNote(table.Overrides, key) is { } note && note.Xid == row.WrittenBy.Xid ? note.Version : null;
+
+    /// <summary>
+    /// Drops the override and siblings that this transaction noted for a key before it writes the row again: its xid would fit the new
+    /// state, too (convergence R3).
+    /// </summary>
+    internal void DropOwnNotes(InMemoryTable table, RowKey key)
+    {
+        DropOwnNote(table.Overrides, key);
+        DropOwnNote(table.Siblings, key);
+    }
+
     internal void AddConflict(ConflictRecord record) => (_conflicts ??= []).Add(record);
+
+    private void DropOwnNote(InMemoryNotes notes, RowKey key)
+    {
+        if (_notes is not null && _notes.TryGetValue((notes, key), out var note) && note?.Xid == Xid) _notes[(notes, key)] = null;
+    }
 
     /// <summary>Makes the writes visible and lets the locks go. Under the gate.</summary>
     internal void Install(InMemoryUndo? undo)

@@ -88,7 +88,10 @@ internal static class ApplyPlanner
         foreach (var key in context.Keys.Where(k => k.Table == table.Name).ToList())
         {
             var state = context[key];
-            var survives = state.Row is { IsOwnWrite: false } && context.VersionOf(state).IsNewerThan(context.Incoming);
+            // As TruncateTable does it: in a table with delta columns only a newer delete keeps what was written after it (R2).
+            var survives = table.Settings.HasDeltaColumns
+                ? state.Row is not null && state.Tombstone is { } greatest && greatest.IsNewerThan(context.Incoming)
+                : state.Row is { IsOwnWrite: false } && context.VersionOf(state).IsNewerThan(context.Incoming);
             context[key] = state with
             {
                 Row = survives ? state.Row : null,

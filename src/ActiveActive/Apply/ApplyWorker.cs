@@ -1,5 +1,7 @@
+using System.Diagnostics;
 using ActiveActive.Changes;
 using ActiveActive.Database;
+using ActiveActive.Diagnostics;
 using ActiveActive.Progress;
 using NpgsqlTypes;
 
@@ -23,6 +25,8 @@ internal sealed class ApplyWorker
     private readonly Action<IReadOnlyList<ConflictRecord>> _conflictsRecorded;
     private readonly Dictionary<Relation, RelationMapping> _mappings = [];
     private readonly List<ConflictRecord> _conflicts = [];
+    private DateTimeOffset _started;
+    private int _changes;
     private bool _isOpen;
 
     public ApplyWorker(
@@ -75,6 +79,7 @@ internal sealed class ApplyWorker
         }
 
         if (!part.IsLastPart) return false;
+        Trace(part);
         _progress.AppliedOf(_origin).Advance(part.Position);
         _progress.NoteMember(_origin, part.Dependencies);
         if (_conflicts.Count > 0) _conflictsRecorded([.. _conflicts]);
@@ -85,11 +90,23 @@ internal sealed class ApplyWorker
     /// <summary>Makes what was applied durable; returns what may be acknowledged.</summary>
     public ValueTask<NpgsqlLogSequenceNumber> FlushAsync(CancellationToken cancellationToken) => _session.FlushAsync(cancellationToken);
 
+    /// <summary>One span per applied transaction, told afterwards: its parts come in calls of their own, and a retry is not a second one.</summary>
+    private void Trace(ChangeTransaction last)
+    {
+        if (!NodeMetrics.Activities.HasListeners()) return;
+        using var span = NodeMetrics.Activities.StartActivity("apply", ActivityKind.Consumer, default(ActivityContext), startTime: _started, tags:
+        [
+            new("node", _progress.Self.Value), new("peer", _origin.Value), new("position", last.Position.ToString()), new("changes", _changes),
+        ]);
+    }
+
     private async ValueTask ApplyPartAsync(ChangeTransaction part, CancellationToken cancellationToken)
     {
         if (part.Part == 0)
         {
             _conflicts.Clear();
+            _changes = 0;
+            _started = _timeProvider.GetUtcNow();
             await _clock.WaitUntilPastAsync(part.Stamp, _session, cancellationToken);
             await _session.BeginAsync(cancellationToken);
             _isOpen = true;
@@ -99,6 +116,7 @@ internal sealed class ApplyWorker
             throw new ReplicationException(ReplicationErrorKind.Transient, $"{part} arrived after its beginning was rolled back.");
         }
 
+        _changes += part.Changes.Count;
         await MapRelationsAsync(part, cancellationToken);
         var keys = ApplyPlanner.KeysOf(part, MappingOf);
         var states = await ReadStatesAsync(keys, part, cancellationToken);

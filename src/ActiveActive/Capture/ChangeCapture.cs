@@ -22,7 +22,7 @@ internal sealed partial class ChangeCapture
     private readonly ReplicationProgress _progress;
     private readonly ILogger _logger;
     private readonly CausalSequence _sequence;
-    private readonly List<Snapshot> _snapshots = [];
+    private readonly List<CaptureCheckpoint> _snapshots = [];
     private readonly Lock _lock = new();
     private NpgsqlLogSequenceNumber _captured;
     private NpgsqlLogSequenceNumber _lastPublished;
@@ -38,6 +38,7 @@ internal sealed partial class ChangeCapture
         _logger = logger;
         _sequence = new CausalSequence(progress.Self, checkpoint);
         Checkpoint = checkpoint;
+        _lastPublished = checkpoint.LastPublished;
         Encoder = encoder;
         Log = new ChangeLog(checkpoint.Position, maxLogBytes);
         Index = new TransactionIndex();
@@ -134,10 +135,10 @@ internal sealed partial class ChangeCapture
             if (_insideTransaction || _stream is null) return;
             // After the last commit record seen: that transaction is behind a checkpoint taken here.
             var position = new NpgsqlLogSequenceNumber(Math.Max((ulong)_captured + 1, (ulong)Checkpoint.Position));
-            if (_snapshots.Count == 0 || _snapshots[^1].Checkpoint.Position < position)
+            if (_snapshots.Count == 0 || _snapshots[^1].Position < position)
             {
                 if (_snapshots.Count == MaxSnapshots) ThinOut();
-                _snapshots.Add(new(new CaptureCheckpoint(position, _sequence.GreatestStamp, _sequence.Applied), _lastPublished));
+                _snapshots.Add(new CaptureCheckpoint(position, _sequence.GreatestStamp, _sequence.Applied, _lastPublished));
             }
 
             if (!force && !_publishedSinceHeartbeat && ReferenceEquals(_heartbeatVector, _sequence.Applied)) return;
@@ -165,7 +166,7 @@ internal sealed partial class ChangeCapture
         lock (_lock)
         {
             var stable = 0;
-            while (stable < _snapshots.Count && IsStable(_snapshots[stable])) reached = _snapshots[stable++].Checkpoint;
+            while (stable < _snapshots.Count && IsStable(_snapshots[stable])) reached = _snapshots[stable++];
             _snapshots.RemoveRange(0, stable);
         }
 
@@ -191,18 +192,16 @@ internal sealed partial class ChangeCapture
     }
 
     /// <summary>Local and foreign transactions alike: what lies before a checkpoint leaves the index, and then counts as seen by everyone.</summary>
-    private bool IsStable(Snapshot snapshot)
+    private bool IsStable(CaptureCheckpoint snapshot)
     {
         if (snapshot.LastPublished > _progress.StablePositionOf(_progress.Self)) return false;
-        foreach (var (origin, position) in snapshot.Checkpoint.Applied)
+        foreach (var (origin, position) in snapshot.Applied)
         {
             if (_progress.IsMember(origin) && position > _progress.StablePositionOf(origin)) return false;
         }
 
         return true;
     }
-
-    private sealed record Snapshot(CaptureCheckpoint Checkpoint, NpgsqlLogSequenceNumber LastPublished);
 
     [LoggerMessage(EventId = 2001, Level = LogLevel.Information, Message = "AA2001: node '{Node}' captures changes from {Position} on")]
     private partial void LogCaptureStarted(NodeName node, NpgsqlLogSequenceNumber position);

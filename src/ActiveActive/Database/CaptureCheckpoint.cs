@@ -9,4 +9,6 @@ namespace ActiveActive.Database;
 /// <param name="Position">Transactions whose commit record starts before it are behind.</param>
 /// <param name="GreatestStamp">The greatest (corrected) stamp among the local transactions before it.</param>
 /// <param name="Applied">Per origin, the last transaction that the log before it shows as applied.</param>
-internal sealed record CaptureCheckpoint(NpgsqlLogSequenceNumber Position, CommitTimestamp GreatestStamp, DependencyVector Applied);
+/// <param name="LastPublished">The last local transaction before it: a peer that does not have this one can't go on from here.</param>
+internal sealed record CaptureCheckpoint(
+    NpgsqlLogSequenceNumber Position, CommitTimestamp GreatestStamp, DependencyVector Applied, NpgsqlLogSequenceNumber LastPublished = default);

@@ -47,7 +47,7 @@ public static class ActiveActiveServiceCollectionExtensions
 
     /// <summary>
     /// Adds a node under a key, for several clusters in one process: inject it with <c>[FromKeyedServices(key)]</c>, map it with
-    /// <c>MapActiveActive(key)</c>; its health check is <c>active_active_</c> and the key.
+    /// <c>MapActiveActive(serviceKey: key)</c>; its health check is <c>active_active_</c> and the key.
     /// </summary>
     public static IServiceCollection AddKeyedActiveActive(this IServiceCollection services, string key, Action<ReplicationNodeBuilder> configure)
     {
@@ -86,5 +86,5 @@ public static class ActiveActiveServiceCollectionExtensions
             provider.GetService<ILoggerFactory>() ?? NullLoggerFactory.Instance);
     }
 
-    private static PeerEndpoint EndpointOf(ReplicationNode node, ReplicationNodeOptions options) => new(node, options.SharedToken, options.Path);
+    private static PeerEndpoint EndpointOf(ReplicationNode node, ReplicationNodeOptions options) => new(node, options.SharedToken, options.Path) { Stopping = node.Stopping };
 }

@@ -17,6 +17,11 @@ internal static class ReplicationNodeOptionsValidator
         CheckPeers(options, problems);
         CheckTables(options, problems);
         if (options.SharedToken is { Length: < 16 }) problems.Add("SharedToken is shorter than 16 characters.");
+        if (options.SharedToken?.All(c => c is > ' ' and < (char)0x7f) == false)
+        {
+            problems.Add("SharedToken travels in a header: use visible ASCII characters, letters, digits and signs, no spaces.");
+        }
+
         if (!options.Path.StartsWith('/') || options.Path.Length < 2) problems.Add($"Path '{options.Path}' must start with '/' and name something.");
         Range(problems, nameof(options.ConflictRetention), options.ConflictRetention, TimeSpan.FromMinutes(1), TimeSpan.FromDays(36_500));
         Range(problems, nameof(options.HeartbeatInterval), options.HeartbeatInterval, TimeSpan.FromMilliseconds(10), TimeSpan.FromMinutes(1));

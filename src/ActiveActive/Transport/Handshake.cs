@@ -1,4 +1,5 @@
 using ActiveActive.Database;
+using NpgsqlTypes;
 
 namespace ActiveActive.Transport;
 
@@ -9,9 +10,20 @@ internal sealed record Handshake(
     public const int MinProtocol = 1;
     public const int MaxProtocol = 1;
 
-    public Frame Answer(HelloFrame hello)
+    /// <param name="hello">What the dialler says.</param>
+    /// <param name="connected">The database of the node that is connected under the dialler's name; null where none is.</param>
+    /// <param name="forgotten">The last own transaction that can't be read again: every peer was known to have it.</param>
+    public Frame Answer(HelloFrame hello, DatabaseIdentity? connected = null, NpgsqlLogSequenceNumber forgotten = default)
     {
         if (Refusal(hello) is { } refusal) return refusal;
+        if (connected is not null && connected.Incarnation != hello.Identity.Incarnation) return TwoNodes(hello.From);
+        if (hello.ResumeAfter < forgotten)
+        {
+            return new RefuseFrame("AA3007",
+                $"Node '{hello.From}' asks node '{Self}' to go on after {hello.ResumeAfter}, but '{Self}' no longer has its log up to {forgotten}, which '{hello.From}' had applied before: "
+                + $"'{hello.From}' was restored, cloned or set up anew. Nothing is sent, so that nothing is skipped: copy the data and set that node up again while no node writes.");
+        }
+
         return new WelcomeFrame(Math.Min(MaxProtocol, hello.MaxProtocol), Self, Identity);
     }
 
@@ -34,14 +46,18 @@ internal sealed record Handshake(
             return new("AA3001", $"Node '{hello.From}' speaks protocol {hello.MinProtocol} to {hello.MaxProtocol}, node '{Self}' {MinProtocol} to {MaxProtocol}. Bring the older library to an adjacent version.");
         }
 
+        // Before the address: a node that took another's name is what the mismatch comes from.
+        if (hello.From == Self && !IsSameDatabase(hello.Identity)) return TwoNodes(Self);
         if (hello.To != Self) return new("AA3002", $"Node '{hello.From}' dialled '{hello.To}' and reached '{Self}'. Mend the address in AddPeer(\"{hello.To}\", …) on node '{hello.From}'.");
-        if (hello.From == Self) return new("AA3003", $"Two nodes are named '{Self}'. Give each node its own name with Named(…).");
         if (!Peers.Contains(hello.From)) return new("AA3004", $"Node '{Self}' knows no peer '{hello.From}'. Add it there with AddPeer(\"{hello.From}\", …).");
         if (IsSameDatabase(hello.Identity)) return new("AA3005", SameDatabase(hello.From));
         var differences = ClusterSettings.Differences(Self, Settings, hello.From, hello.Settings);
         return differences.Count == 0 ? null
             : new("AA3006", $"The options of nodes '{Self}' and '{hello.From}' disagree: {string.Join("; ", differences)}. Make them equal on every node.");
     }
+
+    private RefuseFrame TwoNodes(NodeName name) =>
+        new("AA3003", $"Two nodes are named '{name}', as node '{Self}' sees them: they live in different databases. Give each node its own name with Named(…).");
 
     private bool IsSameDatabase(DatabaseIdentity other) =>
         other.Incarnation == Identity.Incarnation

@@ -9,6 +9,9 @@ namespace ActiveActive.Transport;
 /// <param name="Path">The path to answer on, see <see cref="ReplicationNodeOptions.Path"/>.</param>
 internal sealed record PeerEndpoint(IPeerAcceptor Acceptor, string? SharedToken, string Path)
 {
+    /// <summary>When open connections must end; null for as soon as the host begins to stop.</summary>
+    public CancellationToken? Stopping { get; init; }
+
     // The record's own text would print the secret.
     public override string ToString() => $"{nameof(PeerEndpoint)} {Path}";
 }

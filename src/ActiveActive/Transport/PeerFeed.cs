@@ -31,6 +31,9 @@ internal sealed partial class PeerFeed
 
     public PeerFeedState State { get; private set; }
 
+    /// <summary>The database of the peer that is connected; null while none is.</summary>
+    public DatabaseIdentity? ConnectedDatabase { get; private set; }
+
     public NpgsqlLogSequenceNumber SentPosition { get; private set; }
 
     /// <summary>What the peer said it has durably applied; kept while it is away.</summary>
@@ -43,6 +46,7 @@ internal sealed partial class PeerFeed
             // The peer redials when it believes the old connection dead: then it is.
             _current?.Abort();
             _current = connection;
+            ConnectedDatabase = hello.Identity;
         }
 
         using var stopped = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
@@ -66,6 +70,7 @@ internal sealed partial class PeerFeed
                 if (ReferenceEquals(_current, connection))
                 {
                     _current = null;
+                    ConnectedDatabase = null;
                     State = PeerFeedState.Disconnected;
                 }
             }

@@ -50,6 +50,12 @@ internal sealed partial class PeerLink
         _backOff.Wake();
     }
 
+    /// <summary>Ends a wait after a lost connection; a wait for a person's hand goes on.</summary>
+    public void WakeIfDisconnected()
+    {
+        if (Status.State == PeerLinkState.Disconnected) _backOff.Wake();
+    }
+
     public async Task RunAsync(NodeRun run, CancellationToken cancellationToken)
     {
         while (true)
@@ -89,7 +95,8 @@ internal sealed partial class PeerLink
         var durable = await session.FlushAsync(cancellationToken);
         Status.Applied(session.AppliedPosition);
 
-        if (Status.State != PeerLinkState.Holding) Status.Enter(PeerLinkState.Connecting, null);
+        // A fault that someone must mend stays in sight while it is tried again.
+        if (Status.State is not (PeerLinkState.Holding or PeerLinkState.Refused)) Status.Enter(PeerLinkState.Connecting, null);
         await using var connection = await _context.Transport.ConnectAsync(_peer, cancellationToken);
         await using var frames = new FrameConnection(connection, $"Peer '{Peer}'", _context.MaxFrameBytes, _context.ReadTimeout, _context.TimeProvider);
         await GreetAsync(frames, run.Handshake, durable, cancellationToken);

@@ -62,7 +62,8 @@ internal sealed class ClusterNode : IAsyncDisposable
         return node;
     }
 
-    public async Task StartAsync()
+    /// <param name="configure">Further options of this start.</param>
+    public async Task StartAsync(Action<ReplicationNodeBuilder>? configure = null)
     {
         var builder = WebApplication.CreateSlimBuilder();
         builder.Logging.ClearProviders().AddProvider(new ClusterLog(Name, _log)).SetMinimumLevel(LogLevel.Debug).AddFilter("Microsoft", LogLevel.Warning);
@@ -82,6 +83,7 @@ internal sealed class ClusterNode : IAsyncDisposable
             }
 
             _configure(node);
+            configure?.Invoke(node);
         });
         Host = builder.Build();
         Host.MapActiveActive();

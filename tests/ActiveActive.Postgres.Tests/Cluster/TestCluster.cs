@@ -14,6 +14,15 @@ internal sealed class TestCluster : IAsyncDisposable
 
     public List<ClusterNode> Nodes { get; } = [];
 
+    /// <summary>What all hosts have logged.</summary>
+    public string Log
+    {
+        get
+        {
+            lock (_log) return string.Join('\n', _log);
+        }
+    }
+
     public ClusterNode this[int index] => Nodes[index];
 
     /// <summary>
@@ -100,7 +109,7 @@ internal sealed class TestCluster : IAsyncDisposable
         foreach (var node in Nodes) await node.DisposeAsync();
     }
 
-    private static List<int> FreePorts(int count)
+    internal static List<int> FreePorts(int count)
     {
         var listeners = Enumerable.Range(0, count).Select(_ => new TcpListener(IPAddress.Loopback, 0)).ToList();
         foreach (var listener in listeners) listener.Start();

@@ -138,39 +138,41 @@ public abstract partial class LocalDatabaseCompliance
     }
 
     [Fact]
-    public async Task Truncate_deletes_what_is_not_after_it()
+    public async Task Siblings_of_a_row_are_not_those_of_its_absence()
     {
         await using var fixture = await CreateAsync();
-        await fixture.RunLocalAsync(Items.Insert("1", "local", null));
-        await using var us = await fixture.Database.OpenApplySessionAsync(Us, Token);
-        await using var ap = await fixture.Database.OpenApplySessionAsync(Ap, Token);
-        await ApplyAsync(us, 0x100, s_past, Items, t => new InsertRow(t, Texts("2", "older", null)));
-        await ApplyAsync(us, 0x200, s_farFuture, Items, t => new InsertRow(t, Texts("3", "same origin", null)));
-        await ApplyAsync(ap, 0x100, s_farFuture, Items, t => new InsertRow(t, Texts("4", "newer", null)));
-        var version = Version(s_future, Us, 0x300);
+        await using var session = await fixture.Database.OpenApplySessionAsync(Us, Token);
+        var key = Profiles.KeyOf("1");
+        await ApplyAsync(session, 0x100, s_past, Profiles,
+            t => new InsertRow(t, Texts("1", "{a}", null)), t => new SetSiblings(t, key, [new Sibling(Version(s_past, Ap, 0x90), null)]));
+        Assert.Single((await LookAsync(session, Profiles, key)).Siblings);
 
-        await ApplyAsync(us, 0x300, s_future, Items,
-            t => new InsertRow(t, Texts("5", "same transaction", null)), t => new TruncateTable(t, version), t => new InsertRow(t, Texts("6", "after", null)));
+        await fixture.RunLocalAsync(Profiles.Delete(key));
 
-        Assert.Equal(["4|newer|∅", "6|after|∅"], await fixture.ReadRowsAsync(Items));
-        Assert.Equal(version, (await LookAsync(us, Items, Items.KeyOf("77"))).Tombstone);
+        var missing = await LookAsync(session, Profiles, key);
+        Assert.Null(missing.Row);
+        Assert.Empty(missing.Siblings);
     }
 
     [Fact]
-    public async Task Truncate_goes_by_the_true_versions_of_rows()
+    public async Task Notes_of_a_transaction_end_with_the_state_they_were_made_for()
     {
         await using var fixture = await CreateAsync();
-        await using var us = await fixture.Database.OpenApplySessionAsync(Us, Token);
-        await using var ap = await fixture.Database.OpenApplySessionAsync(Ap, Token);
-        await ApplyAsync(ap, 0x100, s_past, Items,
-            t => new InsertRow(t, Texts("1", "truly newer", null)), t => new SetOverride(t, Items.KeyOf("1"), Version(s_farFuture, Node, 0x100)),
-            t => new InsertRow(t, Texts("2", "overwritten", null)), t => new SetOverride(t, Items.KeyOf("2"), Version(s_farFuture, Node, 0x100)),
-            t => new InsertRow(t, Texts("3", "older", null)), t => new SetOverride(t, Items.KeyOf("3"), Version(s_past, Node, 0x100)));
-        await fixture.RunLocalAsync(Items.Update(Items.KeyOf("2"), ("note", "local")));
+        await using var session = await fixture.Database.OpenApplySessionAsync(Us, Token);
+        var key = Profiles.KeyOf("1");
+        var truth = Version(s_future, Ap, 0x90);
 
-        await ApplyAsync(us, 0x300, s_future, Items, t => new TruncateTable(t, Version(s_future, Us, 0x300)));
+        await ApplyAsync(session, 0x100, s_past, Profiles,
+            t => new InsertRow(t, Texts("1", "{a}", null)), t => new SetOverride(t, key, truth), t => new SetSiblings(t, key, [new Sibling(truth, null)]),
+            t => new UpdateRow(t, key, Texts("1", "{b}", null)));
+        var updated = await LookAsync(session, Profiles, key);
+        await ApplyAsync(session, 0x200, s_past, Profiles,
+            t => new UpdateRow(t, key, Texts("1", "{c}", null)), t => new SetOverride(t, key, truth), t => new SetSiblings(t, key, [new Sibling(truth, null)]),
+            t => new DeleteRow(t, key), t => new InsertRow(t, Texts("1", "{d}", null)));
+        var inserted = await LookAsync(session, Profiles, key);
 
-        Assert.Equal(["1|truly newer|∅"], await fixture.ReadRowsAsync(Items));
+        Assert.True(updated is { Override: null, Siblings.Count: 0 });
+        Assert.True(inserted is { Override: null, Siblings.Count: 0 });
     }
 
     [Fact]

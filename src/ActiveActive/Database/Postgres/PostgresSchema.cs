@@ -32,7 +32,8 @@ internal static class PostgresSchema
             only_row       boolean PRIMARY KEY DEFAULT true CHECK (only_row),
             position       pg_lsn NOT NULL,
             greatest_stamp bigint NOT NULL,
-            applied        jsonb NOT NULL
+            applied        jsonb NOT NULL,
+            last_published pg_lsn NOT NULL DEFAULT '0/0'
         );
         COMMENT ON COLUMN active_active.checkpoint.greatest_stamp IS 'microseconds since 2000-01-01 UTC';
 

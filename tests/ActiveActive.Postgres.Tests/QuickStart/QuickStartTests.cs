@@ -1,0 +1,69 @@
+using System.Diagnostics;
+
+namespace ActiveActive.Postgres.Tests.QuickStart;
+
+/// <summary>Runs the built example as users do, as a process of its own.</summary>
+public sealed class QuickStartTests
+{
+    private static readonly TimeSpan s_limit = TimeSpan.FromMinutes(8);
+
+    [Fact]
+    public async Task Three_nodes_converge()
+    {
+        var (exitCode, output) = await RunAsync("--seconds", "5", "--postgres", "15");
+        AssertConverged(exitCode, output, 3);
+    }
+
+    [Fact]
+    public async Task A_host_that_is_killed_and_started_again_loses_nothing()
+    {
+        var (exitCode, output) = await RunAsync("--seconds", "6", "--postgres", "18", "--kill");
+        AssertConverged(exitCode, output, 3);
+        Assert.Contains("Killed the host of 'asia'", output, StringComparison.Ordinal);
+        Assert.Contains("Started the host of 'asia' again", output, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_wrong_option_ends_with_code_2()
+    {
+        var (exitCode, output) = await RunAsync("--postgres", "15,14");
+        Assert.Equal(2, exitCode);
+        Assert.StartsWith("--postgres takes a number from 15 to 18, not '14'.", output, StringComparison.Ordinal);
+    }
+
+    private static void AssertConverged(int exitCode, string output, int nodes)
+    {
+        var last = output.TrimEnd().Split('\n')[^1].TrimEnd();
+        Assert.True(exitCode == 0, $"Exit code {exitCode}:\n{output}");
+        Assert.Matches($"^converged: {nodes} nodes identical, [0-9]+ conflicts recorded, 0 lost$", last);
+    }
+
+    private static async Task<(int ExitCode, string Output)> RunAsync(params string[] arguments)
+    {
+        // The example is a reference of this project, so it stands beside the tests in every configuration.
+        var program = Path.Combine(AppContext.BaseDirectory, "QuickStart.dll");
+        var start = new ProcessStartInfo(Environment.GetEnvironmentVariable("DOTNET_HOST_PATH") ?? "dotnet", [program, .. arguments])
+        {
+            RedirectStandardInput = true,
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
+        };
+        using var process = Process.Start(start)!;
+        using var limit = CancellationTokenSource.CreateLinkedTokenSource(TestContext.Current.CancellationToken);
+        limit.CancelAfter(s_limit);
+        var output = process.StandardOutput.ReadToEndAsync(CancellationToken.None);
+        var errors = process.StandardError.ReadToEndAsync(CancellationToken.None);
+        try
+        {
+            await process.WaitForExitAsync(limit.Token);
+        }
+        catch (OperationCanceledException)
+        {
+            // Its hosts and servers end with it.
+            process.Kill();
+            Assert.Fail($"Did not end within {s_limit.TotalMinutes} minutes:\n{await output}{await errors}");
+        }
+
+        return (process.ExitCode, await errors + await output);
+    }
+}

@@ -1,0 +1,124 @@
+using ActiveActive.Apply;
+using ActiveActive.Changes;
+using ActiveActive.Database;
+using NpgsqlTypes;
+
+namespace ActiveActive.Tests.Conflicts;
+
+/// <summary>One write of a local transaction: the key and, for an insert or update, the other columns' texts.</summary>
+internal sealed record LocalWrite(ChangeKind Kind, string Key, params string?[] Values)
+{
+    public static LocalWrite Insert(string key, params string?[] values) => new(ChangeKind.Insert, key, values);
+
+    public static LocalWrite Update(string key, params string?[] values) => new(ChangeKind.Update, key, values);
+
+    public static LocalWrite Delete(string key) => new(ChangeKind.Delete, key);
+
+    public static LocalWrite Truncate() => new(ChangeKind.Truncate, "");
+}
+
+/// <summary>
+/// A node without a database: what stands under each key of one table, local commits with their tombstones, and the real planner for
+/// what arrives. What the plan leaves in the states is taken as written.
+/// </summary>
+internal sealed class RuleNode
+{
+    private readonly LocalTable _table;
+    private readonly Relation _relation;
+    private readonly Dictionary<RowKey, KeyState> _states;
+    private readonly Dictionary<uint, NpgsqlLogSequenceNumber> _positions = [];
+    private readonly Dictionary<Relation, RelationMapping> _mappings = [];
+    private DependencyVector _applied = DependencyVector.Empty;
+    private ulong _log;
+    private uint _xid = 700;
+
+    public RuleNode(string name, LocalTable table, params string[] keys)
+    {
+        Name = new NodeName(name);
+        _table = table;
+        _relation = new Relation(table.Name, table.Name, [.. table.Columns.Select((c, i) => new RelationColumn(c.Name, c.TypeName, table.KeyOrdinals.Contains(i)))]);
+        _states = keys.ToDictionary(KeyOf, _ => KeyState.Nothing);
+    }
+
+    public NodeName Name { get; }
+
+    /// <summary>The greatest stamp applied here; a local commit's is later (strict apply-wait).</summary>
+    public long Clock { get; private set; }
+
+    public List<ConflictRecord> Conflicts { get; } = [];
+
+    public static LocalTable Table(TableSettings settings, params (string Name, string Type)[] columns) =>
+        new(new TableName("public", "t"), [new("id", "integer"), .. columns.Select(c => new LocalColumn(c.Name, c.Type))], [0], settings);
+
+    public bool Has(string key) => _states[KeyOf(key)].Row is not null;
+
+    /// <summary>The row's columns but the key, for example <c>x|5</c>; null where there is no row.</summary>
+    public string? this[string key] => _states[KeyOf(key)].Row is { } row ? string.Join("|", row.Values.Skip(1)) : null;
+
+    public ChangeTransaction Commit(long stamp, params LocalWrite[] writes)
+    {
+        Assert.True(stamp > Clock, $"{Name} would commit at {stamp}, but has applied {Clock}.");
+        var version = new RowVersion(new CommitTimestamp(stamp), Name, new(_log += 16));
+        var xid = _xid++;
+        _positions[xid] = version.Position;
+        var changes = writes.Select(write => Write(write, version, xid)).ToList();
+        return new ChangeTransaction { Origin = Name, Position = version.Position, Stamp = version.Stamp, Dependencies = _applied, Changes = changes };
+    }
+
+    public bool CanApply(ChangeTransaction transaction) => transaction.Dependencies.All(d => d.Key == Name || _applied.Covers(d.Key, d.Value));
+
+    public ApplyPlan Apply(ChangeTransaction transaction)
+    {
+        Assert.True(CanApply(transaction), $"{transaction} comes before what its writer had seen.");
+        var plan = ApplyPlanner.Plan(transaction, MappingOf, _states, row => _positions.GetValueOrDefault(row.Xid));
+        var xid = _xid++;
+        _positions[xid] = transaction.Position;
+        foreach (var (key, state) in _states.ToList())
+        {
+            if (state.Row is { IsOwnWrite: true } row) _states[key] = state with { Row = new LocalRow(row.Values, xid, transaction.Stamp, transaction.Origin, false) };
+        }
+
+        _applied = _applied.Advance(transaction.Origin, transaction.Position);
+        Clock = Math.Max(Clock, transaction.Stamp.Microseconds);
+        Conflicts.AddRange(plan.Conflicts);
+        return plan;
+
+        RelationMapping MappingOf(Relation relation) =>
+            _mappings.TryGetValue(relation, out var known) ? known : _mappings[relation] = RelationMapping.Create(relation, _table, transaction.Origin);
+    }
+
+    /// <summary>Every key with its row and the version that the row truly shows.</summary>
+    public string Describe() => string.Join("\n", _states.OrderBy(s => s.Key.ToText(), StringComparer.Ordinal).Select(s =>
+        $"{s.Key.ToText()}: {(s.Value.Row is { } row ? $"{string.Join("|", row.Values)} @ {(_table.Settings.Resolver is null ? s.Value.Override ?? VersionOf(row) : null)}" : "none")}"));
+
+    private RowVersion VersionOf(LocalRow row) => new(row.Stamp, row.Origin, _positions[row.Xid]);
+
+    private Change Write(LocalWrite write, RowVersion version, uint xid)
+    {
+        if (write.Kind == ChangeKind.Truncate)
+        {
+            foreach (var key in _states.Keys.ToList()) _states[key] = new KeyState(null, PlanContext.Later(_states[key].Tombstone, version), null, []);
+            return Change.Truncate(_relation);
+        }
+
+        var at = KeyOf(write.Key);
+        var state = _states[at];
+        var old = state.Row?.Values;
+        Assert.Equal(write.Kind == ChangeKind.Insert, old is null);
+        if (write.Kind == ChangeKind.Delete)
+        {
+            _states[at] = new KeyState(null, PlanContext.Later(state.Tombstone, version), null, []);
+            var isFull = _table.Settings.NeedsFullReplicaIdentity;
+            return Change.Delete(_relation, isFull ? old! : [.. old!.Select((v, i) => i == 0 ? v : ColumnValue.Null)], !isFull);
+        }
+
+        // A new xmin: what was noted of the old row version is valid no more.
+        ColumnValue[] values = [ColumnValue.Of(write.Key), .. write.Values.Select(v => v is null ? ColumnValue.Null : ColumnValue.Of(v))];
+        _states[at] = new KeyState(new LocalRow(values, xid, version.Stamp, Name, false), state.Tombstone, null, []);
+        return write.Kind == ChangeKind.Insert
+            ? Change.Insert(_relation, values)
+            : Change.Update(_relation, _table.Settings.NeedsFullReplicaIdentity ? old : null, false, values);
+    }
+
+    private RowKey KeyOf(string key) => new(_table.Name, [key]);
+}

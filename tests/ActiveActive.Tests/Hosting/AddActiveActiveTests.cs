@@ -1,0 +1,172 @@
+using System.Text;
+using ActiveActive.Hosting;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.Extensions.Configuration;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Diagnostics.HealthChecks;
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Options;
+
+namespace ActiveActive.Tests.Hosting;
+
+public sealed class AddActiveActiveTests
+{
+    // Nothing listens on port 1.
+    private const string Unreachable = "Host=127.0.0.1;Port=1;Database=app;Username=app;Timeout=5";
+
+    [Fact]
+    public void Configuration_sets_every_option()
+    {
+        var options = Bind("""
+            { "Name": "eu", "ConnectionString": "Host=h;Database=d", "SharedToken": "0123456789abcdef", "Path": "/peers",
+              "Peers": { "us": "https://us.example.com" },
+              "Tables": [ "public.*", { "Pattern": "public.accounts", "DeltaColumns": ["balance", "points"], "AllowSequenceKeys": true }, { "Pattern": "public.log", "Exclude": "true" } ],
+              "ConflictRetention": "1.00:00:00", "HeartbeatInterval": "00:00:02", "ReconnectDelay": "00:00:00.3", "MaxReconnectDelay": "00:00:20", "MaxClockSkew": "00:00:09",
+              "ChangeLogBytes": 2097152, "MaxChangesPerPart": 77, "MaxFrameBytes": 70000 }
+            """);
+        Assert.Equal(("eu", "Host=h;Database=d", "0123456789abcdef", "/peers"), (options.Name, options.ConnectionString, options.SharedToken, options.Path));
+        Assert.Equal(new Uri("https://us.example.com"), options.Peers["us"]);
+        Assert.Equal(["public.*", "public.accounts", "public.log"], options.Tables.Select(t => t.Pattern));
+        Assert.Equal(["balance", "points"], options.Tables[1].DeltaColumns);
+        Assert.True(options.Tables[1].AllowSequenceKeys);
+        Assert.Equal([false, false, true], options.Tables.Select(t => t.Exclude));
+        Assert.Equal(
+            (TimeSpan.FromDays(1), TimeSpan.FromSeconds(2), TimeSpan.FromSeconds(0.3), TimeSpan.FromSeconds(20), TimeSpan.FromSeconds(9)),
+            (options.ConflictRetention, options.HeartbeatInterval, options.ReconnectDelay, options.MaxReconnectDelay, options.MaxClockSkew));
+        Assert.Equal((2_097_152L, 77, 70_000), (options.ChangeLogBytes, options.MaxChangesPerPart, options.MaxFrameBytes));
+        Assert.Empty(ReplicationNodeOptionsValidator.Validate(options));
+        // A new option must be bound as well: resolvers are the only ones that need code.
+        Assert.Equal(15, typeof(ReplicationNodeOptions).GetProperties().Length);
+    }
+
+    [Theory]
+    [InlineData("""{ "Nmae": "eu" }""", "Node:Nmae", "not a setting")]
+    [InlineData("""{ "Tables": [ { "Pattern": "a", "DeltaColums": ["b"] } ] }""", "Node:Tables:0:DeltaColums", "not a setting")]
+    [InlineData("""{ "HeartbeatInterval": "soon" }""", "Node:HeartbeatInterval", "'soon' is not a TimeSpan")]
+    [InlineData("""{ "Peers": { "us": "us.example.com" } }""", "Node:Peers:us", "not an absolute address")]
+    public void Unknown_key_or_value_is_named(string json, params string[] said)
+    {
+        var fault = Assert.Throws<FormatException>(() => Bind(json));
+        foreach (var part in said) Assert.Contains(part, fault.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task All_problems_of_the_options_are_listed_when_the_host_starts()
+    {
+        using var host = Build(node => node.Named("EU").UsePostgres("Hots=x").UseSharedToken("short and spaced")
+            .AddPeer("us", new Uri("ftp://us")).AddPeer("US", new Uri("http://localhost:1"))
+            .With(o =>
+            {
+                o.Path = "peers";
+                o.HeartbeatInterval = TimeSpan.Zero;
+                o.MaxFrameBytes = 1;
+            }));
+        var fault = await Assert.ThrowsAsync<OptionsValidationException>(() => host.StartAsync());
+        string[] expected = ["Name 'EU'", "ConnectionString can't be read", "peer 'us' must be", "Peer name 'US'", "No table replicates", "visible ASCII", "Path 'peers'", "HeartbeatInterval", "MaxFrameBytes"];
+        Assert.Equal(expected.Length, fault.Failures.Count());
+        foreach (var part in expected) Assert.Contains(fault.Failures, f => f.Contains(part, StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public void Peer_beyond_loopback_needs_a_token_and_a_table_with_deltas_no_resolver()
+    {
+        var options = Bind("""{ "Name": "eu", "ConnectionString": "Host=h;Database=d", "Peers": { "us": "https://us.example.com", "eu": "http://localhost" }, "Tables": [{ "Pattern": "public.t", "DeltaColumns": ["n"] }] }""");
+        options.Tables[0].Resolver = new Keep();
+        var problems = ReplicationNodeOptionsValidator.Validate(options);
+        Assert.Equal(3, problems.Count);
+        Assert.Contains(problems, p => p.Contains("UseSharedToken", StringComparison.Ordinal));
+        Assert.Contains(problems, p => p.Contains("names itself", StringComparison.Ordinal));
+        Assert.Contains(problems, p => p.Contains("delta columns and a resolver", StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public async Task Start_waits_neither_for_the_database_nor_for_a_peer_and_health_says_what_is_wrong()
+    {
+        using var host = Build(node => node.Named("eu").UsePostgres(Unreachable).AddPeer("us", new Uri("http://localhost:1")).Replicate("public.*"));
+        await host.StartAsync().WaitAsync(TimeSpan.FromSeconds(30));
+        var node = host.Services.GetRequiredService<ReplicationNode>();
+        var deadline = DateTime.UtcNow + TimeSpan.FromSeconds(30);
+        while (node.Status.Message is null)
+        {
+            Assert.True(DateTime.UtcNow < deadline, "The node never said that it can't reach its database.");
+            await Task.Delay(10, TestContext.Current.CancellationToken);
+        }
+
+        Assert.Contains("connecting node eu to database app at 127.0.0.1:1 as app", node.Status.Message, StringComparison.Ordinal);
+        var report = await host.Services.GetRequiredService<HealthCheckService>().CheckHealthAsync();
+        Assert.Equal(HealthStatus.Unhealthy, report.Entries["active_active"].Status);
+        Assert.Contains("127.0.0.1:1", report.Entries["active_active"].Description, StringComparison.Ordinal);
+        await host.StopAsync().WaitAsync(TimeSpan.FromSeconds(30));
+        Assert.Equal(NodeState.Stopped, node.Status.State);
+    }
+
+    [Fact]
+    public async Task Code_adds_to_configuration_and_resolvers_come_from_the_container()
+    {
+        var keep = new Keep();
+        var builder = Host.CreateEmptyApplicationBuilder(null);
+        builder.Services.AddSingleton(keep);
+        ReplicationNodeOptions? options = null;
+        builder.Services.AddActiveActive(Section("""{ "Name": "eu", "Tables": ["public.*"] }"""), node =>
+        {
+            node.UsePostgres(Unreachable).Replicate("public.t", table => table.DeltaColumn("n")).Exclude("public.x").ResolveConflictsWith<Keep>("public.p").ResolveConflictsWith<Later>();
+            options = node.Options;
+        });
+        using var host = builder.Build();
+        Assert.Equal("eu", host.Services.GetRequiredService<ReplicationNode>().Name.Value);
+        Assert.Same(keep, options!.Tables.Single(t => t.Pattern == "public.p").Resolver);
+        Assert.IsType<Later>(options.DefaultResolver);
+        Assert.True(options.Tables.Single(t => t.Pattern == "public.x").Exclude);
+        await host.StopAsync();
+    }
+
+    [Fact]
+    public async Task Keyed_nodes_live_side_by_side()
+    {
+        var builder = WebApplication.CreateSlimBuilder();
+        builder.Logging.ClearProviders();
+        foreach (var key in new[] { "orders", "stock" })
+        {
+            builder.Services.AddKeyedActiveActive(key, node => node.Named($"{key}-eu").UsePostgres(Unreachable).Replicate("public.*").With(o => o.Path = $"/{key}"));
+        }
+
+        await using var host = builder.Build();
+        host.MapActiveActive(serviceKey: "orders");
+        host.MapActiveActive(serviceKey: "stock");
+        Assert.Contains("'other'", Assert.Throws<InvalidOperationException>(() => host.MapActiveActive(serviceKey: "other")).Message, StringComparison.Ordinal);
+        Assert.Throws<InvalidOperationException>(() => host.MapActiveActive());
+        Assert.Equal("orders-eu", host.Services.GetRequiredKeyedService<ReplicationNode>("orders").Name.Value);
+        Assert.Equal("stock-eu", host.Services.GetRequiredKeyedService<ReplicationNode>("stock").Name.Value);
+        Assert.Equal(2, host.Services.GetServices<IHostedService>().OfType<ReplicationHostedService>().Count());
+        var health = await host.Services.GetRequiredService<HealthCheckService>().CheckHealthAsync();
+        Assert.Equal(["active_active_orders", "active_active_stock"], health.Entries.Keys.Order());
+    }
+
+    private static IHost Build(Action<ReplicationNodeBuilder> configure)
+    {
+        var builder = Host.CreateEmptyApplicationBuilder(null);
+        builder.Services.AddActiveActive(configure);
+        return builder.Build();
+    }
+
+    private static ReplicationNodeOptions Bind(string json)
+    {
+        var options = new ReplicationNodeOptions();
+        ReplicationNodeConfiguration.Bind(Section(json), options);
+        return options;
+    }
+
+    private static IConfigurationSection Section(string json) =>
+        new ConfigurationBuilder().AddJsonStream(new MemoryStream(Encoding.UTF8.GetBytes($"{{ \"Node\": {json} }}"))).Build().GetSection("Node");
+
+    private sealed class Keep : IConflictResolver
+    {
+        public ConflictResolution Resolve(Conflict conflict) => ConflictResolution.KeepLocal;
+    }
+
+    private sealed class Later : IConflictResolver
+    {
+        public ConflictResolution Resolve(Conflict conflict) => ConflictResolution.ApplyRemote;
+    }
+}

@@ -1,0 +1,88 @@
+using ActiveActive.Changes;
+using ActiveActive.Progress;
+
+namespace ActiveActive.Tests.Progress;
+
+public sealed class ProgressTests
+{
+    private static readonly NodeName s_a = new("a");
+    private static readonly NodeName s_b = new("b");
+    private static readonly NodeName s_c = new("c");
+
+    [Fact]
+    public async Task Gate_lets_those_through_who_wait_for_what_is_reached_and_never_goes_back()
+    {
+        var gate = new PositionGate();
+        using var cancelled = new CancellationTokenSource();
+        var (first, second, gone) = (gate.WaitAsync(new(5), default), gate.WaitAsync(new(6), default), gate.WaitAsync(new(5), cancelled.Token));
+        await cancelled.CancelAsync();
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => gone);
+        gate.Advance(new(5));
+        await first;
+        Assert.False(second.IsCompleted);
+        gate.Advance(new(3));
+        Assert.Equal(new(5), gate.Current);
+        Assert.True(gate.WaitAsync(new(5), default).IsCompletedSuccessfully);
+        gate.Advance(new(100));
+        await second;
+    }
+
+    [Fact]
+    public void Index_finds_a_transaction_by_xid_or_stamp_until_it_is_cut()
+    {
+        var index = new TransactionIndex();
+        index.Add(700, new(10), V(1, s_a, 1000));
+        index.Add(701, new(20), V(2, s_b, 2000));
+        Assert.True(index.TryGetPosition(700, s_a, new(1), out var position));
+        Assert.Equal(new(1000), position);
+        // Under a savepoint the row shows another xid.
+        Assert.True(index.TryGetPosition(999, s_b, new(2), out position));
+        Assert.Equal(new(2000), position);
+        Assert.False(index.TryGetPosition(999, s_a, new(2), out _));
+        index.CutBefore(new(20));
+        Assert.False(index.TryGetPosition(700, s_a, new(1), out _));
+        Assert.True(index.TryGetPosition(701, s_b, new(2), out _));
+        Assert.Equal(1, index.Count);
+    }
+
+    [Fact]
+    [Trait("Story", "37")]
+    public void Only_what_every_members_own_stream_covers_is_stable()
+    {
+        var progress = new ReplicationProgress(s_a, [s_b, s_c]);
+        progress.Captured.Advance(new(50));
+        progress.AppliedOf(s_c).Advance(new(40));
+        progress.NoteMember(s_b, Vector((s_a, 30), (s_c, 35)));
+        Assert.Equal(default, progress.StablePositionOf(s_a));
+        progress.NoteMember(s_c, Vector((s_a, 70), (s_b, 9)));
+        Assert.Equal(new(30), progress.StablePositionOf(s_a));
+        // The origin itself need not say so, and this node must have it, too.
+        Assert.Equal(new(35), progress.Stable()[s_c]);
+        Assert.Equal(default, progress.Stable()[s_b]);
+        progress.NoteMember(s_b, Vector((s_a, 90), (s_c, 99)));
+        Assert.Equal(new(50), progress.Stable()[s_a]);
+        Assert.Equal(new(40), progress.Stable()[s_c]);
+    }
+
+    [Fact]
+    [Trait("Story", "7")]
+    public async Task Dependencies_are_waited_for_one_and_all()
+    {
+        var progress = new ReplicationProgress(s_a, [s_b, s_c]);
+        // Its own transactions are here, and a node that is no member can't be waited for.
+        var needed = Vector((s_a, 1000), (new NodeName("gone"), 5), (s_b, 7), (s_c, 9));
+        var waiting = progress.WaitForDependenciesAsync(needed, default).AsTask();
+        Assert.Equal(s_b, progress.FirstUnmet(needed)!.Value.Key);
+        progress.AppliedOf(s_b).Advance(new(7));
+        Assert.False(waiting.IsCompleted);
+        Assert.Equal(s_c, progress.FirstUnmet(needed)!.Value.Key);
+        progress.AppliedOf(s_c).Advance(new(9));
+        await waiting;
+        Assert.Null(progress.FirstUnmet(needed));
+    }
+
+    private static DependencyVector Vector(params (NodeName Node, ulong Position)[] entries) =>
+        DependencyVector.Of(entries.Select(e => new KeyValuePair<NodeName, NpgsqlTypes.NpgsqlLogSequenceNumber>(e.Node, new(e.Position))));
+
+    private static RowVersion V(long stamp, NodeName node, ulong position) => new(new CommitTimestamp(stamp), node, new(position));
+}

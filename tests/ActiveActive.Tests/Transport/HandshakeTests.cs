@@ -1,0 +1,100 @@
+using ActiveActive.Database;
+using ActiveActive.Transport;
+
+namespace ActiveActive.Tests.Transport;
+
+public sealed class HandshakeTests
+{
+    private static readonly NodeName s_eu = new("eu");
+    private static readonly NodeName s_us = new("us");
+    private static readonly IReadOnlyList<KeyValuePair<string, string>> s_settings = ClusterSettings.Of([new TableRule { Pattern = "public.*" }], null);
+
+    [Fact]
+    [Trait("Story", "24")]
+    public void A_peer_that_lost_what_it_had_applied_is_refused_and_skips_nothing()
+    {
+        var refuse = Assert.IsType<RefuseFrame>(Node().Answer(Hello() with { ResumeAfter = new(99) }, forgotten: new(100)));
+        Assert.Equal("AA3007", refuse.Code);
+        Assert.IsType<WelcomeFrame>(Node().Answer(Hello() with { ResumeAfter = new(100) }, forgotten: new(100)));
+    }
+
+    [Fact]
+    public void Known_peer_with_equal_settings_is_welcome()
+    {
+        var welcome = Assert.IsType<WelcomeFrame>(Node().Answer(Hello()));
+        Assert.Equal(s_eu, welcome.From);
+        Node(s_us, 2).Accept(welcome, s_eu);
+    }
+
+    [Fact]
+    public void Each_mismatch_has_its_code_the_names_and_the_fix()
+    {
+        AssertRefused("AA3001", Hello() with { MinProtocol = 7, MaxProtocol = 9 }, "'us' speaks protocol 7 to 9", "older library");
+        AssertRefused("AA3002", Hello() with { To = new("ap") }, "'us' dialled 'ap' and reached 'eu'", "AddPeer(\"ap\", …) on node 'us'");
+        AssertRefused("AA3003", Hello() with { From = s_eu }, "Two nodes are named 'eu'", "Named(…)");
+        AssertRefused("AA3003", Hello() with { From = s_eu, To = s_us }, "Two nodes are named 'eu'", "Named(…)");
+        AssertRefused("AA3002", Hello() with { From = s_eu, To = s_us, Identity = Identity(1) }, "'eu' dialled 'us' and reached 'eu'", "Mend the address");
+        AssertRefused("AA3004", Hello() with { From = new("ap") }, "'eu' knows no peer 'ap'", "AddPeer(\"ap\", …)");
+        AssertRefused("AA3005", Hello() with { Identity = Identity(1) }, "'eu' and 'us' live in the same database", "DROP SCHEMA active_active");
+        AssertRefused("AA3005", Hello() with { Identity = Identity(2) with { Incarnation = Identity(1).Incarnation } }, "one is a copy of the other", "database of its own");
+        var deltas = new TableRule { Pattern = "public.t" };
+        deltas.DeltaColumns.Add("n");
+        AssertRefused("AA3006", Hello() with { Settings = ClusterSettings.Of([new TableRule { Pattern = "public.*" }, deltas], null) }, "table public.t: 'not set' on 'eu', 'delta columns (n)", "Make them equal");
+    }
+
+    [Fact]
+    public void Second_node_of_a_name_is_refused_while_the_first_is_connected()
+    {
+        Assert.IsType<WelcomeFrame>(Node().Answer(Hello(), Identity(2)));
+        var refuse = Assert.IsType<RefuseFrame>(Node().Answer(Hello(), Identity(3)));
+        Assert.Equal("AA3003", refuse.Code);
+        Assert.Contains("Two nodes are named 'us'", refuse.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Dialler_refuses_another_node_and_its_own_database()
+    {
+        var other = Assert.Throws<ReplicationException>(() => Node().Accept(new WelcomeFrame(1, new("ap"), Identity(2)), s_us));
+        Assert.Equal(ReplicationErrorKind.PeerRefused, other.Kind);
+        Assert.Contains("'us' answers as node 'ap'", other.Message, StringComparison.Ordinal);
+        Assert.Contains("same database", Assert.Throws<ReplicationException>(() => Node().Accept(new WelcomeFrame(1, s_us, Identity(1)), s_us)).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Settings_agree_whatever_order_rules_and_columns_have_and_each_difference_is_told()
+    {
+        TableRule Rule(string pattern, params string[] deltas)
+        {
+            var rule = new TableRule { Pattern = pattern };
+            foreach (var delta in deltas) rule.DeltaColumns.Add(delta);
+            return rule;
+        }
+
+        var one = ClusterSettings.Of([Rule("public.*"), Rule("public.t", "a"), Rule("public.t", "b", "a")], null);
+        Assert.Empty(ClusterSettings.Differences(s_eu, one, s_us, ClusterSettings.Of([Rule("public.t", "b", "a"), Rule("public.*")], null)));
+        var other = ClusterSettings.Of([Rule("public.*"), new TableRule { Pattern = "public.t", Resolver = new Later() }, new TableRule { Pattern = "public.x", Exclude = true }], new Later());
+        var differences = ClusterSettings.Differences(s_eu, one, s_us, other);
+        Assert.Equal(3, differences.Count);
+        Assert.Contains(differences, d => d.StartsWith("default resolver: 'last_update_wins' on 'eu'", StringComparison.Ordinal));
+        Assert.Contains(differences, d => d.Contains("delta columns (a,b)", StringComparison.Ordinal) && d.Contains(nameof(Later), StringComparison.Ordinal));
+        Assert.Contains(differences, d => d.StartsWith("table public.x", StringComparison.Ordinal) && d.Contains("excluded", StringComparison.Ordinal));
+    }
+
+    private static void AssertRefused(string code, HelloFrame hello, params string[] said)
+    {
+        var refuse = Assert.IsType<RefuseFrame>(Node().Answer(hello));
+        Assert.Equal(code, refuse.Code);
+        foreach (var part in said) Assert.Contains(part, refuse.Message, StringComparison.Ordinal);
+    }
+
+    private static Handshake Node(NodeName? name = null, byte database = 1) => new(name ?? s_eu, Identity(database), [name == s_us ? s_eu : s_us], s_settings);
+
+    private static HelloFrame Hello() => new(1, 1, s_us, s_eu, Identity(2), s_settings, default);
+
+    private static DatabaseIdentity Identity(byte number) => new(number, 1, 16_384, new Guid(number, 0, 0, new byte[8]), 180_004);
+
+    private sealed class Later : IConflictResolver
+    {
+        public ConflictResolution Resolve(Conflict conflict) => ConflictResolution.ApplyRemote;
+    }
+}
