@@ -78,9 +78,7 @@ internal static class ApplyPlanner
         var table = mapping.Table;
         if (mapping.Relation.Name != mapping.Relation.Root)
         {
-            // TRUNCATE of a partitioned table names its root and every leaf: the root says it all, whatever the partitions are here.
-            var isPartOfRoot = context.Transaction.Changes.Any(c => c.Kind == ChangeKind.Truncate && c.Relation.Name == mapping.Relation.Root);
-            if (!isPartOfRoot) context.Plan.Writes.Add(new TruncateTable(table, context.Incoming, mapping.Relation.Name));
+            context.Plan.Writes.Add(new TruncateTable(table, context.Incoming, mapping.Relation.Name));
             return;
         }
 

@@ -32,6 +32,7 @@ internal sealed class PostgresChangeStream : IChangeStream
     private readonly ReplicationSlotCatalog _slots;
     private readonly ReplicationSlot _slot;
     private readonly RelationCatalog _relations;
+    private readonly PartitionTruncates _truncates;
     private readonly TransactionAssembler _assembler;
     private readonly NpgsqlLogSequenceNumber _start;
     private readonly bool _dropSlot;
@@ -53,6 +54,7 @@ internal sealed class PostgresChangeStream : IChangeStream
         _slots = new ReplicationSlotCatalog(dataSource);
         _slot = slot;
         _relations = new RelationCatalog(dataSource);
+        _truncates = new PartitionTruncates(dataSource);
         _assembler = new TransactionAssembler(slot.DatabaseOid, options.MaxChangesPerPart, options.MaxCharactersPerPart);
         _start = start;
         _dropSlot = dropSlot;
@@ -241,7 +243,9 @@ internal sealed class PostgresChangeStream : IChangeStream
 
             // Stays in place after the Commit, which ends the assembler's transaction: it has not been yielded yet.
             if (_assembler.OpenPosition is { } position) Volatile.Write(ref _undelivered, (ulong)position);
-            return step.Transaction;
+            return step.Transaction is { } transaction && PartitionTruncates.IsNeeded(transaction)
+                ? await _truncates.GatherAsync(transaction, stop)
+                : step.Transaction;
         }
         finally
         {
