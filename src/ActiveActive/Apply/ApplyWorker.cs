@@ -170,11 +170,14 @@ internal sealed class ApplyWorker
     private async ValueTask WaitForCaptureAsync(CancellationToken cancellationToken)
     {
         var marker = await _database.WriteMarkerAsync(cancellationToken);
+        if (_progress.Captured.Current >= marker) return;
+        using var timeout = new CancellationTokenSource(s_captureTimeout, _timeProvider);
+        using var either = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, timeout.Token);
         try
         {
-            await _progress.Captured.WaitAsync(marker, cancellationToken).WaitAsync(s_captureTimeout, _timeProvider, cancellationToken);
+            await _progress.Captured.WaitAsync(marker, either.Token);
         }
-        catch (TimeoutException e)
+        catch (OperationCanceledException e) when (!cancellationToken.IsCancellationRequested)
         {
             // Capture may wait for a lock that an earlier part of this very transaction holds: letting go resolves it.
             throw new ReplicationException(ReplicationErrorKind.Transient, $"Capture did not pass {marker} within {s_captureTimeout.TotalSeconds} s.", e);
