@@ -17,7 +17,7 @@ public sealed class BadServerTests(ClusterServers servers)
         await using var pair = await NodePair.StartAsync(servers, Schema);
         var (a, b) = (pair.A, pair.B);
         await a.Server.ExecuteAsync($"ALTER DATABASE {b.Database} ALLOW_CONNECTIONS false");
-        await a.Server.ExecuteAsync($"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{b.Database}'");
+        await a.Server.ExecuteAsync($"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{b.Database}' AND usename = '{b.Database}_app'");
         await pair.FaultAsync(b, $"connecting node b to database {b.Database}", "is not currently accepting connections");
         await a.ExecuteAsync("INSERT INTO t VALUES (1, 'meanwhile')");
         await a.Server.ExecuteAsync($"ALTER DATABASE {b.Database} ALLOW_CONNECTIONS true");
@@ -85,7 +85,7 @@ public sealed class BadServerTests(ClusterServers servers)
         await using var pair = await NodePair.StartAsync(servers, Schema);
         await pair.B.StopAsync();
         var oid = await pair.B.ScalarAsync<uint>("SELECT oid FROM pg_database WHERE datname = current_database()");
-        var origin = Database.Postgres.PostgresNames.Origin(oid, new NodeName("a"));
+        var origin = ActiveActive.Database.Postgres.PostgresNames.Origin(oid, new NodeName("a"));
         await using (var other = new NpgsqlConnection(pair.B.ConnectionString + ";Pooling=false"))
         {
             await other.OpenAsync();

@@ -140,5 +140,5 @@ public sealed class AllTypesTests(ClusterServers servers)
     }
 
     private static string Bytes(PostgresType type, Dictionary<string, PostgresType> types) =>
-        type.Send.Length == 0 || PostgresType.SendsOidsOf(type.Name, types) ? "NULL" : $"encode({type.Send}(v), 'hex')";
+        PostgresType.HasBytes(type.Name, types) ? $"encode({type.Send}, 'hex')" : "NULL";
 }

@@ -1,5 +1,6 @@
 using ActiveActive.Postgres.Tests.Cluster;
 using ActiveActive.Postgres.Tests.SetUp;
+using Npgsql;
 
 namespace ActiveActive.Postgres.Tests.Types;
 
@@ -36,20 +37,27 @@ public sealed class KeyTypesTests(ClusterServers servers)
         var samples = new SampleExpressions(types, Math.Min(first, second));
         var tables = (await cluster.ReadAsync(0, "SELECT relname FROM pg_class WHERE relnamespace = 'types'::regnamespace AND relkind = 'r'"))
             .Intersect(await cluster.ReadAsync(1, "SELECT relname FROM pg_class WHERE relnamespace = 'types'::regnamespace AND relkind = 'r'")).ToHashSet();
-        List<(PostgresType Type, int Count)> written = [];
+        List<PostgresType> written = [];
         foreach (var type in types.Values.Where(t => tables.Contains($"{t.Schema}.{t.BareName}")))
         {
             var values = samples.Of(type.Name).Select((v, i) => $"({i}, {v})").ToList();
             if (values.Count == 0) continue;
-            written.Add((type, values.Count));
-            await cluster.ExecuteAsync(0, $"INSERT INTO {TypeSchema.TableOf(type)} SELECT v, i::text FROM (VALUES {string.Join(", ", values)}) AS s(i, v) ON CONFLICT DO NOTHING");
+            try
+            {
+                await cluster.ExecuteAsync(0, $"INSERT INTO {TypeSchema.TableOf(type)} SELECT v, i::text FROM (VALUES {string.Join(", ", values)}) AS s(i, v) ON CONFLICT DO NOTHING");
+                written.Add(type);
+            }
+            catch (PostgresException e) when (e.SqlState == PostgresErrorCodes.UndefinedFunction && type.IsArray)
+            {
+                // An array of elements without an order, such as xml[]: PostgreSQL lets it be a key, and then takes no row.
+            }
         }
 
         Assert.True(written.Count > 100, $"Only {written.Count} types were tried.");
         await AssertIdenticalAsync(cluster, written);
-        foreach (var (type, _) in written) await cluster.ExecuteAsync(1, $"UPDATE {TypeSchema.TableOf(type)} SET note = 'written on b', changes = changes + 1");
+        foreach (var type in written) await cluster.ExecuteAsync(1, $"UPDATE {TypeSchema.TableOf(type)} SET note = 'written on b', changes = changes + 1");
         await AssertIdenticalAsync(cluster, written);
-        foreach (var (type, _) in written) await cluster.ExecuteAsync(0, $"DELETE FROM {TypeSchema.TableOf(type)} WHERE k = (SELECT k FROM {TypeSchema.TableOf(type)} ORDER BY k LIMIT 1)");
+        foreach (var type in written) await cluster.ExecuteAsync(0, $"DELETE FROM {TypeSchema.TableOf(type)} WHERE k = (SELECT k FROM {TypeSchema.TableOf(type)} ORDER BY k LIMIT 1)");
         await AssertIdenticalAsync(cluster, written);
         Assert.Equal(0, cluster[0].Node.Status.Conflicts + cluster[1].Node.Status.Conflicts);
     }
@@ -82,12 +90,12 @@ public sealed class KeyTypesTests(ClusterServers servers)
         Assert.Contains("Key column k of table public.t", problem.Problem, StringComparison.Ordinal);
     }
 
-    private static async Task AssertIdenticalAsync(TypeCluster cluster, List<(PostgresType Type, int Count)> written)
+    private static async Task AssertIdenticalAsync(TypeCluster cluster, List<PostgresType> written)
     {
         await cluster.Cluster.QuietAsync(TimeSpan.FromSeconds(90));
         foreach (var chunk in written.Chunk(50))
         {
-            var sql = string.Join("\nUNION ALL\n", chunk.Select(w => $"SELECT '{w.Type.Name}', format('%s', k) AS k, note, changes FROM {TypeSchema.TableOf(w.Type)}"));
+            var sql = string.Join("\nUNION ALL\n", chunk.Select(w => $"SELECT '{w.Name}', format('%s', k) AS k, note, changes FROM {TypeSchema.TableOf(w)}"));
             var left = await cluster.ReadAsync(0, sql);
             var right = await cluster.ReadAsync(1, sql);
             Assert.Equal(left.Order(StringComparer.Ordinal), right.Order(StringComparer.Ordinal));

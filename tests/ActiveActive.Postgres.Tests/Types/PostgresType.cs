@@ -26,14 +26,11 @@ internal sealed record PostgresType
 
     public required IReadOnlyList<string> Labels { get; init; }
 
-    /// <summary>The binary output function; empty where there is none.</summary>
+    /// <summary>The call of the binary output function for a column <c>v</c>; empty where there is none.</summary>
     public required string Send { get; init; }
 
     /// <summary>Its binary form holds OIDs that differ between databases: an array of a user's type, or a composite.</summary>
     public required bool SendsOids { get; init; }
-
-    /// <summary>Has a default btree operator class of its own, or that of a base type, array, enum, range or record.</summary>
-    public required bool IsOrdered { get; init; }
 
     /// <summary>What must be the same on two servers for a column of it to be the same.</summary>
     public string Shape => $"{Kind} {Inner} ({string.Join(", ", Attributes)}) {string.Join(", ", Labels)}";
@@ -49,10 +46,10 @@ internal sealed record PostgresType
                 ARRAY(SELECT coalesce(x.full_name, '') FROM pg_attribute a LEFT JOIN named x ON x.oid = a.atttypid
                       WHERE a.attrelid = t.typrelid AND t.typrelid <> 0 AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum),
                 ARRAY(SELECT enumlabel FROM pg_enum WHERE enumtypid = t.oid ORDER BY enumsortorder),
-                CASE WHEN t.typsend <> 0 THEN t.typsend::regproc::text ELSE '' END,
-                t.typtype = 'c' OR coalesce(e.oid >= 10000, false),
-                EXISTS (SELECT FROM pg_opclass c JOIN pg_am m ON m.oid = c.opcmethod
-                        WHERE m.amname = 'btree' AND c.opcdefault AND (c.opcintype = t.oid OR c.opcintype = t.typbasetype)))
+                CASE WHEN t.typsend <> 0 THEN t.typsend::regproc || (
+                    SELECT CASE x.typtype WHEN 'p' THEN '(v)' ELSE '(v::' || x.full_name || ')' END
+                    FROM pg_proc f JOIN named x ON x.oid = f.proargtypes[0] WHERE f.oid = t.typsend) ELSE '' END,
+                t.typtype = 'c' OR coalesce(e.oid >= 10000, false))
             FROM named t
             LEFT JOIN named e ON e.oid = t.typelem AND e.typarray = t.oid
             LEFT JOIN named b ON b.oid = t.typbasetype
@@ -84,7 +81,6 @@ internal sealed record PostgresType
             Labels = Texts(7),
             Send = Text(8),
             SendsOids = fields[9].GetBoolean(),
-            IsOrdered = fields[10].GetBoolean(),
         };
     }
 
@@ -92,7 +88,8 @@ internal sealed record PostgresType
     public static bool HoldsPseudoType(string name, IReadOnlyDictionary<string, PostgresType> types) => !types.TryGetValue(name, out var type)
         || (type.Inner.Length > 0 && HoldsPseudoType(type.Inner, types)) || type.Attributes.Any(a => HoldsPseudoType(a, types));
 
-    /// <summary>Whether the bytes of its send function, or of a part's, depend on the database.</summary>
-    public static bool SendsOidsOf(string name, IReadOnlyDictionary<string, PostgresType> types) =>
-        types[name].SendsOids || (types[name].Inner.Length > 0 && SendsOidsOf(types[name].Inner, types));
+    /// <summary>Whether it, and what it is built of, has a send function whose bytes do not depend on the database.</summary>
+    public static bool HasBytes(string name, IReadOnlyDictionary<string, PostgresType> types) =>
+        // What a name like regclass resolves to has another OID in each database; hstore_send counts a text's bytes in the database's encoding.
+        types[name] is { Send.Length: > 0, SendsOids: false } type && type.BareName != "hstore" && !type.BareName.StartsWith("reg", StringComparison.Ordinal) && (type.Inner.Length == 0 || HasBytes(type.Inner, types));
 }
