@@ -14,7 +14,7 @@ internal sealed record CommandLine
           --failures N      how many failures to print (default 3)
           --determinism     run each seed twice and compare the traces
           --mutants         switch each safeguard off in turn: every one must be missed
-        Options of all seeds instead of drawn ones: --nodes --keys --transactions --clients --tables 0,1,2 --truncates --crashes --network --slow-capture (0 or 1)
+        Options of all seeds instead of drawn ones: --nodes --keys --transactions --clients --tables 0,1,2 --truncates --crashes --network --slow-capture --ties (0 or 1)
         --deletes --skew --granule --latency --think --hold --heartbeat --log
         """;
 
@@ -95,6 +95,7 @@ internal sealed record CommandLine
                 "--think" => options with { ThinkMicroseconds = Number(value) },
                 "--hold" => options with { HoldMicroseconds = Number(value) },
                 "--heartbeat" => options with { HeartbeatMicroseconds = Number(value) },
+                "--ties" => options with { TiesWithinNode = value == "1" },
                 "--log" => options with { LogEntries = Number(value) },
                 _ => throw new FormatException($"'{name}' is not an option."),
             };

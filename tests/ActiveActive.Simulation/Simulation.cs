@@ -11,8 +11,8 @@ internal sealed record SimulationResult(SimulationOptions Options, Findings Find
 internal static class Simulation
 {
     private const long WorkloadTime = 600_000_000;
-    private const long DrainTime = 120_000_000;
-    private const long MostSteps = 3_000_000;
+    private const long DrainTime = 30_000_000;
+    private const long MostSteps = 400_000;
 
     public static SimulationResult Run(SimulationOptions options, bool keepTrace = false)
     {

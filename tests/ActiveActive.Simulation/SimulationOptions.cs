@@ -36,6 +36,9 @@ internal sealed record SimulationOptions
     /// <summary>Granule of all clocks, microseconds.</summary>
     public int GranuleMicroseconds { get; init; } = 1;
 
+    /// <summary>Whether two commits of one node can have the same stamp.</summary>
+    public bool TiesWithinNode { get; init; }
+
     /// <summary>Network latency, microseconds.</summary>
     public int LatencyMicroseconds { get; init; } = 1000;
 
@@ -76,12 +79,13 @@ internal sealed record SimulationOptions
             ThinkMicroseconds = random.Pick([500, 2000, 8000]),
             HoldMicroseconds = random.Pick([50, 500, 5000]),
             HeartbeatMicroseconds = random.Pick([1000, 4000, 20_000]),
-            LogEntries = random.Pick([3, 1000, 1000]),
+            TiesWithinNode = random.Chance(15),
+            LogEntries = random.Pick([12, 1000, 1000]),
         };
     }
 
     public override string ToString() =>
         $"seed {Seed}: {Nodes} nodes, {Keys} keys, {Transactions} transactions, {ClientsPerNode} clients a node, tables {string.Join('+', Tables)}, deletes {DeletePercent} %"
         + $"{(Truncates ? ", truncates" : "")}{(Crashes ? ", crashes" : "")}{(NetworkFaults ? ", network faults" : "")}{(SlowCapture ? ", slow capture" : "")}"
-        + $", skew {SkewMicroseconds} µs, granule {GranuleMicroseconds} µs, latency {LatencyMicroseconds} µs, think {ThinkMicroseconds} µs, hold {HoldMicroseconds} µs, heartbeat {HeartbeatMicroseconds} µs, log {LogEntries}";
+        + $", skew {SkewMicroseconds} µs, granule {GranuleMicroseconds} µs{(TiesWithinNode ? " (with ties)" : "")}, latency {LatencyMicroseconds} µs, think {ThinkMicroseconds} µs, hold {HoldMicroseconds} µs, heartbeat {HeartbeatMicroseconds} µs, log {LogEntries}";
 }

@@ -136,7 +136,8 @@ internal sealed class SimulatedFeed(SimulatedNode from, SimulatedNode to, NodeLi
         }
         catch (Exception e)
         {
-            if (!life.IsOver && e is not ReplicationException { Kind: ReplicationErrorKind.Transient or ReplicationErrorKind.InUse })
+            // As the real feed: the connection ends, and the peer dials again.
+            if (!life.IsOver && e is not ReplicationException)
             {
                 cluster.Findings.Violation($"the feed of node {from.Name} to {to.Name} failed: {e}");
             }

@@ -19,7 +19,7 @@ internal sealed class SimulatedNode
         var options = cluster.Options;
         var random = cluster.Loop.Random;
         var granule = options.GranuleMicroseconds;
-        Clock = new NodeClock(cluster.Loop, granule, random.Between(-options.SkewMicroseconds, options.SkewMicroseconds) / granule * granule);
+        Clock = new NodeClock(cluster.Loop, granule, random.Between(-options.SkewMicroseconds, options.SkewMicroseconds) / granule * granule, options.TiesWithinNode);
         Tables = SimulatedTables.Create();
         Database = new InMemoryDatabase(new InMemoryDatabaseOptions
         {

@@ -4,15 +4,23 @@ namespace ActiveActive.Simulation.Time;
 /// <param name="loop">Where the time comes from.</param>
 /// <param name="granule">In microseconds.</param>
 /// <param name="offset">In microseconds.</param>
-internal sealed class NodeClock(EventLoop loop, long granule, long offset) : TimeProvider
+/// <param name="repeats">Whether two readings can be equal.</param>
+internal sealed class NodeClock(EventLoop loop, long granule, long offset, bool repeats) : TimeProvider
 {
     private static readonly DateTimeOffset s_start = new(2026, 1, 1, 0, 0, 0, TimeSpan.Zero);
+
+    private long _last = -1;
 
     public override long TimestampFrequency => 1_000_000;
 
     public long Offset => offset;
 
-    public override DateTimeOffset GetUtcNow() => s_start.AddMicroseconds((loop.Now / granule * granule) + offset);
+    public override DateTimeOffset GetUtcNow()
+    {
+        var now = loop.Now / granule * granule;
+        _last = repeats ? Math.Max(_last, now) : Math.Max(_last + 1, now);
+        return s_start.AddMicroseconds(_last + offset);
+    }
 
     public override long GetTimestamp() => loop.Now;
 
