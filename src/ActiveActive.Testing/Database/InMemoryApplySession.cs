@@ -77,6 +77,7 @@ internal sealed class InMemoryApplySession : IApplySession
             rows[i] = await transaction.LockExistingAsync(_server.TableOf(keys[i].Table), keys[i].Key, cancellationToken);
         }
 
+        if (_server.Interrupt is { } interrupt) await interrupt();
         lock (_server.Gate)
         {
             transaction.ThrowIfNotOpen();

@@ -1,6 +1,7 @@
 using System.Runtime.CompilerServices;
 using ActiveActive.Changes;
 using ActiveActive.Database;
+using ActiveActive.Progress;
 using NpgsqlTypes;
 
 namespace ActiveActive.Testing.Database;
@@ -138,7 +139,7 @@ internal sealed class InMemoryChangeStream : IChangeStream
 
         try
         {
-            await wait.Task.WaitAsync(cancellationToken);
+            await wait.WaitAsync(cancellationToken);
         }
         catch (OperationCanceledException)
         {

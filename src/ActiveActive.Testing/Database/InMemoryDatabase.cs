@@ -183,6 +183,21 @@ internal sealed class InMemoryDatabase : ILocalDatabase
         }
     }
 
+    /// <summary>How many tombstones, overrides and siblings are kept.</summary>
+    public int NoteCount
+    {
+        get
+        {
+            lock (_server.Gate) return _server.Tables.Sum(t => t.Tombstones.Count + t.Overrides.Count + t.Siblings.Count);
+        }
+    }
+
+    /// <summary>The last transaction of an origin that was committed here.</summary>
+    public NpgsqlLogSequenceNumber ProgressOf(NodeName origin)
+    {
+        lock (_server.Gate) return _server.ProgressOf(origin);
+    }
+
     /// <summary>Kills the server: sessions and streams break, open transactions are gone, and so are commits that were not flushed.</summary>
     /// <param name="stayDown">Whether it only comes back with <see cref="Start"/>; else it is back at once.</param>
     public void Crash(bool stayDown = false)

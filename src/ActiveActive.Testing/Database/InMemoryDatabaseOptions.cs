@@ -26,6 +26,9 @@ internal sealed record InMemoryDatabaseOptions
     /// the <see cref="Clock"/>'s timers; <see cref="Timeout.InfiniteTimeSpan"/> for never. Default: 200 ms.
     /// </summary>
     public TimeSpan LogWriterDelay { get; init; } = TimeSpan.FromMilliseconds(200);
+
+    /// <summary>Awaited wherever a server may let others go first: before each row that a statement locks. Default: nothing.</summary>
+    public Func<ValueTask>? Interrupt { get; init; }
 }
 
 /// <summary>A table of an <see cref="InMemoryDatabase"/>.</summary>

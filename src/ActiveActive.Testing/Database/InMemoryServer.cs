@@ -44,6 +44,8 @@ internal sealed class InMemoryServer : IDisposable
 
     public bool IsRunning { get; private set; } = true;
 
+    public Func<ValueTask>? Interrupt => _options.Interrupt;
+
     public IEnumerable<InMemoryTable> Tables => _tables.Values;
 
     public CommitTimestamp Now() => CommitTimestamp.From(_options.Clock.GetUtcNow());

@@ -1,4 +1,5 @@
 using ActiveActive.Changes;
+using ActiveActive.Progress;
 
 namespace ActiveActive.Testing.Database;
 
@@ -8,6 +9,7 @@ internal sealed partial class InMemoryTransaction
     /// <summary>Locks the row under a key, waiting if need be, and returns it; null, and no lock, where there is none by then.</summary>
     internal async ValueTask<InMemoryRow?> LockExistingAsync(InMemoryTable table, RowKey key, CancellationToken cancellationToken)
     {
+        if (_server.Interrupt is { } interrupt) await interrupt();
         await LockTableAsync(table, shared: true, cancellationToken);
         InMemoryLockWait? wait;
         InMemoryCell? cell;
@@ -34,6 +36,7 @@ internal sealed partial class InMemoryTransaction
 
     private async ValueTask<(InMemoryCell Cell, bool IsNew)> LockRowAsync(InMemoryTable table, RowKey key, CancellationToken cancellationToken)
     {
+        if (_server.Interrupt is { } interrupt) await interrupt();
         await LockTableAsync(table, shared: true, cancellationToken);
         InMemoryLockWait? wait;
         InMemoryCell cell;
@@ -75,7 +78,7 @@ internal sealed partial class InMemoryTransaction
     {
         try
         {
-            await wait.Task.WaitAsync(cancellationToken);
+            await wait.WaitAsync(cancellationToken);
         }
         catch (OperationCanceledException)
         {

@@ -191,8 +191,13 @@ internal sealed partial class InMemoryTransaction : IDisposable
         if (_hasFailed) throw new InvalidOperationException($"Transaction {Xid} has failed: it can only be rolled back.");
     }
 
-    internal InMemoryNote? ReadNote(InMemoryNotes notes, RowKey key) =>
-        _notes is not null && _notes.TryGetValue((notes, key), out var written) ? written : notes.Find(key);
+    internal InMemoryNote? ReadNote(InMemoryNotes notes, RowKey key)
+    {
+        var committed = notes.Find(key);
+        if (_notes is null || !_notes.TryGetValue((notes, key), out var written)) return committed;
+        // A tombstone never gives way to an older one, whoever enters it meanwhile.
+        return notes.Kind == InMemoryNoteKind.Tombstone && written is not null && committed is not null && committed.Version.IsNewerThan(written.Version) ? committed : written;
+    }
 
     internal void WriteNote(InMemoryNotes notes, RowKey key, InMemoryNote? note)
     {

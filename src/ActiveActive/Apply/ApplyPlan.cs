@@ -8,6 +8,19 @@ internal sealed class ApplyPlan
     public List<PlannedWrite> Writes { get; } = [];
 
     public List<ConflictRecord> Conflicts { get; } = [];
+
+    /// <summary>Moves the tombstones of keys to a plan of their own. They depend on no other write, and none depends on them.</summary>
+    public ApplyPlan TakeTombstones()
+    {
+        var taken = new ApplyPlan();
+        foreach (var write in Writes)
+        {
+            if (write is SetTombstone) taken.Writes.Add(write);
+        }
+
+        if (taken.Writes.Count > 0) Writes.RemoveAll(static w => w is SetTombstone);
+        return taken;
+    }
 }
 
 /// <summary>One write of an <see cref="ApplyPlan"/>.</summary>

@@ -120,10 +120,13 @@ internal sealed class ApplyWorker
         await MapRelationsAsync(part, cancellationToken);
         var keys = ApplyPlanner.KeysOf(part, MappingOf);
         var states = await ReadStatesAsync(keys, part, cancellationToken);
-        var missing = keys.Where(k => states[k.Key].Row is null).ToList();
+        var missing = keys.Where(k => states[k.Key].Row is null).Select(k => (Key: k, states[k.Key].Tombstone)).ToList();
         var plan = ApplyPlanner.Plan(part, MappingOf, states, PositionOf);
+        var tombstones = plan.TakeTombstones();
         await _session.ExecuteAsync(plan, cancellationToken);
-        await VerifyInsertsAsync(plan, missing, states, cancellationToken);
+        await VerifyInsertsAsync(plan, missing, part, cancellationToken);
+        // Entered last: while this transaction holds the tombstone of a key, capture could not enter its own, and the wait for it would fail.
+        if (tombstones.Writes.Count > 0) await _session.ExecuteAsync(tombstones, cancellationToken);
         _conflicts.AddRange(plan.Conflicts);
         if (!part.IsLastPart) return;
         await _session.CommitAsync(part.Position, part.Stamp, cancellationToken);
@@ -155,26 +158,30 @@ internal sealed class ApplyWorker
     /// not have entered that delete yet. The insert has taken the key's place in the unique index, so nobody can do that any more:
     /// once capture has passed all that came before, a tombstone that the plan does not account for sends the transaction back.
     /// </summary>
-    private async ValueTask VerifyInsertsAsync(ApplyPlan plan, List<LocalKey> missing, Dictionary<RowKey, KeyState> planned, CancellationToken cancellationToken)
+    private async ValueTask VerifyInsertsAsync(ApplyPlan plan, List<(LocalKey Key, RowVersion? Tombstone)> missing, ChangeTransaction part, CancellationToken cancellationToken)
     {
         if (!plan.Writes.Any(w => w is InsertRow)) return;
         await WaitForCaptureAsync(cancellationToken);
-        var states = await _session.ReadKeysAsync(missing, cancellationToken);
+        var states = await _session.ReadKeysAsync([.. missing.Select(m => m.Key)], cancellationToken);
         for (var i = 0; i < missing.Count; i++)
         {
-            if (states[i].Tombstone == planned[missing[i].Key].Tombstone) continue;
-            throw new ReplicationException(ReplicationErrorKind.Transient, $"A row of {missing[i].Table.Name} was deleted here while it was being inserted.");
+            // A tombstone of this transaction itself (a truncate's) hides only older ones.
+            if (states[i].Tombstone is not { } tombstone || tombstone == missing[i].Tombstone || tombstone == part.Version) continue;
+            throw new ReplicationException(ReplicationErrorKind.Transient, $"A row of {missing[i].Key.Table.Name} was deleted here while it was being inserted.");
         }
     }
 
     private async ValueTask WaitForCaptureAsync(CancellationToken cancellationToken)
     {
         var marker = await _database.WriteMarkerAsync(cancellationToken);
+        if (_progress.Captured.Current >= marker) return;
+        using var timeout = new CancellationTokenSource(s_captureTimeout, _timeProvider);
+        using var either = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, timeout.Token);
         try
         {
-            await _progress.Captured.WaitAsync(marker, cancellationToken).WaitAsync(s_captureTimeout, _timeProvider, cancellationToken);
+            await _progress.Captured.WaitAsync(marker, either.Token);
         }
-        catch (TimeoutException e)
+        catch (OperationCanceledException e) when (!cancellationToken.IsCancellationRequested)
         {
             // Capture may wait for a lock that an earlier part of this very transaction holds: letting go resolves it.
             throw new ReplicationException(ReplicationErrorKind.Transient, $"Capture did not pass {marker} within {s_captureTimeout.TotalSeconds} s.", e);

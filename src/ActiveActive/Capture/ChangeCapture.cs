@@ -117,8 +117,9 @@ internal sealed partial class ChangeCapture
             }
 
             var isLocal = captured.ForeignOrigin.IsNone;
-            Index.Add(captured.Xid, captured.Position, new RowVersion(
-                captured.Stamp, isLocal ? _progress.Self : captured.ForeignOrigin, isLocal ? captured.Position : captured.ForeignPosition));
+            // A marker writes no row, and must not be taken for a transaction that has its stamp.
+            if (!isLocal) Index.Add(captured.Xid, captured.Position, new RowVersion(captured.Stamp, captured.ForeignOrigin, captured.ForeignPosition));
+            else if (transaction is not null) Index.Add(captured.Xid, captured.Position, transaction.Version);
         }
 
         _progress.Captured.Advance(captured.Position);

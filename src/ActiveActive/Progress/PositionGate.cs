@@ -39,7 +39,7 @@ internal sealed class PositionGate
             var waiter = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
             _waiters.Enqueue(waiter, position);
             // A cancelled waiter stays in the queue until its position is reached; completing it again does nothing.
-            return waiter.Task.WaitAsync(cancellationToken);
+            return waiter.WaitAsync(cancellationToken);
         }
     }
 }

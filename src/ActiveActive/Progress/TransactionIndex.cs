@@ -13,7 +13,7 @@ internal sealed class TransactionIndex
     private readonly Dictionary<uint, NpgsqlLogSequenceNumber> _byXid = [];
 
     // A row written under a savepoint shows the subtransaction's xid, which the log does not tell; its stamp is the transaction's.
-    private readonly Dictionary<(NodeName Origin, CommitTimestamp Stamp), NpgsqlLogSequenceNumber> _byStamp = [];
+    private readonly Dictionary<(NodeName Origin, CommitTimestamp Stamp), StampEntry> _byStamp = [];
     private readonly Queue<(NpgsqlLogSequenceNumber LocalPosition, uint Xid, NodeName Origin, CommitTimestamp Stamp)> _order = new();
 
     public int Count
@@ -32,7 +32,8 @@ internal sealed class TransactionIndex
         lock (_lock)
         {
             _byXid[xid] = version.Position;
-            _byStamp[(version.Origin, version.Stamp)] = version.Position;
+            _byStamp.TryGetValue((version.Origin, version.Stamp), out var earlier);
+            _byStamp[(version.Origin, version.Stamp)] = new StampEntry(xid, version.Position, earlier);
             _order.Enqueue((localPosition, xid, version.Origin, version.Stamp));
         }
     }
@@ -40,7 +41,18 @@ internal sealed class TransactionIndex
     /// <summary>False where capture has not passed the transaction, or where it is stable.</summary>
     public bool TryGetPosition(uint xid, NodeName origin, CommitTimestamp stamp, out NpgsqlLogSequenceNumber originPosition)
     {
-        lock (_lock) return _byXid.TryGetValue(xid, out originPosition) || _byStamp.TryGetValue((origin, stamp), out originPosition);
+        lock (_lock)
+        {
+            if (_byXid.TryGetValue(xid, out originPosition)) return true;
+            // A subtransaction's xid comes after its transaction's. Where several share the stamp, the latest is the careful answer: at
+            // worst a writer looks unaware of what it saw. Without the comparison, a stable row would take the place of a later transaction.
+            for (var entry = _byStamp.GetValueOrDefault((origin, stamp)); entry is not null; entry = entry.Earlier)
+            {
+                if ((int)(xid - entry.Xid) > 0 && entry.Position > originPosition) originPosition = entry.Position;
+            }
+
+            return originPosition != default;
+        }
     }
 
     /// <summary>Forgets what lies before a checkpoint.</summary>
@@ -52,8 +64,17 @@ internal sealed class TransactionIndex
             {
                 _order.Dequeue();
                 _byXid.Remove(first.Xid);
-                _byStamp.Remove((first.Origin, first.Stamp));
+                var rest = StampEntry.Without(_byStamp.GetValueOrDefault((first.Origin, first.Stamp)), first.Xid);
+                if (rest is null) _byStamp.Remove((first.Origin, first.Stamp));
+                else _byStamp[(first.Origin, first.Stamp)] = rest;
             }
         }
+    }
+
+    /// <summary>One of the transactions of an origin that have the same stamp; nearly always the only one.</summary>
+    private sealed record StampEntry(uint Xid, NpgsqlLogSequenceNumber Position, StampEntry? Earlier)
+    {
+        public static StampEntry? Without(StampEntry? entry, uint xid) =>
+            entry is null || entry.Xid == xid ? entry?.Earlier : entry with { Earlier = Without(entry.Earlier, xid) };
     }
 }

@@ -7,7 +7,7 @@ namespace ActiveActive.Transport;
 /// A <see cref="ChangeTransaction"/> (or a part, or a heartbeat) as it goes over the wire: encoded once, sent to any number of peers.
 /// Immutable.
 /// </summary>
-internal sealed class EncodedTransaction
+internal class EncodedTransaction
 {
     public required NodeName Origin { get; init; }
 

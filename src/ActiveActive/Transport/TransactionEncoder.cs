@@ -11,7 +11,7 @@ namespace ActiveActive.Transport;
 /// instance with a new number. A relation that nobody holds any more is forgotten. Safe to use from several threads.
 /// </summary>
 /// <param name="maxFrameBytes">The greatest payload, see <see cref="ReplicationNodeOptions.MaxFrameBytes"/>.</param>
-internal sealed class TransactionEncoder(int maxFrameBytes)
+internal class TransactionEncoder(int maxFrameBytes)
 {
     private const int KeptBufferBytes = 1 << 20;
 
@@ -22,7 +22,7 @@ internal sealed class TransactionEncoder(int maxFrameBytes)
     private int _lastId;
 
     /// <exception cref="ReplicationException">Misconfigured: the transaction does not fit into one frame.</exception>
-    public EncodedTransaction Encode(ChangeTransaction transaction)
+    public virtual EncodedTransaction Encode(ChangeTransaction transaction)
     {
         if (transaction.Dependencies.Count > FrameLimits.MaxVectorEntries)
             throw new InvalidOperationException($"{transaction} depends on {transaction.Dependencies.Count} nodes; at most {FrameLimits.MaxVectorEntries} can be.");

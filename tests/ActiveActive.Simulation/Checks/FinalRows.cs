@@ -1,0 +1,98 @@
+using ActiveActive.Simulation.Cluster;
+using ActiveActive.Simulation.Workload;
+
+namespace ActiveActive.Simulation.Checks;
+
+/// <summary>The rows of all nodes at the end, and the checks that compare them with each other and with the acknowledged writes.</summary>
+internal sealed class FinalRows
+{
+    private readonly SimulatedCluster _cluster;
+    private readonly SortedDictionary<string, (string Value, long Amount)>[,] _rows;
+
+    public FinalRows(SimulatedCluster cluster)
+    {
+        _cluster = cluster;
+        _rows = new SortedDictionary<string, (string, long)>[cluster.Nodes.Count, SimulatedTables.Names.Count];
+        foreach (var node in cluster.Nodes)
+        {
+            for (var table = 0; table < SimulatedTables.Names.Count; table++)
+            {
+                var rows = _rows[node.Index, table] = new(StringComparer.Ordinal);
+                foreach (var row in node.Database.ReadRows(node.Tables[table])) rows.Add(row[0].Text!, (row[1].Text!, long.Parse(row[2].Text!, System.Globalization.CultureInfo.InvariantCulture)));
+            }
+        }
+    }
+
+    public void Check()
+    {
+        foreach (var table in _cluster.Options.Tables)
+        {
+            for (var key = 0; key < _cluster.Options.Keys; key++) CheckKey(table, ((char)('p' + key)).ToString());
+        }
+    }
+
+    private void CheckKey(int table, string key)
+    {
+        var writes = (
+            from transaction in _cluster.History.All
+            from step in transaction.Effects.Select((effect, index) => (effect, index))
+            where step.effect.Touches(table, key)
+            select new KeyWrite(transaction, step.index, step.effect)).ToList();
+        writes.Sort();
+        var first = RowOf(0, table, key);
+        if (_cluster.Nodes.Any(n => RowOf(n.Index, table, key) != first))
+        {
+            _cluster.Findings.Divergence($"{SimulatedTables.Names[table]}/{key}: {string.Join("; ", _cluster.Nodes.Select(n => $"{n.Name} has {Show(RowOf(n.Index, table, key))}"))}; expected {Show(Expected(table, writes))}", table, key);
+            return;
+        }
+
+        var expected = Expected(table, writes);
+        if (first == expected) return;
+        _cluster.Findings.Loss($"{SimulatedTables.Names[table]}/{key}: all nodes have {Show(first)}, and the acknowledged writes come to {Show(expected)}", table, key);
+    }
+
+    private (string Value, long Amount)? RowOf(int node, int table, string key) => _rows[node, table].TryGetValue(key, out var row) ? row : null;
+
+    private static (string Value, long Amount)? Expected(int table, List<KeyWrite> writes) => writes.Count == 0 ? null : table switch
+    {
+        SimulatedTables.Delta => ExpectedSum(writes),
+        SimulatedTables.Merge => ExpectedFold(writes),
+        // The greatest version stays, whoever had seen what.
+        _ => writes[^1].Row,
+    };
+
+    /// <summary>Rule E: of what follows the greatest delete knowingly, amounts add up and the greatest version gives the value.</summary>
+    private static (string Value, long Amount)? ExpectedSum(List<KeyWrite> writes)
+    {
+        var greatest = writes.FindLast(w => w.Effect.IsDelete);
+        var alive = writes.Where(w => !w.Effect.IsDelete && (greatest is null || w.Covers(greatest))).ToList();
+        return alive.Count == 0 ? null : (alive[^1].Effect.Value!, alive.Sum(w => w.Effect.Delta));
+    }
+
+    /// <summary>The writes that no other write of the key had seen, folded in the order of their versions.</summary>
+    private static (string Value, long Amount)? ExpectedFold(List<KeyWrite> writes)
+    {
+        (string Value, long Amount)? folded = null;
+        var isFirst = true;
+        foreach (var write in writes.Where(w => !writes.Any(other => other != w && other.Covers(w))))
+        {
+            folded = isFirst || folded is null || write.Row is null ? write.Row : (TagSet.Union(folded.Value.Value, write.Row.Value.Value), write.Row.Value.Amount);
+            isFirst = false;
+        }
+
+        return folded;
+    }
+
+    private static string Show((string Value, long Amount)? row) => row is { } there ? $"({there.Value}, {there.Amount})" : "no row";
+
+    private sealed record KeyWrite(Acknowledged Transaction, int Index, Effect Effect) : IComparable<KeyWrite>
+    {
+        public (string Value, long Amount)? Row => Effect.IsDelete ? null : (Effect.Value!, Effect.Amount);
+
+        public bool Covers(KeyWrite other) =>
+            ReferenceEquals(Transaction, other.Transaction) ? Index > other.Index : Transaction.Covers(other.Transaction);
+
+        public int CompareTo(KeyWrite? other) =>
+            ReferenceEquals(Transaction, other!.Transaction) ? Index.CompareTo(other.Index) : Transaction.CompareTo(other.Transaction);
+    }
+}

@@ -1,0 +1,120 @@
+using ActiveActive.Simulation.Workload;
+
+namespace ActiveActive.Simulation.Checks;
+
+/// <summary>One effect of an acknowledged transaction on one key (or, without a key, on a whole table).</summary>
+/// <param name="Table">Index into <see cref="SimulatedTables"/>.</param>
+/// <param name="Key">Null for TRUNCATE.</param>
+/// <param name="Value">The row's value afterwards; null where it is gone.</param>
+/// <param name="Amount">The row's amount afterwards.</param>
+/// <param name="Delta">What was added to the amount; an insert adds all.</param>
+/// <param name="IsInsert">Whether it made the row.</param>
+internal sealed record Effect(int Table, string? Key, string? Value, long Amount, long Delta, bool IsInsert)
+{
+    public bool IsDelete => Value is null;
+
+    public bool Touches(int table, string key) => Table == table && (Key is null || Key == key);
+
+    public override string ToString() => Key is null ? $"truncate {SimulatedTables.Names[Table]}"
+        : IsDelete ? $"delete {SimulatedTables.Names[Table]}/{Key}"
+        : $"{(IsInsert ? "insert" : "update")} {SimulatedTables.Names[Table]}/{Key} = {Value} {Amount}{(Table == SimulatedTables.Delta ? $" ({Delta:+0;-0;+0})" : "")}";
+}
+
+/// <summary>An acknowledged transaction, and what its node showed when it committed.</summary>
+/// <param name="Node">Its origin.</param>
+/// <param name="Index">Its number among its origin's, from 0.</param>
+/// <param name="Position">In its origin's log.</param>
+/// <param name="Stamp">Microseconds.</param>
+/// <param name="Seen">Per origin, how many transactions its node had visible.</param>
+/// <param name="Effects">In statement order.</param>
+internal sealed record Acknowledged(int Node, int Index, ulong Position, long Stamp, int[] Seen, IReadOnlyList<Effect> Effects)
+{
+    public string Name => $"{(char)('a' + Node)}{Index}";
+
+    /// <summary>Whether the writer of this one had seen another, or wrote both.</summary>
+    public bool Covers(Acknowledged other) => Node == other.Node ? Index >= other.Index : Seen[other.Node] > other.Index;
+
+    /// <summary>The total order of versions.</summary>
+    public int CompareTo(Acknowledged other) =>
+        Node == other.Node ? Index.CompareTo(other.Index)
+        : Stamp != other.Stamp ? Stamp.CompareTo(other.Stamp) : Node.CompareTo(other.Node);
+}
+
+/// <summary>
+/// The simulation's own knowledge, independent of the engine: every acknowledged transaction, and which of them each node shows. Checks
+/// at each commit that a node takes each transaction once, in its origin's order, and after all that its writer had seen.
+/// </summary>
+internal sealed class History(int nodes, Trace trace, Findings findings)
+{
+    public List<Acknowledged>[] Committed { get; } = [.. Enumerable.Range(0, nodes).Select(_ => new List<Acknowledged>())];
+
+    /// <summary>Per node and origin, how many transactions are visible.</summary>
+    public int[][] Seen { get; } = [.. Enumerable.Range(0, nodes).Select(_ => new int[nodes])];
+
+    public bool IsComplete
+    {
+        get
+        {
+            for (var node = 0; node < nodes; node++)
+            {
+                for (var origin = 0; origin < nodes; origin++)
+                {
+                    if (Seen[node][origin] != Committed[origin].Count) return false;
+                }
+            }
+
+            return true;
+        }
+    }
+
+    public IEnumerable<Acknowledged> All => Committed.SelectMany(c => c);
+
+    public void Commit(int node, ulong position, long stamp, IReadOnlyList<Effect> effects)
+    {
+        var transaction = new Acknowledged(node, Committed[node].Count, position, stamp, (int[])Seen[node].Clone(), effects);
+        Committed[node].Add(transaction);
+        Seen[node][node]++;
+        trace.Note(TraceEvent.Commit, node, node, transaction.Index, transaction);
+    }
+
+    public void Apply(int node, int origin, ulong position)
+    {
+        var next = Seen[node][origin];
+        if (next >= Committed[origin].Count || Committed[origin][next].Position != position)
+        {
+            var known = Committed[origin].FindIndex(t => t.Position == position);
+            findings.Violation(known < 0 ? $"node {Letter(node)} applied a transaction of {Letter(origin)} at {position:X} that was never acknowledged"
+                : known < next ? $"node {Letter(node)} applied {Committed[origin][known].Name} again"
+                : $"node {Letter(node)} applied {Committed[origin][known].Name} before {Committed[origin][next].Name}");
+            return;
+        }
+
+        var transaction = Committed[origin][next];
+        for (var other = 0; other < nodes; other++)
+        {
+            if (other == origin || transaction.Seen[other] <= Seen[node][other]) continue;
+            findings.Violation($"node {Letter(node)} applied {transaction.Name} before {Committed[other][Seen[node][other]].Name}, which its writer had seen");
+        }
+
+        Seen[node][origin]++;
+        trace.Note(TraceEvent.Apply, node, origin, next, transaction);
+    }
+
+    /// <summary>A crash lost applied transactions that were not durable.</summary>
+    public void Lose(int node, int origin, ulong progress)
+    {
+        while (Seen[node][origin] > 0 && Committed[origin][Seen[node][origin] - 1].Position > progress) Seen[node][origin]--;
+    }
+
+    public Acknowledged? Find(int origin, ulong position)
+    {
+        foreach (var transaction in Committed[origin])
+        {
+            if (transaction.Position == position) return transaction;
+        }
+
+        return null;
+    }
+
+    private static char Letter(int node) => (char)('a' + node);
+}

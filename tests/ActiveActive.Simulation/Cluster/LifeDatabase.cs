@@ -1,0 +1,177 @@
+using System.Runtime.CompilerServices;
+using ActiveActive.Apply;
+using ActiveActive.Changes;
+using ActiveActive.Database;
+using ActiveActive.Simulation.Time;
+using ActiveActive.Testing.Database;
+using NpgsqlTypes;
+
+namespace ActiveActive.Simulation.Cluster;
+
+/// <summary>
+/// The node's database as one life of its engine reaches it: each call takes its time, in which others go on, and after the host's
+/// crash nothing of that life reaches the database any more.
+/// </summary>
+internal sealed class LifeDatabase(SimulatedNode node, InMemoryDatabase inner, EventLoop loop) : ILocalDatabase
+{
+    /// <summary>Whether the host that this life ran in has crashed.</summary>
+    public bool IsCut { get; set; }
+
+    public SimulatedNode Node => node;
+
+    public async ValueTask PauseAsync()
+    {
+        ThrowIfCut();
+        await Interruption.PauseAsync(loop, 300);
+        ThrowIfCut();
+    }
+
+    public async ValueTask<DatabaseIdentity> SetUpAsync(CancellationToken cancellationToken)
+    {
+        await PauseAsync();
+        return await inner.SetUpAsync(cancellationToken);
+    }
+
+    public async ValueTask<CaptureCheckpoint> ReadCheckpointAsync(CancellationToken cancellationToken)
+    {
+        await PauseAsync();
+        return await inner.ReadCheckpointAsync(cancellationToken);
+    }
+
+    public async ValueTask SaveCheckpointAsync(CaptureCheckpoint checkpoint, CancellationToken cancellationToken)
+    {
+        await PauseAsync();
+        await inner.SaveCheckpointAsync(checkpoint, cancellationToken);
+        await PauseAsync();
+    }
+
+    public async ValueTask<IChangeStream> OpenChangeStreamAsync(NpgsqlLogSequenceNumber start, NodeName? catchUpFor, CancellationToken cancellationToken)
+    {
+        await PauseAsync();
+        return new LifeStream(this, await inner.OpenChangeStreamAsync(start, catchUpFor, cancellationToken), loop, isMain: catchUpFor is null);
+    }
+
+    public async ValueTask SaveTombstonesAsync(IReadOnlyList<Tombstone> tombstones, CancellationToken cancellationToken)
+    {
+        await PauseAsync();
+        await inner.SaveTombstonesAsync(tombstones, cancellationToken);
+        await PauseAsync();
+    }
+
+    public async ValueTask<NpgsqlLogSequenceNumber> WriteMarkerAsync(CancellationToken cancellationToken)
+    {
+        await PauseAsync();
+        var marker = await inner.WriteMarkerAsync(cancellationToken);
+        await PauseAsync();
+        return marker;
+    }
+
+    public async ValueTask<IApplySession> OpenApplySessionAsync(NodeName origin, CancellationToken cancellationToken)
+    {
+        await PauseAsync();
+        return new LifeSession(this, await inner.OpenApplySessionAsync(origin, cancellationToken), node, node.IndexOf(origin));
+    }
+
+    public async ValueTask CollectAsync(DependencyVector stable, CancellationToken cancellationToken)
+    {
+        await PauseAsync();
+        await inner.CollectAsync(stable, cancellationToken);
+    }
+
+    public IAsyncEnumerable<ConflictRecord> ReadConflictsAsync(ConflictQuery query, CancellationToken cancellationToken) => inner.ReadConflictsAsync(query, cancellationToken);
+
+    public ValueTask<long> DeleteConflictsAsync(DateTimeOffset before, CancellationToken cancellationToken) => inner.DeleteConflictsAsync(before, cancellationToken);
+
+    public ValueTask DisposeAsync() => default;
+
+    public void ThrowIfCut()
+    {
+        if (IsCut) throw new ReplicationException(ReplicationErrorKind.Transient, "The host crashed.");
+    }
+}
+
+/// <summary>A change stream that is now and then slow.</summary>
+internal sealed class LifeStream(LifeDatabase life, IChangeStream inner, EventLoop loop, bool isMain) : IChangeStream
+{
+    public NpgsqlLogSequenceNumber ReceivedPosition => inner.ReceivedPosition;
+
+    public async IAsyncEnumerable<CapturedTransaction> ReadAsync([EnumeratorCancellation] CancellationToken cancellationToken)
+    {
+        await foreach (var captured in inner.ReadAsync(cancellationToken))
+        {
+            await life.PauseAsync();
+            while (isMain && life.Node.CaptureStalledUntil > loop.Now) await loop.Delay(life.Node.CaptureStalledUntil - loop.Now);
+            life.ThrowIfCut();
+            yield return captured;
+        }
+    }
+
+    public void Confirm(NpgsqlLogSequenceNumber position)
+    {
+        if (!life.IsCut) inner.Confirm(position);
+    }
+
+    public ValueTask DisposeAsync() => inner.DisposeAsync();
+}
+
+/// <summary>An apply session that tells the simulation's history what became visible.</summary>
+internal sealed class LifeSession(LifeDatabase life, IApplySession inner, SimulatedNode node, int origin) : IApplySession
+{
+    public NpgsqlLogSequenceNumber AppliedPosition => inner.AppliedPosition;
+
+    public CommitTimestamp ServerTime => inner.ServerTime;
+
+    public async ValueTask<CommitTimestamp> ReadServerTimeAsync(CancellationToken cancellationToken)
+    {
+        await life.PauseAsync();
+        return await inner.ReadServerTimeAsync(cancellationToken);
+    }
+
+    public ValueTask<LocalTable?> FindTableAsync(Relation relation, CancellationToken cancellationToken) => inner.FindTableAsync(relation, cancellationToken);
+
+    public void ForgetTables() => inner.ForgetTables();
+
+    public async ValueTask BeginAsync(CancellationToken cancellationToken)
+    {
+        await life.PauseAsync();
+        await inner.BeginAsync(cancellationToken);
+    }
+
+    public async ValueTask<IReadOnlyList<KeyState>> ReadKeysAsync(IReadOnlyList<LocalKey> keys, CancellationToken cancellationToken)
+    {
+        await life.PauseAsync();
+        var states = await inner.ReadKeysAsync(keys, cancellationToken);
+        await life.PauseAsync();
+        return states;
+    }
+
+    public async ValueTask ExecuteAsync(ApplyPlan plan, CancellationToken cancellationToken)
+    {
+        await life.PauseAsync();
+        await inner.ExecuteAsync(plan, cancellationToken);
+    }
+
+    public async ValueTask CommitAsync(NpgsqlLogSequenceNumber position, CommitTimestamp stamp, CancellationToken cancellationToken)
+    {
+        await life.PauseAsync();
+        // The commit completes at once, so that the history learns of it before anyone sees the rows.
+        var commit = inner.CommitAsync(position, stamp, cancellationToken);
+        if (commit.IsCompletedSuccessfully) node.Applied(origin, position);
+        await commit;
+        await life.PauseAsync();
+    }
+
+    public async ValueTask RollbackAsync(CancellationToken cancellationToken)
+    {
+        await life.PauseAsync();
+        await inner.RollbackAsync(cancellationToken);
+    }
+
+    public async ValueTask<NpgsqlLogSequenceNumber> FlushAsync(CancellationToken cancellationToken)
+    {
+        await life.PauseAsync();
+        return await inner.FlushAsync(cancellationToken);
+    }
+
+    public ValueTask DisposeAsync() => inner.DisposeAsync();
+}

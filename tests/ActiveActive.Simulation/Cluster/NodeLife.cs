@@ -1,0 +1,110 @@
+using ActiveActive.Apply;
+using ActiveActive.Capture;
+using ActiveActive.Changes;
+using ActiveActive.Progress;
+using ActiveActive.Simulation.Time;
+using Microsoft.Extensions.Logging.Abstractions;
+using NpgsqlTypes;
+
+namespace ActiveActive.Simulation.Cluster;
+
+/// <summary>
+/// One life of a node's engine, as <see cref="ReplicationNode"/> wires it: capture, heartbeats, collection and one apply worker a peer.
+/// The first fault of capture, heartbeat or collection ends it; the node starts another.
+/// </summary>
+internal sealed class NodeLife : IDisposable
+{
+    private readonly SimulatedNode _node;
+    private readonly SimulatedCluster _cluster;
+    private readonly EventLoop _loop;
+    private readonly CancellationTokenSource _ended = new();
+
+    public NodeLife(SimulatedNode node, SimulatedCluster cluster)
+    {
+        _node = node;
+        _cluster = cluster;
+        _loop = cluster.Loop;
+        Database = new LifeDatabase(node, node.Database, cluster.Loop);
+    }
+
+    public LifeDatabase Database { get; }
+
+    public bool IsOver { get; private set; }
+
+    public ReplicationProgress? Progress { get; private set; }
+
+    /// <summary>Null until set-up is done: peers that dial are told to come again.</summary>
+    public ChangeCapture? Capture { get; private set; }
+
+    public CancellationToken Ended => _ended.Token;
+
+    public void Start() => _ = GuardAsync(RunAsync);
+
+    public void End()
+    {
+        if (IsOver) return;
+        IsOver = true;
+        Database.IsCut = true;
+        _node.Database.BreakConnections();
+        _ended.Cancel();
+        _cluster.Network.CloseAllOf(_node.Index);
+    }
+
+    public void Dispose() => _ended.Dispose();
+
+    private async Task RunAsync()
+    {
+        await Database.SetUpAsync(Ended);
+        var checkpoint = await Database.ReadCheckpointAsync(Ended);
+        Progress = new ReplicationProgress(_node.Name, [.. _cluster.Nodes.Where(n => n != _node).Select(n => n.Name)]);
+        Capture = new ChangeCapture(Database, Progress, checkpoint, new SimulatedEncoder(), _cluster.Options.LogEntries * (long)SimulatedEncoder.EntryBytes, NullLogger.Instance);
+        _ = GuardAsync(() => Capture.RunAsync(Ended));
+        _ = GuardAsync(HeartbeatAsync);
+        _ = GuardAsync(CollectAsync);
+        foreach (var peer in _cluster.Nodes)
+        {
+            if (peer != _node) _ = GuardAsync(() => new SimulatedLink(_node, peer, this, _cluster).RunAsync());
+        }
+    }
+
+    private async Task HeartbeatAsync()
+    {
+        while (!IsOver)
+        {
+            await _loop.Delay(_loop.Random.Between(1, _cluster.Options.HeartbeatMicroseconds * 2));
+            Database.ThrowIfCut();
+            Capture!.Heartbeat(force: true);
+            await Capture.SaveCheckpointAsync(Ended);
+        }
+    }
+
+    private async Task CollectAsync()
+    {
+        while (!IsOver)
+        {
+            await _loop.Delay(_loop.Random.Between(1, _cluster.Options.HeartbeatMicroseconds * 4));
+            var stable = Progress!.Stable();
+            await Database.CollectAsync(stable, Ended);
+        }
+    }
+
+    private async Task GuardAsync(Func<Task> run)
+    {
+        try
+        {
+            await run();
+        }
+        catch (Exception e)
+        {
+            if (IsOver) return;
+            if (e is not ReplicationException { Kind: ReplicationErrorKind.Transient or ReplicationErrorKind.InUse })
+            {
+                _cluster.Findings.Violation($"node {_node.Name} failed: {e}");
+            }
+
+            _cluster.Trace.Say(TraceEvent.Fault, _node.Index, () => $"! engine stops: {e.Message}");
+            End();
+            _node.StartLater();
+        }
+    }
+}

@@ -1,0 +1,34 @@
+using ActiveActive.Simulation.Checks;
+using ActiveActive.Simulation.Time;
+
+namespace ActiveActive.Simulation.Cluster;
+
+/// <summary>All that one simulation consists of.</summary>
+internal sealed class SimulatedCluster
+{
+    public SimulatedCluster(SimulationOptions options, Trace trace)
+    {
+        Options = options;
+        Trace = trace;
+        Loop = new EventLoop(new SeededRandom(options.Seed));
+        trace.Attach(Loop);
+        Findings = new Findings();
+        History = new History(options.Nodes, trace, Findings);
+        Network = new SimulatedNetwork(this);
+        Nodes = [.. Enumerable.Range(0, options.Nodes).Select(i => new SimulatedNode(i, this))];
+    }
+
+    public SimulationOptions Options { get; }
+
+    public Trace Trace { get; }
+
+    public EventLoop Loop { get; }
+
+    public Findings Findings { get; }
+
+    public History History { get; }
+
+    public SimulatedNetwork Network { get; }
+
+    public IReadOnlyList<SimulatedNode> Nodes { get; }
+}

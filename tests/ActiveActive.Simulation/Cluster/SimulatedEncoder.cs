@@ -1,0 +1,30 @@
+using ActiveActive.Changes;
+using ActiveActive.Transport;
+
+namespace ActiveActive.Simulation.Cluster;
+
+/// <summary>Leaves the bytes out: the modelled network carries the transactions themselves.</summary>
+internal sealed class SimulatedEncoder() : TransactionEncoder(int.MaxValue)
+{
+    /// <summary>What an entry counts in the change log.</summary>
+    public const int EntryBytes = 100;
+
+    private static readonly ReadOnlyMemory<byte> s_bytes = new byte[EntryBytes];
+
+    public override EncodedTransaction Encode(ChangeTransaction transaction) => new CarriedTransaction
+    {
+        Transaction = transaction,
+        Origin = transaction.Origin,
+        Position = transaction.Position,
+        Part = transaction.Part,
+        IsLastPart = transaction.IsLastPart,
+        IsHeartbeat = transaction.IsHeartbeat,
+        FrameBytes = s_bytes,
+        Relations = [],
+    };
+}
+
+internal sealed class CarriedTransaction : EncodedTransaction
+{
+    public required ChangeTransaction Transaction { get; init; }
+}

@@ -1,0 +1,182 @@
+using ActiveActive.Capture;
+using ActiveActive.Changes;
+using ActiveActive.Simulation.Time;
+using ActiveActive.Transport;
+using NpgsqlTypes;
+
+namespace ActiveActive.Simulation.Cluster;
+
+/// <summary>A FIFO stream for each ordered pair of nodes: late, stalled, cut, and begun again from an earlier position.</summary>
+internal sealed class SimulatedNetwork(SimulatedCluster cluster)
+{
+    private readonly Dictionary<(int From, int To), SimulatedConnection> _connections = [];
+    private readonly Dictionary<(int From, int To), long> _unreachableUntil = [];
+
+    /// <summary>Dials: the sender begins after the position that the receiver names, or before it, so that duplicates arrive.</summary>
+    public SimulatedConnection Connect(SimulatedNode from, SimulatedNode to, NpgsqlLogSequenceNumber durable)
+    {
+        var pair = (from.Index, to.Index);
+        if (from.Life is not { IsOver: false, Capture: { } capture } life) throw Unreachable(from, "is not replicating yet");
+        if (_unreachableUntil.GetValueOrDefault(pair) > cluster.Loop.Now) throw Unreachable(from, "is unreachable");
+        if (durable < capture.Checkpoint.LastPublished)
+        {
+            cluster.Findings.Violation($"node {from.Name} would refuse {to.Name}: it no longer has its log up to {capture.Checkpoint.LastPublished}, and {to.Name} is at {durable}");
+        }
+
+        if (_connections.GetValueOrDefault(pair) is { } old) old.Dispose();
+        var connection = _connections[pair] = new SimulatedConnection(cluster, from.Index, to.Index);
+        var after = durable;
+        if (cluster.Loop.Random.Chance(40))
+        {
+            var committed = cluster.History.Committed[from.Index];
+            var seen = cluster.History.Seen[to.Index][from.Index];
+            var earlier = seen - cluster.Loop.Random.Between(0, 4);
+            var position = earlier > 0 && earlier <= committed.Count ? new NpgsqlLogSequenceNumber(committed[earlier - 1].Position) : default;
+            if (position < durable && position >= capture.Checkpoint.LastPublished) after = position;
+        }
+
+        _ = new SimulatedFeed(from, to, life, capture, connection, cluster).RunAsync(after);
+        return connection;
+    }
+
+    /// <summary>Closes a pair's connections, both ways.</summary>
+    public void Cut(int a, int b)
+    {
+        _connections.GetValueOrDefault((a, b))?.Dispose();
+        _connections.GetValueOrDefault((b, a))?.Dispose();
+    }
+
+    public void Partition(int a, int b, long until, bool cut)
+    {
+        _unreachableUntil[(a, b)] = until;
+        _unreachableUntil[(b, a)] = until;
+        if (cut) Cut(a, b);
+        else
+        {
+            _connections.GetValueOrDefault((a, b))?.Stall(until);
+            _connections.GetValueOrDefault((b, a))?.Stall(until);
+        }
+    }
+
+    public void Stall(int from, int to, long until) => _connections.GetValueOrDefault((from, to))?.Stall(until);
+
+    public void CloseAllOf(int node)
+    {
+        foreach (var ((from, to), connection) in _connections)
+        {
+            if (from == node || to == node) connection.Dispose();
+        }
+    }
+
+    public void Heal() => _unreachableUntil.Clear();
+
+    private static ReplicationException Unreachable(SimulatedNode node, string why) => new(ReplicationErrorKind.Transient, $"Node {node.Name} {why}.");
+}
+
+/// <summary>One connection: what is sent arrives in order, later.</summary>
+internal sealed class SimulatedConnection(SimulatedCluster cluster, int from, int to) : IDisposable
+{
+    private readonly Queue<ChangeTransaction> _arrived = new();
+    private TaskCompletionSource? _waiting;
+    private long _lastDue;
+
+    public bool IsClosed { get; private set; }
+
+    public bool HasMore => _arrived.Count > 0;
+
+    public void Send(ChangeTransaction transaction)
+    {
+        var loop = cluster.Loop;
+        _lastDue = Math.Max(_lastDue, loop.Now + loop.Random.Between(1, cluster.Options.LatencyMicroseconds * 2));
+        loop.At(_lastDue, () =>
+        {
+            if (IsClosed) return;
+            _arrived.Enqueue(transaction);
+            Wake();
+        });
+    }
+
+    public void Stall(long until) => _lastDue = Math.Max(_lastDue, until);
+
+    public async ValueTask<ChangeTransaction> ReceiveAsync(CancellationToken cancellationToken)
+    {
+        while (true)
+        {
+            cancellationToken.ThrowIfCancellationRequested();
+            // What had arrived before the connection broke is lost with it.
+            if (IsClosed) throw new ReplicationException(ReplicationErrorKind.Transient, $"The connection from {(char)('a' + from)} to {(char)('a' + to)} was cut.");
+            if (_arrived.TryDequeue(out var transaction)) return transaction;
+            _waiting = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+            await _waiting.Task;
+        }
+    }
+
+    public void Dispose()
+    {
+        IsClosed = true;
+        Wake();
+    }
+
+    private void Wake()
+    {
+        var waiting = _waiting;
+        _waiting = null;
+        waiting?.TrySetResult();
+    }
+}
+
+/// <summary>The sending side: what <see cref="PeerFeed"/> does with the change log and the catch-up reader.</summary>
+internal sealed class SimulatedFeed(SimulatedNode from, SimulatedNode to, NodeLife life, ChangeCapture capture, SimulatedConnection connection, SimulatedCluster cluster)
+{
+    public async Task RunAsync(NpgsqlLogSequenceNumber resumeAfter)
+    {
+        try
+        {
+            await SendAsync(resumeAfter);
+        }
+        catch (Exception e)
+        {
+            // As the real feed: the connection ends, and the peer dials again.
+            if (!life.IsOver && e is not ReplicationException)
+            {
+                cluster.Findings.Violation($"the feed of node {from.Name} to {to.Name} failed: {e}");
+            }
+        }
+        finally
+        {
+            connection.Dispose();
+        }
+    }
+
+    private async Task SendAsync(NpgsqlLogSequenceNumber resumeAfter)
+    {
+        var floor = new NpgsqlLogSequenceNumber(Math.Max(1, (ulong)capture.Checkpoint.Position) - 1);
+        var after = resumeAfter > floor ? resumeAfter : floor;
+        if (!capture.Log.TryOpenCursor(after, out var cursor)) cursor = await CatchUpAsync(after);
+        capture.Heartbeat(force: true);
+        var entries = new List<EncodedTransaction>();
+        while (!connection.IsClosed && !life.IsOver)
+        {
+            entries.Clear();
+            if (!capture.Log.TryRead(ref cursor, 100, entries, out var appended)) return;
+            foreach (var entry in entries) Send(entry);
+            if (entries.Count == 0) await appended;
+        }
+    }
+
+    private async Task<long> CatchUpAsync(NpgsqlLogSequenceNumber after)
+    {
+        cluster.Trace.Say(TraceEvent.Fault, from.Index, () => $"! reads its log again for {to.Name} after {after}");
+        var reader = new CatchUpReader(life.Database, from.Name, to.Name, capture.Encoder);
+        await foreach (var entry in reader.ReadAsync(capture.Checkpoint, after, life.Ended))
+        {
+            if (connection.IsClosed) break;
+            Send(entry);
+            if (entry.IsLastPart && capture.Log.TryOpenCursor(entry.Position, out var cursor)) return cursor;
+        }
+
+        throw new ReplicationException(ReplicationErrorKind.Transient, $"The catch-up stream for {to.Name} ended.");
+    }
+
+    private void Send(EncodedTransaction entry) => connection.Send(((CarriedTransaction)entry).Transaction);
+}

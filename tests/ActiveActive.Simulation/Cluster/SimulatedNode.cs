@@ -1,0 +1,89 @@
+using ActiveActive.Database;
+using ActiveActive.Simulation.Time;
+using ActiveActive.Simulation.Workload;
+using ActiveActive.Testing.Database;
+using NpgsqlTypes;
+
+namespace ActiveActive.Simulation.Cluster;
+
+/// <summary>A node: a database that stays, and lives of an engine that come and go.</summary>
+internal sealed class SimulatedNode
+{
+    private readonly SimulatedCluster _cluster;
+
+    public SimulatedNode(int index, SimulatedCluster cluster)
+    {
+        _cluster = cluster;
+        Index = index;
+        Name = new NodeName(((char)('a' + index)).ToString());
+        var options = cluster.Options;
+        var random = cluster.Loop.Random;
+        var granule = options.GranuleMicroseconds;
+        Clock = new NodeClock(cluster.Loop, granule, random.Between(-options.SkewMicroseconds, options.SkewMicroseconds) / granule * granule, options.TiesWithinNode);
+        Tables = SimulatedTables.Create();
+        Database = new InMemoryDatabase(new InMemoryDatabaseOptions
+        {
+            Node = Name,
+            Clock = Clock,
+            Tables = SimulatedTables.Define(Tables),
+            SystemIdentifier = (ulong)index + 1,
+            LogWriterDelay = random.Pick([TimeSpan.FromMicroseconds(300), TimeSpan.FromMilliseconds(10), Timeout.InfiniteTimeSpan]),
+            Interrupt = () => Interruption.PauseAsync(cluster.Loop, 100),
+        });
+    }
+
+    public int Index { get; }
+
+    public NodeName Name { get; }
+
+    public NodeClock Clock { get; }
+
+    public LocalTable[] Tables { get; }
+
+    public InMemoryDatabase Database { get; }
+
+    public NodeLife? Life { get; private set; }
+
+    /// <summary>Until when the change stream shows nothing new.</summary>
+    public long CaptureStalledUntil { get; set; }
+
+    public int IndexOf(NodeName name) => name.Value[0] - 'a';
+
+    public void Start()
+    {
+        if (Life is { IsOver: false } || !Database.IsRunning) return;
+        Life?.Dispose();
+        Life = new NodeLife(this, _cluster);
+        Life.Start();
+    }
+
+    public void StartLater() => _cluster.Loop.At(_cluster.Loop.Now + _cluster.Loop.Random.Between(100, 10_000), Start);
+
+    /// <summary>The host dies: engine, connections and the application's open transactions. The database stays.</summary>
+    public void CrashHost()
+    {
+        _cluster.Trace.Say(TraceEvent.Fault, Index, () => "! host crashes");
+        Life?.End();
+        StartLater();
+    }
+
+    /// <summary>The database server dies and loses what was not flushed.</summary>
+    public void CrashDatabase(long downFor)
+    {
+        _cluster.Trace.Say(TraceEvent.Fault, Index, () => "! database crashes");
+        Database.Crash(stayDown: true);
+        foreach (var node in _cluster.Nodes)
+        {
+            if (node != this) _cluster.History.Lose(Index, node.Index, (ulong)Database.ProgressOf(node.Name));
+        }
+
+        Life?.End();
+        _cluster.Loop.At(_cluster.Loop.Now + downFor, () =>
+        {
+            Database.Start();
+            StartLater();
+        });
+    }
+
+    public void Applied(int origin, NpgsqlLogSequenceNumber position) => _cluster.History.Apply(Index, origin, (ulong)position);
+}

@@ -1,0 +1,108 @@
+using System.Globalization;
+
+namespace ActiveActive.Simulation;
+
+/// <summary>What the program was asked to do.</summary>
+internal sealed record CommandLine
+{
+    public const string Usage = """
+        dotnet run -c Release --project tests/ActiveActive.Simulation -- [options]
+          --seeds N         how many seeds to run (default 1000)
+          --seed S          the first seed (default 1)
+          --time 60s        stop after that time, however many seeds were run
+          --verbose         print the whole trace of a failing seed, not only what concerns its key
+          --failures N      how many failures to print (default 3)
+          --determinism     run each seed twice and compare the traces
+          --mutants         switch each safeguard off in turn: every one must be missed
+        Options of all seeds instead of drawn ones: --nodes --keys --transactions --clients --tables 0,1,2 --truncates --crashes --network --slow-capture --ties (0 or 1)
+        --deletes --skew --granule --latency --think --hold --heartbeat --log
+        """;
+
+    public int Seeds { get; init; } = 1000;
+
+    public ulong FirstSeed { get; init; } = 1;
+
+    public TimeSpan Time { get; init; } = TimeSpan.MaxValue;
+
+    public bool Verbose { get; init; }
+
+    public int Failures { get; init; } = 3;
+
+    public bool CheckDeterminism { get; init; }
+
+    public bool Mutants { get; init; }
+
+    private IReadOnlyList<(string Name, string Value)> Overrides { get; init; } = [];
+
+    public static CommandLine? Parse(string[] args)
+    {
+        var command = new CommandLine();
+        var overrides = new List<(string, string)>();
+        try
+        {
+            for (var i = 0; i < args.Length; i++)
+            {
+                command = args[i] switch
+                {
+                    "--seeds" => command with { Seeds = Number(args[++i]) },
+                    "--seed" => command with { FirstSeed = ulong.Parse(args[++i], CultureInfo.InvariantCulture) },
+                    "--time" => command with { Time = TimeSpan.FromSeconds(double.Parse(args[++i].TrimEnd('s'), CultureInfo.InvariantCulture)) },
+                    "--verbose" => command with { Verbose = true },
+                    "--failures" => command with { Failures = Number(args[++i]) },
+                    "--determinism" => command with { CheckDeterminism = true },
+                    "--mutants" => command with { Mutants = true },
+                    _ => Keep(command, args[i], args[++i]),
+                };
+            }
+
+            command = command with { Overrides = overrides };
+            command.OptionsOf(1);
+            return command;
+        }
+        catch (Exception e) when (e is FormatException or IndexOutOfRangeException or OverflowException)
+        {
+            Console.Error.WriteLine($"{e.Message}{Environment.NewLine}{Usage}");
+            return null;
+        }
+
+        CommandLine Keep(CommandLine unchanged, string name, string value)
+        {
+            overrides.Add((name, value));
+            return unchanged;
+        }
+    }
+
+    public SimulationOptions OptionsOf(ulong seed)
+    {
+        var options = SimulationOptions.From(seed);
+        foreach (var (name, value) in Overrides)
+        {
+            options = name switch
+            {
+                "--nodes" => options with { Nodes = Number(value) },
+                "--keys" => options with { Keys = Number(value) },
+                "--transactions" => options with { Transactions = Number(value) },
+                "--clients" => options with { ClientsPerNode = Number(value) },
+                "--tables" => options with { Tables = [.. value.Split(',').Select(Number)] },
+                "--truncates" => options with { Truncates = value == "1" },
+                "--crashes" => options with { Crashes = value == "1" },
+                "--network" => options with { NetworkFaults = value == "1" },
+                "--slow-capture" => options with { SlowCapture = value == "1" },
+                "--deletes" => options with { DeletePercent = Number(value) },
+                "--skew" => options with { SkewMicroseconds = Number(value) },
+                "--granule" => options with { GranuleMicroseconds = Number(value) },
+                "--latency" => options with { LatencyMicroseconds = Number(value) },
+                "--think" => options with { ThinkMicroseconds = Number(value) },
+                "--hold" => options with { HoldMicroseconds = Number(value) },
+                "--heartbeat" => options with { HeartbeatMicroseconds = Number(value) },
+                "--ties" => options with { TiesWithinNode = value == "1" },
+                "--log" => options with { LogEntries = Number(value) },
+                _ => throw new FormatException($"'{name}' is not an option."),
+            };
+        }
+
+        return options;
+    }
+
+    private static int Number(string text) => int.Parse(text, CultureInfo.InvariantCulture);
+}

@@ -1,0 +1,6 @@
+using ActiveActive.Simulation;
+
+var command = CommandLine.Parse(args);
+if (command is null) return 2;
+if (command.CheckDeterminism) return Determinism.Check(command);
+return SeedRun.Run(command);

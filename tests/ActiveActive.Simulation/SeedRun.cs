@@ -1,0 +1,43 @@
+using System.Diagnostics;
+
+namespace ActiveActive.Simulation;
+
+/// <summary>Runs seeds one after the other and tells what the checkers found.</summary>
+internal static class SeedRun
+{
+    public static int Run(CommandLine command)
+    {
+        var (seeds, divergences, losses, violations, printed) = (0, 0, 0, 0, 0);
+        var (steps, transactions) = (0L, 0L);
+        var watch = Stopwatch.StartNew();
+        while (seeds < command.Seeds && watch.Elapsed < command.Time)
+        {
+            var result = Simulation.Run(command.OptionsOf(command.FirstSeed + (ulong)seeds));
+            seeds++;
+            steps += result.Steps;
+            transactions += result.Transactions;
+            divergences += result.Findings.Divergences;
+            losses += result.Findings.Losses;
+            violations += result.Findings.Violations;
+            if (result.Findings.IsClean) continue;
+            if (printed++ < command.Failures) Print(Trimming.Trim(result.Options), command.Verbose);
+            else if (printed < 1000) Console.WriteLine($"seed {result.Options.Seed} ({result.Transactions} transactions): {FirstLine(result.Findings.All[0])}");
+        }
+
+        var seconds = watch.Elapsed.TotalSeconds;
+        Console.WriteLine($"{seconds:0.0} s, {seeds / seconds:0} seeds/s, {transactions / seconds:0} transactions/s, {steps / seconds:0} steps/s");
+        Console.WriteLine($"seeds {seeds}, divergences {divergences}, losses {losses}, violations {violations}");
+        return divergences + losses + violations == 0 ? 0 : 1;
+    }
+
+    private static void Print(SimulationOptions options, bool verbose)
+    {
+        var result = Simulation.Run(options, keepTrace: true);
+        Console.WriteLine($"FAILED {options}");
+        foreach (var finding in result.Findings.All.Take(5)) Console.WriteLine($"  {finding}");
+        foreach (var line in result.Trace.Lines(verbose ? null : result.Findings.Subject)) Console.WriteLine($"    {line}");
+        Console.WriteLine();
+    }
+
+    private static string FirstLine(string text) => text.Split('\n')[0];
+}

@@ -1,0 +1,60 @@
+using ActiveActive.Simulation.Checks;
+using ActiveActive.Simulation.Cluster;
+using ActiveActive.Simulation.Workload;
+
+namespace ActiveActive.Simulation;
+
+/// <summary>What one seed came to.</summary>
+internal sealed record SimulationResult(SimulationOptions Options, Findings Findings, Trace Trace, long Steps, int Transactions);
+
+/// <summary>One run: a workload under faults; then everything heals, and the nodes must become equal in bounded time; then the checkers.</summary>
+internal static class Simulation
+{
+    private const long WorkloadTime = 600_000_000;
+    private const long DrainTime = 30_000_000;
+    private const long MostSteps = 400_000;
+
+    public static SimulationResult Run(SimulationOptions options, bool keepTrace = false)
+    {
+        var trace = new Trace(keepTrace);
+        var cluster = new SimulatedCluster(options, trace);
+        var findings = cluster.Findings;
+        var budget = new WorkloadBudget(options.Transactions, options.Nodes * options.ClientsPerNode);
+        var faults = new FaultInjector(cluster);
+        var isStarted = false;
+        cluster.Loop.At(0, () =>
+        {
+            isStarted = true;
+            foreach (var node in cluster.Nodes)
+            {
+                // What is committed before the slot exists is not replicated: set-up comes first.
+                _ = node.Database.SetUpAsync(default).AsTask();
+                node.Start();
+                for (var i = 0; i < options.ClientsPerNode; i++) _ = new Client(node, cluster, budget).RunAsync();
+            }
+
+            _ = faults.RunAsync();
+        });
+
+        if (!cluster.Loop.Run(() => isStarted && budget.IsSpent, MostSteps, WorkloadTime)) Stuck(cluster, "the workload did not end");
+        faults.Heal();
+        var healed = cluster.Loop.Now;
+        if (findings.IsClean && !cluster.Loop.Run(() => cluster.History.IsComplete || !findings.IsClean, MostSteps, healed + DrainTime)) Stuck(cluster, "the nodes did not take all transactions");
+        if (findings.IsClean) new FinalRows(cluster).Check();
+        if (findings.IsClean && !cluster.Loop.Run(() => IsCollected(cluster) || !findings.IsClean, MostSteps, cluster.Loop.Now + DrainTime)) Stuck(cluster, "tombstones, overrides or siblings were never collected");
+        if (findings.IsClean) new FinalRows(cluster).Check();
+        if (findings.IsClean) ConflictRecords.Check(cluster);
+        foreach (var node in cluster.Nodes) node.Life?.End();
+        return new SimulationResult(options, findings, trace, cluster.Loop.Steps, cluster.History.Committed.Sum(c => c.Count));
+    }
+
+    private static bool IsCollected(SimulatedCluster cluster) => cluster.Nodes.All(n => n.Database.NoteCount == 0);
+
+    private static void Stuck(SimulatedCluster cluster, string what)
+    {
+        cluster.Findings.Violation(cluster.Loop.Escaped is { } escaped
+            ? $"a continuation ran on another thread: {escaped}"
+            : $"{what} within {cluster.Loop.Steps} steps and {cluster.Loop.Now} µs: "
+                + string.Join("; ", cluster.Nodes.Select(n => $"{n.Name} shows {string.Join(' ', cluster.History.Seen[n.Index])} of {string.Join(' ', cluster.History.Committed.Select(c => c.Count))}, {n.Database.NoteCount} notes")));
+    }
+}

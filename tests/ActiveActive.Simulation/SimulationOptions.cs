@@ -1,0 +1,91 @@
+using ActiveActive.Simulation.Time;
+
+namespace ActiveActive.Simulation;
+
+/// <summary>What one simulation is made of; drawn from its seed, then changed by the command line or by trimming.</summary>
+internal sealed record SimulationOptions
+{
+    public required ulong Seed { get; init; }
+
+    public int Nodes { get; init; } = 3;
+
+    public int Keys { get; init; } = 3;
+
+    /// <summary>Local transactions in all.</summary>
+    public int Transactions { get; init; } = 200;
+
+    public int ClientsPerNode { get; init; } = 2;
+
+    /// <summary>Which tables take part: indexes into <see cref="Workload.SimulatedTables"/>.</summary>
+    public IReadOnlyList<int> Tables { get; init; } = [0, 1, 2];
+
+    public bool Truncates { get; init; }
+
+    /// <summary>Percent of statements that are deletes, key changes included.</summary>
+    public int DeletePercent { get; init; } = 25;
+
+    public bool Crashes { get; init; }
+
+    public bool NetworkFaults { get; init; }
+
+    public bool SlowCapture { get; init; }
+
+    /// <summary>The greatest offset of a node's clock, microseconds.</summary>
+    public int SkewMicroseconds { get; init; }
+
+    /// <summary>Granule of all clocks, microseconds.</summary>
+    public int GranuleMicroseconds { get; init; } = 1;
+
+    /// <summary>Whether two commits of one node can have the same stamp.</summary>
+    public bool TiesWithinNode { get; init; }
+
+    /// <summary>Network latency, microseconds.</summary>
+    public int LatencyMicroseconds { get; init; } = 1000;
+
+    /// <summary>Clients' time between transactions, microseconds.</summary>
+    public int ThinkMicroseconds { get; init; } = 2000;
+
+    /// <summary>Time for which a transaction may stay open between two statements, microseconds.</summary>
+    public int HoldMicroseconds { get; init; } = 500;
+
+    /// <summary>Interval of heartbeats, checkpoints and collection, microseconds.</summary>
+    public int HeartbeatMicroseconds { get; init; } = 4000;
+
+    /// <summary>Entries of the change log in memory, so that peers fall behind it.</summary>
+    public int LogEntries { get; init; } = 1000;
+
+    public static SimulationOptions From(ulong seed)
+    {
+        var random = new SeededRandom(seed ^ 0xA5A5_5A5A);
+        // Small histories find most and are easy to read; large ones meet what needs time.
+        var transactions = random.Next(4) switch { 0 => random.Between(4, 20), 1 => random.Between(20, 80), _ => random.Between(80, 200) };
+        IReadOnlyList<int> tables = random.Next(4) switch { 0 => [0], 1 => [1], 2 => [2], _ => [0, 1, 2] };
+        return new SimulationOptions
+        {
+            Seed = seed,
+            Nodes = random.Between(2, 4),
+            Keys = random.Between(1, 5),
+            Transactions = transactions,
+            ClientsPerNode = random.Between(1, 3),
+            Tables = tables,
+            Truncates = random.Chance(20),
+            DeletePercent = random.Pick([0, 15, 35]),
+            Crashes = random.Chance(35),
+            NetworkFaults = random.Chance(50),
+            SlowCapture = random.Chance(40),
+            SkewMicroseconds = random.Pick([0, 500, 5_000, 50_000]),
+            GranuleMicroseconds = random.Pick([1, 1, 100, 1000]),
+            LatencyMicroseconds = random.Pick([100, 1000, 5000]),
+            ThinkMicroseconds = random.Pick([500, 2000, 8000]),
+            HoldMicroseconds = random.Pick([50, 500, 5000]),
+            HeartbeatMicroseconds = random.Pick([1000, 4000, 20_000]),
+            TiesWithinNode = random.Chance(15),
+            LogEntries = random.Pick([12, 1000, 1000]),
+        };
+    }
+
+    public override string ToString() =>
+        $"seed {Seed}: {Nodes} nodes, {Keys} keys, {Transactions} transactions, {ClientsPerNode} clients a node, tables {string.Join('+', Tables)}, deletes {DeletePercent} %"
+        + $"{(Truncates ? ", truncates" : "")}{(Crashes ? ", crashes" : "")}{(NetworkFaults ? ", network faults" : "")}{(SlowCapture ? ", slow capture" : "")}"
+        + $", skew {SkewMicroseconds} µs, granule {GranuleMicroseconds} µs{(TiesWithinNode ? " (with ties)" : "")}, latency {LatencyMicroseconds} µs, think {ThinkMicroseconds} µs, hold {HoldMicroseconds} µs, heartbeat {HeartbeatMicroseconds} µs, log {LogEntries}";
+}

@@ -1,0 +1,149 @@
+using ActiveActive.Changes;
+using ActiveActive.Database;
+using ActiveActive.Simulation.Checks;
+using ActiveActive.Simulation.Cluster;
+using ActiveActive.Simulation.Time;
+using ActiveActive.Testing.Database;
+
+namespace ActiveActive.Simulation.Workload;
+
+/// <summary>One session of a node's application: transactions of one to three statements that hold their locks for a while.</summary>
+internal sealed class Client(SimulatedNode node, SimulatedCluster cluster, WorkloadBudget budget)
+{
+    private readonly EventLoop _loop = cluster.Loop;
+    private readonly SeededRandom _random = cluster.Loop.Random;
+    private readonly SimulationOptions _options = cluster.Options;
+    private readonly List<Effect> _effects = [];
+
+    public async Task RunAsync()
+    {
+        while (budget.TryTake())
+        {
+            await _loop.Delay(_random.Between(0, _options.ThinkMicroseconds * 2));
+            try
+            {
+                await TransactAsync();
+            }
+            catch (ReplicationException)
+            {
+                // The database is down, or this was a deadlock's victim: nothing was acknowledged.
+            }
+            catch (Exception e)
+            {
+                cluster.Findings.Violation($"a client of node {node.Name} failed: {e}");
+            }
+        }
+
+        budget.Leave();
+    }
+
+    private async Task TransactAsync()
+    {
+        using var transaction = node.Database.BeginLocal();
+        _effects.Clear();
+        var statements = _random.Between(1, 3);
+        for (var i = 0; i < statements; i++)
+        {
+            await StatementAsync(transaction);
+            if (_random.Chance(40)) await _loop.Delay(_random.Between(0, _options.HoldMicroseconds * 2));
+        }
+
+        if (_random.Chance(8)) return;
+        var commit = transaction.Commit();
+        if (_effects.Count > 0) cluster.History.Commit(node.Index, (ulong)commit.Position, NodeClock.Since(commit.Stamp), [.. _effects]);
+    }
+
+    private async ValueTask StatementAsync(InMemoryTransaction transaction)
+    {
+        var table = _random.Pick(_options.Tables);
+        if (_options.Truncates && table != SimulatedTables.Merge && _random.Chance(3))
+        {
+            await transaction.TruncateAsync(node.Tables[table]);
+            _effects.Add(new Effect(table, null, null, 0, 0, false));
+            return;
+        }
+
+        var key = KeyOf(_random.Next(_options.Keys));
+        var old = await transaction.ReadForUpdateAsync(node.Tables[table], RowKeyOf(table, key));
+        if (old is null) await InsertAsync(transaction, table, key);
+        else if (!_random.Chance(_options.DeletePercent)) await UpdateAsync(transaction, table, key, old);
+        else if (_options.Keys > 1 && _random.Chance(25)) await MoveAsync(transaction, table, key, old);
+        else
+        {
+            if (!await transaction.DeleteAsync(node.Tables[table], RowKeyOf(table, key))) return;
+            _effects.Add(new Effect(table, key, null, 0, 0, false));
+            if (_random.Chance(30)) await InsertAsync(transaction, table, key);
+        }
+    }
+
+    private async ValueTask InsertAsync(InMemoryTransaction transaction, int table, string key)
+    {
+        var value = NewValue();
+        var amount = NewAmount();
+        if (await transaction.InsertAsync(node.Tables[table], Row(key, value, amount))) _effects.Add(new Effect(table, key, value, amount, amount, true));
+    }
+
+    private async ValueTask UpdateAsync(InMemoryTransaction transaction, int table, string key, ColumnValue[] old)
+    {
+        var (value, amount) = Change(table, old, out var delta);
+        if (await transaction.UpdateAsync(node.Tables[table], RowKeyOf(table, key), Row(key, value, amount))) _effects.Add(new Effect(table, key, value, amount, delta, false));
+    }
+
+    private async ValueTask MoveAsync(InMemoryTransaction transaction, int table, string key, ColumnValue[] old)
+    {
+        var target = KeyOf(_random.Next(_options.Keys));
+        if (target == key) return;
+        var (value, amount) = Change(table, old, out _);
+        if (!await transaction.UpdateAsync(node.Tables[table], RowKeyOf(table, key), Row(target, value, amount))) return;
+        _effects.Add(new Effect(table, key, null, 0, 0, false));
+        _effects.Add(new Effect(table, target, value, amount, amount, true));
+    }
+
+    private (string Value, long Amount) Change(int table, ColumnValue[] old, out long delta)
+    {
+        var value = old[1].Text!;
+        var amount = Number(old[2]);
+        delta = 0;
+        if (table == SimulatedTables.Merge)
+        {
+            var tags = TagSet.Read(value);
+            value = tags.Length > 0 && _random.Chance(25) ? TagSet.Without(value, _random.Pick(tags)) : TagSet.Union(value, NewValue());
+        }
+        else if (table == SimulatedTables.LastUpdateWins || _random.Chance(40))
+        {
+            value = NewValue();
+        }
+
+        if (table == SimulatedTables.Delta && _random.Chance(80)) delta = NewAmount();
+        return (value, amount + delta);
+    }
+
+    private string NewValue() => _random.Chance(10) ? "same" : $"{node.Name}{budget.NextNumber()}";
+
+    private long NewAmount() => _random.Between(-99, 99);
+
+    private RowKey RowKeyOf(int table, string key) => new(node.Tables[table].Name, [key]);
+
+    private static string KeyOf(int number) => ((char)('p' + number)).ToString();
+
+    private static long Number(ColumnValue value) => long.Parse(value.Text!, System.Globalization.CultureInfo.InvariantCulture);
+
+    private static ColumnValue[] Row(string key, string value, long amount) =>
+        [ColumnValue.Of(key), ColumnValue.Of(value), ColumnValue.Of(amount.ToString(System.Globalization.CultureInfo.InvariantCulture))];
+}
+
+/// <summary>How many transactions are left, for all clients together.</summary>
+internal sealed class WorkloadBudget(int transactions, int clients)
+{
+    private int _left = transactions;
+    private int _active = clients;
+    private int _number;
+
+    public bool IsSpent => _active == 0;
+
+    public bool TryTake() => _left-- > 0;
+
+    public void Leave() => _active--;
+
+    public int NextNumber() => ++_number;
+}

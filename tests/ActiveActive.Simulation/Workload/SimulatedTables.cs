@@ -1,0 +1,44 @@
+using ActiveActive.Conflicts;
+using ActiveActive.Database;
+using ActiveActive.Testing.Database;
+
+namespace ActiveActive.Simulation.Workload;
+
+/// <summary>One table of each regime. Their columns are <c>id</c>, <c>value</c> (tags in the third) and <c>amount</c>.</summary>
+internal static class SimulatedTables
+{
+    public const int LastUpdateWins = 0;
+    public const int Delta = 1;
+    public const int Merge = 2;
+
+    public static readonly IReadOnlyList<string> Names = ["register", "account", "tags"];
+
+    private static readonly LocalColumn[] s_columns = [new("id", "text"), new("value", "text"), new("amount", "bigint")];
+
+    public static LocalTable[] Create() =>
+    [
+        new(new TableName("public", Names[0]), s_columns, [0], TableSettings.Default),
+        new(new TableName("public", Names[1]), s_columns, [0], new TableSettings([new DeltaColumn("amount")], null)),
+        new(new TableName("public", Names[2]), s_columns, [0], new TableSettings([], new UnionResolver())),
+    ];
+
+    public static IReadOnlyList<InMemoryTableDefinition> Define(LocalTable[] tables) => [.. tables.Select(t => new InMemoryTableDefinition(t))];
+}
+
+/// <summary>Joins the tags of two rows; the amount is the later row's.</summary>
+internal sealed class UnionResolver : IConflictResolver
+{
+    public ConflictResolution Resolve(Conflict conflict) =>
+        ConflictResolution.Merge(conflict.Remote.With("value", TagSet.Union(conflict.Local["value"]!, conflict.Remote["value"]!)));
+}
+
+/// <summary>Tags as text: <c>a1,a2,b1</c>, sorted.</summary>
+internal static class TagSet
+{
+    public static string Union(string left, string right) =>
+        string.Join(',', Read(left).Union(Read(right), StringComparer.Ordinal).Order(StringComparer.Ordinal));
+
+    public static string Without(string tags, string tag) => string.Join(',', Read(tags).Where(t => t != tag));
+
+    public static string[] Read(string tags) => tags.Split(',', StringSplitOptions.RemoveEmptyEntries);
+}
