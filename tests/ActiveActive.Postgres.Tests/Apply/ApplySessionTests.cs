@@ -102,9 +102,10 @@ public sealed class ApplySessionTests(ApplyServers servers)
 
         var lost = await Assert.ThrowsAsync<ReplicationException>(() => lane.Session.CommitAsync(new(5), Stamp(1), default).AsTask());
         Assert.Equal(ReplicationErrorKind.Transient, lost.Kind);
-        // The rollback does not hide the first fault; the next use tells that this session is of no use any more.
+
+        // Rolling back says nothing more, so that it hides no first fault; the next use does.
         await lane.Session.RollbackAsync(default);
-        var next = await Assert.ThrowsAsync<ReplicationException>(() => lane.Session.ReadServerTimeAsync(default).AsTask());
+        var next = await Assert.ThrowsAsync<ReplicationException>(() => lane.Session.BeginAsync(default).AsTask());
         Assert.Equal(ReplicationErrorKind.Transient, next.Kind);
         Assert.Contains("new session", next.Message, StringComparison.Ordinal);
         Assert.Equal("0", await database.ReadAsync("SELECT count(*) FROM item"));

@@ -57,7 +57,7 @@ public sealed class KeyTypesTests(ClusterServers servers)
         await AssertIdenticalAsync(cluster, written);
         foreach (var type in written) await cluster.ExecuteAsync(1, $"UPDATE {TypeSchema.TableOf(type)} SET note = 'written on b', changes = changes + 1");
         await AssertIdenticalAsync(cluster, written);
-        foreach (var type in written) await cluster.ExecuteAsync(0, $"DELETE FROM {TypeSchema.TableOf(type)} WHERE k = (SELECT k FROM {TypeSchema.TableOf(type)} ORDER BY k LIMIT 1)");
+        foreach (var type in written) await cluster.ExecuteAsync(0, $"DELETE FROM {TypeSchema.TableOf(type)} WHERE ctid = (SELECT min(ctid) FROM {TypeSchema.TableOf(type)})");
         await AssertIdenticalAsync(cluster, written);
         Assert.Equal(0, cluster[0].Node.Status.Conflicts + cluster[1].Node.Status.Conflicts);
     }

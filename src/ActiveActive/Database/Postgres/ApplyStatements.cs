@@ -8,7 +8,12 @@ namespace ActiveActive.Database.Postgres;
 /// <param name="Ordinal">The column in <see cref="LocalTable.Columns"/>.</param>
 /// <param name="CastType">Its type without modifiers: a cast with modifiers cuts or rounds, and would find another row.</param>
 /// <param name="EqualOperator">The key index's own equality, <c>schema.operator</c>: extension types are not in the search path.</param>
-internal sealed record KeyColumn(int Ordinal, string CastType, string EqualOperator);
+/// <param name="HasTextCast">A cast from text is a function, which may not read what the type writes: regclass's refuses "-".</param>
+internal sealed record KeyColumn(int Ordinal, string CastType, string EqualOperator, bool HasTextCast)
+{
+    /// <summary>An expression of type text as a value of the column's type, read by the type's input function.</summary>
+    public string FromText(string text) => HasTextCast ? $"((ARRAY[{text}]::text)::{CastType}[])[1]" : $"{text}::{CastType}";
+}
 
 /// <summary>The texts of the statements on one local table. Texts repeat exactly, so that Npgsql prepares them.</summary>
 internal sealed class ApplyStatements
@@ -49,7 +54,7 @@ internal sealed class ApplyStatements
         for (var i = 0; i < _key.Count; i++) sql.Append(i == 0 ? "" : ", ").Append('@').Append(prefix).Append(i);
         sql.Append(") WITH ORDINALITY AS k(");
         for (var i = 0; i < _key.Count; i++) sql.Append('k').Append(i).Append(", ");
-        return sql.Append("ord) JOIN ").Append(Target).Append(" AS t ON ").Append(KeyMatches("t", i => $"k.k{i}"))
+        return sql.Append("ord) JOIN ").Append(Target).Append(" AS t ON ").Append(KeyMatches("t", i => _key[i].FromText($"k.k{i}")))
             .Append(" ORDER BY k.ord FOR UPDATE OF t").ToString();
     }
 
@@ -87,7 +92,7 @@ internal sealed class ApplyStatements
             }
 
             var first = parameters.Count + 1;
-            sql = $"UPDATE {Target} AS t SET {set} WHERE {KeyMatches("t", i => $"${first + i}")}";
+            sql = $"UPDATE {Target} AS t SET {set} WHERE {KeyMatches("t", i => Parameter(first, i))}";
             _updates.Add(mask, sql);
         }
 
@@ -105,7 +110,7 @@ internal sealed class ApplyStatements
             var number = 0;
             var columns = _table.Columns.Select(c => PostgresNames.Quote(c.Name)).ToList();
             var row = columns.Select((c, i) => mask[i] == '1' ? $"${++number}" : $"old.{c}").ToList();
-            sql = $"WITH old AS (DELETE FROM {Target} AS t WHERE {KeyMatches("t", i => $"${parameters.Count + 1 + i}")} RETURNING t.*) "
+            sql = $"WITH old AS (DELETE FROM {Target} AS t WHERE {KeyMatches("t", i => Parameter(parameters.Count + 1, i))} RETURNING t.*) "
                 + $"INSERT INTO {PostgresNames.Quote(_table.Name)} ({string.Join(", ", columns)}) OVERRIDING SYSTEM VALUE SELECT {string.Join(", ", row)} FROM old";
             _updates.Add(mask, sql);
         }
@@ -125,16 +130,19 @@ internal sealed class ApplyStatements
     }
 
     public NpgsqlBatchCommand Delete(RowKey key) =>
-        Command($"DELETE FROM {Target} AS t WHERE {KeyMatches("t", i => $"${i + 1}")}", [.. key.Values.Select(SqlParameters.Text)]);
+        Command($"DELETE FROM {Target} AS t WHERE {KeyMatches("t", i => Parameter(1, i))}", [.. key.Values.Select(SqlParameters.Text)]);
 
     /// <summary>Whether the row under a key exists, its key's values being parameters from <paramref name="first"/> on.</summary>
-    public string Exists(int first) => $"EXISTS (SELECT FROM {Target} AS t WHERE {KeyMatches("t", i => $"${first + i}")})";
+    public string Exists(int first) => $"EXISTS (SELECT FROM {Target} AS t WHERE {KeyMatches("t", i => Parameter(first, i))})";
 
     /// <summary>Whether a stored key text (a JSON array) names the row.</summary>
-    public string MatchesStoredKey(string row, string key) => KeyMatches(row, i => $"({key}::json ->> {i})");
+    public string MatchesStoredKey(string row, string key) => KeyMatches(row, i => _key[i].FromText($"({key}::json ->> {i})"));
+
+    // An untyped parameter is read by the input function, whatever casts there are.
+    private string Parameter(int first, int key) => $"${first + key}::{_key[key].CastType}";
 
     private string KeyMatches(string row, Func<int, string> value) => string.Join(" AND ", _key.Select((k, i) =>
-        $"{row}.{PostgresNames.Quote(_table.Columns[k.Ordinal].Name)} OPERATOR({k.EqualOperator}) {value(i)}::{k.CastType}"));
+        $"{row}.{PostgresNames.Quote(_table.Columns[k.Ordinal].Name)} OPERATOR({k.EqualOperator}) {value(i)}"));
 
     private (string Mask, List<NpgsqlParameter> Parameters) Set(ColumnValue[] values, bool includeIdentity)
     {

@@ -18,9 +18,12 @@ internal sealed class LocalTableCatalog(ReplicatedTables rules)
             LIMIT 1)
         SELECT target.nspname::text, target.relname::text, target.relkind = 'p', a.attname::text,
                format_type(a.atttypid, a.atttypmod), format_type(a.atttypid, -1), a.attidentity = 'a', a.attgenerated <> '',
-               key.place, key.operator
+               key.place, key.operator,
+               EXISTS (SELECT FROM pg_cast x WHERE x.castsource = 'text'::regtype AND x.castmethod = 'f' AND x.casttarget IN (t.oid, t.typbasetype)
+                       AND x.casttarget NOT IN ('name'::regtype, '"char"'::regtype))
         FROM target
         JOIN pg_attribute a ON a.attrelid = target.oid AND a.attnum > 0 AND NOT a.attisdropped
+        JOIN pg_type t ON t.oid = a.atttypid
         LEFT JOIN (
             SELECT k.attnum, k.place, equality.operator
             FROM pg_index i
@@ -72,7 +75,7 @@ internal sealed class LocalTableCatalog(ReplicatedTables rules)
                 isPartitioned = reader.GetBoolean(2);
                 columns.Add(new(
                     new LocalColumn(reader.GetString(3), reader.GetString(4), reader.GetBoolean(6)),
-                    reader.GetString(5), reader.GetBoolean(7), reader.IsDBNull(8) ? 0 : reader.GetInt64(8), reader.IsDBNull(9) ? "" : reader.GetString(9)));
+                    reader.GetString(5), reader.GetBoolean(7), reader.IsDBNull(8) ? 0 : reader.GetInt64(8), reader.IsDBNull(9) ? "" : reader.GetString(9), reader.GetBoolean(10)));
             }
         }
 
@@ -101,9 +104,9 @@ internal sealed class LocalTableCatalog(ReplicatedTables rules)
 
         var table = new LocalTable(name, [.. stored.Select(c => c.Column)], [.. key.Select(k => k.ordinal)], rules.SettingsOf(name));
         _statements.Add(table, new ApplyStatements(
-            table, [.. key.Select(k => new KeyColumn(k.ordinal, k.column.CastType, k.column.EqualOperator))], isPartitioned));
+            table, [.. key.Select(k => new KeyColumn(k.ordinal, k.column.CastType, k.column.EqualOperator, k.column.HasTextCast))], isPartitioned));
         return table;
     }
 
-    private sealed record CatalogColumn(LocalColumn Column, string CastType, bool IsGenerated, long KeyPlace, string EqualOperator);
+    private sealed record CatalogColumn(LocalColumn Column, string CastType, bool IsGenerated, long KeyPlace, string EqualOperator, bool HasTextCast);
 }
