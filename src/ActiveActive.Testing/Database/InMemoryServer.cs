@@ -47,6 +47,8 @@ internal sealed class InMemoryServer : IDisposable
 
     public Func<ValueTask>? Interrupt => _options.Interrupt;
 
+    public Func<ValueTask>? CommitInterrupt => _options.CommitInterrupt;
+
     public IEnumerable<InMemoryTable> Tables => _tables.Values;
 
     public CommitTimestamp Now() => CommitTimestamp.From(_options.Clock.GetUtcNow());

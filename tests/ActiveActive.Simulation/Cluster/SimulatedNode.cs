@@ -29,6 +29,7 @@ internal sealed class SimulatedNode
             MaxChangesPerPart = options.ChangesPerPart,
             SystemIdentifier = (ulong)index + 1,
             LogWriterDelay = random.Pick([TimeSpan.FromMicroseconds(300), TimeSpan.FromMilliseconds(10), Timeout.InfiniteTimeSpan]),
+            CommitInterrupt = () => Interruption.PauseAsync(cluster.Loop, random.Chance(50) ? 100 : 2000),
             Interrupt = () => Interruption.PauseAsync(cluster.Loop, 100),
         });
     }
