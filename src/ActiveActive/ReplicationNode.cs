@@ -1,3 +1,4 @@
+using ActiveActive.Apply;
 using ActiveActive.Capture;
 using ActiveActive.Database;
 using ActiveActive.Diagnostics;
@@ -200,7 +201,7 @@ public sealed partial class ReplicationNode : IPeerAcceptor, IAsyncDisposable
         var progress = new ReplicationProgress(Name, peers);
         var capture = new ChangeCapture(_database, progress, checkpoint, new TransactionEncoder(_options.MaxFrameBytes), _options.ChangeLogBytes, _logger);
         using var ended = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
-        var run = new NodeRun(new Handshake(Name, identity, peers, ClusterSettings.Of(_options.Tables, _options.DefaultResolver)), progress, capture, ended.Token);
+        var run = new NodeRun(new Handshake(Name, identity, peers, ClusterSettings.Of(_options.Tables, _options.DefaultResolver)), progress, capture, new KeyGate(peers), ended.Token);
         var loops = new List<Task> { capture.RunAsync(ended.Token), HeartbeatAsync(capture, ended.Token), CollectAsync(progress, ended.Token) };
         loops.AddRange(_links.Values.Select(link => link.RunAsync(run, ended.Token)));
         _run = run;
@@ -243,7 +244,7 @@ public sealed partial class ReplicationNode : IPeerAcceptor, IAsyncDisposable
     private async Task DrainAsync(CancellationToken cancellationToken)
     {
         // Capture may not have read the last commits yet: what lies before a marker is published once capture has passed it.
-        if (_run is { } running) await running.Progress.Captured.WaitAsync(await _database.WriteMarkerAsync(cancellationToken), cancellationToken);
+        if (_run is { } running) await running.Progress.Captured.WaitAsync((await _database.WriteMarkerAsync(cancellationToken)).Position, cancellationToken);
         while (!cancellationToken.IsCancellationRequested && _run is { } run)
         {
             var published = run.Capture.LastPublished;

@@ -68,6 +68,9 @@ internal sealed class InMemoryApplySession : IApplySession
         }
     }
 
+    public async ValueTask LockTableAsync(LocalTable table, CancellationToken cancellationToken) =>
+        await Current().LockTableAsync(_server.TableOf(table), shared: false, cancellationToken);
+
     public async ValueTask<IReadOnlyList<KeyState>> ReadKeysAsync(IReadOnlyList<LocalKey> keys, CancellationToken cancellationToken)
     {
         var transaction = Current();
@@ -122,14 +125,13 @@ internal sealed class InMemoryApplySession : IApplySession
         }
     }
 
-    public ValueTask RollbackAsync(CancellationToken cancellationToken)
+    public ValueTask<bool> RollbackAsync(CancellationToken cancellationToken)
     {
         lock (_server.Gate)
         {
-            ThrowIfBroken();
             _transaction?.Rollback();
             _transaction = null;
-            return default;
+            return new(_broken is null);
         }
     }
 

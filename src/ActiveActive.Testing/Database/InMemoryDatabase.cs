@@ -1,6 +1,7 @@
 using System.Runtime.CompilerServices;
 using ActiveActive.Changes;
 using ActiveActive.Database;
+using ActiveActive.Progress;
 using NpgsqlTypes;
 
 namespace ActiveActive.Testing.Database;
@@ -93,12 +94,12 @@ internal sealed class InMemoryDatabase : ILocalDatabase
         }
     }
 
-    public ValueTask<NpgsqlLogSequenceNumber> WriteMarkerAsync(CancellationToken cancellationToken)
+    public ValueTask<LogMarker> WriteMarkerAsync(CancellationToken cancellationToken)
     {
         lock (_server.Gate)
         {
             _server.ThrowIfDown();
-            return new(_server.CommitMarker().Position);
+            return new(_server.WriteMarker());
         }
     }
 

@@ -1,5 +1,6 @@
 using ActiveActive.Changes;
 using ActiveActive.Database;
+using ActiveActive.Progress;
 using NpgsqlTypes;
 
 namespace ActiveActive.Testing.Database;
@@ -103,12 +104,13 @@ internal sealed class InMemoryServer : IDisposable
         ArmLogWriter();
     }
 
-    public InMemoryCommit CommitMarker()
+    public LogMarker WriteMarker()
     {
+        var horizon = _open.Count == 0 ? _nextXid : _open.Min(t => t.Xid);
         var commit = new InMemoryCommit(_nextXid++, _options.Node) { Stamp = Now() };
         Log.Append(new InMemoryLogEntry { Commit = commit });
         Flush();
-        return commit;
+        return new LogMarker(commit.Position, horizon);
     }
 
     /// <summary>A synchronous commit on the library's own tables: everything before it becomes durable with it.</summary>

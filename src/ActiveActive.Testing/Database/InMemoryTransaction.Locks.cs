@@ -53,7 +53,7 @@ internal sealed partial class InMemoryTransaction
         return (cell, isNew);
     }
 
-    private async ValueTask LockTableAsync(InMemoryTable table, bool shared, CancellationToken cancellationToken)
+    internal async ValueTask LockTableAsync(InMemoryTable table, bool shared, CancellationToken cancellationToken)
     {
         InMemoryLockWait? wait;
         lock (_server.Gate) wait = Acquire(table.Lock, shared);

@@ -16,31 +16,29 @@ internal sealed class ApplyWorker
     private static readonly TimeSpan s_captureTimeout = TimeSpan.FromSeconds(10);
 
     private readonly NodeName _origin;
-    private readonly ILocalDatabase _database;
+    private readonly ApplyContext _node;
     private readonly IApplySession _session;
     private readonly ReplicationProgress _progress;
     private readonly TransactionIndex _index;
     private readonly ApplyClock _clock;
     private readonly TimeProvider _timeProvider;
-    private readonly Action<IReadOnlyList<ConflictRecord>> _conflictsRecorded;
     private readonly Dictionary<Relation, RelationMapping> _mappings = [];
     private readonly List<ConflictRecord> _conflicts = [];
     private DateTimeOffset _started;
     private int _changes;
     private bool _isOpen;
 
-    public ApplyWorker(
-        NodeName origin, ILocalDatabase database, IApplySession session, ReplicationProgress progress, TransactionIndex index, ApplyClock clock,
-        Action<IReadOnlyList<ConflictRecord>> conflictsRecorded)
+    public ApplyWorker(NodeName origin, ApplyContext node, IApplySession session, ApplyClock clock)
     {
         _origin = origin;
-        _database = database;
+        _node = node;
         _session = session;
-        _progress = progress;
-        _index = index;
+        _progress = node.Progress;
+        _index = node.Index;
         _clock = clock;
         _timeProvider = clock.TimeProvider;
-        _conflictsRecorded = conflictsRecorded;
+        // The session holds the origin: no earlier one's transaction is under way any more.
+        node.Keys.Settle(origin, isCommitted: false);
     }
 
     /// <summary>The transaction that waits for its dependencies; null where none does.</summary>
@@ -82,7 +80,7 @@ internal sealed class ApplyWorker
         Trace(part);
         _progress.AppliedOf(_origin).Advance(part.Position);
         _progress.NoteMember(_origin, part.Dependencies);
-        if (_conflicts.Count > 0) _conflictsRecorded([.. _conflicts]);
+        if (_conflicts.Count > 0) _node.ConflictsRecorded([.. _conflicts]);
         _conflicts.Clear();
         return true;
     }
@@ -108,8 +106,6 @@ internal sealed class ApplyWorker
             _changes = 0;
             _started = _timeProvider.GetUtcNow();
             await _clock.WaitUntilPastAsync(part.Stamp, _session, cancellationToken);
-            await _session.BeginAsync(cancellationToken);
-            _isOpen = true;
         }
         else if (!_isOpen)
         {
@@ -119,6 +115,7 @@ internal sealed class ApplyWorker
         _changes += part.Changes.Count;
         await MapRelationsAsync(part, cancellationToken);
         var keys = ApplyPlanner.KeysOf(part, MappingOf);
+        await TakeKeysAsync(keys, part, cancellationToken);
         var states = await ReadStatesAsync(keys, part, cancellationToken);
         var missing = keys.Where(k => states[k.Key].Row is null).Select(k => (Key: k, states[k.Key].Tombstone)).ToList();
         var plan = ApplyPlanner.Plan(part, MappingOf, states, PositionOf);
@@ -131,26 +128,56 @@ internal sealed class ApplyWorker
         if (!part.IsLastPart) return;
         await _session.CommitAsync(part.Position, part.Stamp, cancellationToken);
         _isOpen = false;
+        _node.Keys.Settle(_origin, isCommitted: true);
+    }
+
+    private async ValueTask TakeKeysAsync(List<LocalKey> keys, ChangeTransaction part, CancellationToken cancellationToken)
+    {
+        var isAlone = part.Changes.Any(static c => c.Kind == ChangeKind.Truncate);
+        if (part.Part > 0)
+        {
+            _node.Keys.Extend(_origin, keys, isAlone);
+            return;
+        }
+
+        // Before the transaction begins: who waits here holds no lock that another could wait for.
+        await _node.Keys.EnterAsync(_origin, keys, isAlone, cancellationToken);
+        await _session.BeginAsync(cancellationToken);
+        _isOpen = true;
     }
 
     private async ValueTask<Dictionary<RowKey, KeyState>> ReadStatesAsync(List<LocalKey> keys, ChangeTransaction part, CancellationToken cancellationToken)
     {
+        await LockTruncatedTablesAsync(part, cancellationToken);
+        // Taken BEFORE the look: what capture passes while it lasts may have entered a tombstone that the look did not show.
+        var passed = new LogMarker(_progress.Captured.Current, _index.PassedMarker.Horizon);
         var states = await _session.ReadKeysAsync(keys, cancellationToken);
-        IReadOnlyList<KeyState>? before = null;
-        var mustWait = HasUndecidedDelete(keys, states, part) || HasUnknownVersion(states, before);
+        var mustWait = HasUndecidedDelete(keys, states, part) || HasUncapturedRow(states, passed, before: null);
         while (mustWait)
         {
             // Decide only on what capture has passed (convergence R1): a local delete may not be entered yet, and a row's xmin may not
             // be indexed yet. Rows that stand are locked, so the next look sees them again; one that has come since needs another wait.
-            await WaitForCaptureAsync(cancellationToken);
-            before = states;
+            passed = await WaitForCaptureAsync(cancellationToken);
+            var before = states;
             states = await _session.ReadKeysAsync(keys, cancellationToken);
-            mustWait = HasUnknownVersion(states, before);
+            mustWait = HasUncapturedRow(states, passed, before);
         }
 
         var byKey = new Dictionary<RowKey, KeyState>(keys.Count);
         for (var i = 0; i < keys.Count; i++) byKey[keys[i].Key] = states[i];
         return byKey;
+    }
+
+    /// <summary>
+    /// In a table with delta columns a truncate takes all that its writer had not seen (R2). A local insert under way would escape it, and
+    /// then commit before it in the log: dead elsewhere, alive here. So local writers are kept out, and the deletes of those that
+    /// came before are entered first. By stamps alone such an insert would be the later write.
+    /// </summary>
+    private async ValueTask LockTruncatedTablesAsync(ChangeTransaction part, CancellationToken cancellationToken)
+    {
+        var tables = part.Changes.Where(static c => c.Kind == ChangeKind.Truncate).Select(c => MappingOf(c.Relation).Table).Where(static t => t.Settings.HasDeltaColumns).ToHashSet();
+        foreach (var table in tables) await _session.LockTableAsync(table, cancellationToken);
+        if (tables.Count > 0) await WaitForCaptureAsync(cancellationToken);
     }
 
     /// <summary>
@@ -171,36 +198,39 @@ internal sealed class ApplyWorker
         }
     }
 
-    private async ValueTask WaitForCaptureAsync(CancellationToken cancellationToken)
+    private async ValueTask<LogMarker> WaitForCaptureAsync(CancellationToken cancellationToken)
     {
-        var marker = await _database.WriteMarkerAsync(cancellationToken);
-        if (_progress.Captured.Current >= marker) return;
+        var marker = await _node.Database.WriteMarkerAsync(cancellationToken);
         using var timeout = new CancellationTokenSource(s_captureTimeout, _timeProvider);
         using var either = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, timeout.Token);
         try
         {
-            await _progress.Captured.WaitAsync(marker, either.Token);
+            await _progress.Captured.WaitAsync(marker.Position, either.Token);
+            _index.Pass(marker);
+            return marker;
         }
         catch (OperationCanceledException e) when (!cancellationToken.IsCancellationRequested)
         {
             // Capture may wait for a lock that an earlier part of this very transaction holds: letting go resolves it.
-            throw new ReplicationException(ReplicationErrorKind.Transient, $"Capture did not pass {marker} within {s_captureTimeout.TotalSeconds} s.", e);
+            throw new ReplicationException(ReplicationErrorKind.Transient, $"Capture did not pass {marker.Position} within {s_captureTimeout.TotalSeconds} s.", e);
         }
     }
 
     /// <summary>
-    /// A row whose version has no place in the log yet. What this origin wrote, it has seen; an override or siblings name their places
-    /// themselves; and a row that stood there before capture was waited for is so old that the index no longer holds it: everyone
-    /// has seen it.
+    /// A row whose writer capture had not passed before the look: it has no place in the log yet, and a delete in the same local transaction no
+    /// tombstone. What this origin wrote, it has seen, and an override or siblings name their places themselves.
     /// </summary>
-    private bool HasUnknownVersion(IReadOnlyList<KeyState> states, IReadOnlyList<KeyState>? before)
+    private bool HasUncapturedRow(IReadOnlyList<KeyState> states, LogMarker passed, IReadOnlyList<KeyState>? before)
     {
         for (var i = 0; i < states.Count; i++)
         {
             var state = states[i];
             if (state.Row is not { IsOwnWrite: false, Stamp.IsKnown: true } row || row.Origin == _origin) continue;
-            if (state.Override is not null || state.Siblings.Count > 0 || before?[i].Row?.Xid == row.Xid) continue;
-            if (!_index.TryGetPosition(row.Xid, row.Origin, row.Stamp, out _)) return true;
+            if (state.Override is not null || state.Siblings.Count > 0) continue;
+            // Seen before the marker was written, or ended before it: passed, whether the index still holds it, or it is stable.
+            if (before?[i].Row?.Xid == row.Xid || passed.IsAfter(row.Xid)) continue;
+            // Tombstones of foreign deletes come with the row; a local row's are there only if it had been passed before the look.
+            if (!_index.TryGetLocalPosition(row.Xid, out var position) || (row.Origin == _progress.Self && position > passed.Position)) return true;
         }
 
         return false;
@@ -252,6 +282,6 @@ internal sealed class ApplyWorker
         _mappings.Clear();
         _session.ForgetTables();
         // Not cancellable: a session that is used again must be clean.
-        await _session.RollbackAsync(CancellationToken.None);
+        if (await _session.RollbackAsync(CancellationToken.None)) _node.Keys.Settle(_origin, isCommitted: false);
     }
 }

@@ -53,13 +53,13 @@ internal sealed class ChangeLog
     /// <summary>
     /// A cursor at the first entry after a position (at the start of a transaction); false where the log no longer reaches back so far.
     /// </summary>
-    public bool TryOpenCursor(NpgsqlLogSequenceNumber after, out long sequence)
+    public bool TryOpenCursor(NpgsqlLogSequenceNumber after, out LogCursor cursor)
     {
         lock (_lock)
         {
-            sequence = _firstSequence;
-            // Positions are byte addresses of commit records: nothing lies between a position and the next byte.
-            if ((ulong)after + 1 < (ulong)FloorPosition) return false;
+            var sequence = _firstSequence;
+            cursor = new LogCursor(sequence, after);
+            if (!ReachesBackTo(after)) return false;
             for (var i = 0; i < _count; i++)
             {
                 var entry = _ring[(_head + i) % _ring.Length]!;
@@ -67,26 +67,40 @@ internal sealed class ChangeLog
                 sequence++;
             }
 
+            cursor = new LogCursor(sequence, after);
             return true;
         }
     }
 
     /// <summary>Takes entries from a cursor on; false where they are gone (the reader was too slow).</summary>
-    public bool TryRead(ref long sequence, int most, List<EncodedTransaction> entries, [NotNullWhen(true)] out Task? appended)
+    public bool TryRead(ref LogCursor cursor, int most, List<EncodedTransaction> entries, [NotNullWhen(true)] out Task? appended)
     {
         lock (_lock)
         {
             appended = _appended.Task;
-            if (sequence < _firstSequence) return false;
-            for (var i = (int)(sequence - _firstSequence); i < _count && entries.Count < most; i++)
+            var (sequence, after) = cursor;
+            if (sequence < _firstSequence)
             {
-                entries.Add(_ring[(_head + i) % _ring.Length]!);
-                sequence++;
+                // Only heartbeats may have gone, of which the next tells as much: a reader that waits loses nothing by that.
+                if (!ReachesBackTo(after)) return false;
+                sequence = _firstSequence;
             }
 
+            for (var i = (int)(sequence - _firstSequence); i < _count && entries.Count < most; i++)
+            {
+                var entry = _ring[(_head + i) % _ring.Length]!;
+                entries.Add(entry);
+                sequence++;
+                if (entry is { IsHeartbeat: false, IsLastPart: true }) after = entry.Position;
+            }
+
+            cursor = new LogCursor(sequence, after);
             return true;
         }
     }
+
+    // Positions are byte addresses of commit records: nothing lies between a position and the next byte.
+    private bool ReachesBackTo(NpgsqlLogSequenceNumber after) => (ulong)after + 1 >= (ulong)FloorPosition;
 
     private void DropFirst()
     {
@@ -109,3 +123,8 @@ internal sealed class ChangeLog
 
     private static TaskCompletionSource NewSignal() => new(TaskCreationOptions.RunContinuationsAsynchronously);
 }
+
+/// <summary>Where a reader of the <see cref="ChangeLog"/> stands.</summary>
+/// <param name="Sequence">The number of the next entry.</param>
+/// <param name="After">The last whole transaction that it has read.</param>
+internal readonly record struct LogCursor(long Sequence, NpgsqlLogSequenceNumber After);

@@ -29,6 +29,13 @@ internal interface IApplySession : IAsyncDisposable
     ValueTask BeginAsync(CancellationToken cancellationToken);
 
     /// <summary>
+    /// Keeps local writers out of a table until the transaction ends; readers go on. Waits for those under way, but not long: they
+    /// would queue up behind it.
+    /// </summary>
+    /// <exception cref="ReplicationException">Transient: somebody else's transaction was not over in time.</exception>
+    ValueTask LockTableAsync(LocalTable table, CancellationToken cancellationToken);
+
+    /// <summary>
     /// Reads and row-locks what stands under each key, in the order asked: row, tombstone (of the key or the table, the newer),
     /// override and siblings. Tombstones are read after the rows are locked.
     /// </summary>
@@ -43,7 +50,11 @@ internal interface IApplySession : IAsyncDisposable
     /// </summary>
     ValueTask CommitAsync(NpgsqlLogSequenceNumber position, CommitTimestamp stamp, CancellationToken cancellationToken);
 
-    ValueTask RollbackAsync(CancellationToken cancellationToken);
+    /// <summary>
+    /// Ends the transaction, if there is one. False where the connection is lost: the server may still be rolling it back, or even committing
+    /// it; a new session of the origin opens only after that.
+    /// </summary>
+    ValueTask<bool> RollbackAsync(CancellationToken cancellationToken);
 
     /// <summary>Makes all that was committed durable and returns the position that may be acknowledged.</summary>
     ValueTask<NpgsqlLogSequenceNumber> FlushAsync(CancellationToken cancellationToken);

@@ -1,4 +1,5 @@
 using ActiveActive.Changes;
+using ActiveActive.Progress;
 using NpgsqlTypes;
 
 namespace ActiveActive.Database;
@@ -32,10 +33,10 @@ internal interface ILocalDatabase : IAsyncDisposable
     ValueTask SaveTombstonesAsync(IReadOnlyList<Tombstone> tombstones, CancellationToken cancellationToken);
 
     /// <summary>
-    /// Commits a marker and returns its position: everything visible to anyone before the call lies before it in the log, and the
+    /// Commits a marker: everything visible to anyone before the call lies before it in the log, and the
     /// change stream will pass it (as a transaction without changes) without waiting for other traffic.
     /// </summary>
-    ValueTask<NpgsqlLogSequenceNumber> WriteMarkerAsync(CancellationToken cancellationToken);
+    ValueTask<LogMarker> WriteMarkerAsync(CancellationToken cancellationToken);
 
     /// <summary>Opens the one session that applies an origin's transactions; fenced: a second one anywhere fails with <see cref="ReplicationErrorKind.InUse"/>.</summary>
     ValueTask<IApplySession> OpenApplySessionAsync(NodeName origin, CancellationToken cancellationToken);

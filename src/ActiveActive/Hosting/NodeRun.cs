@@ -1,3 +1,4 @@
+using ActiveActive.Apply;
 using ActiveActive.Capture;
 using ActiveActive.Progress;
 using ActiveActive.Transport;
@@ -8,5 +9,6 @@ namespace ActiveActive.Hosting;
 /// <param name="Handshake">What peers are told and asked.</param>
 /// <param name="Progress">The positions.</param>
 /// <param name="Capture">The log's reader.</param>
+/// <param name="Keys">Who of the apply workers decides about which key.</param>
 /// <param name="Ended">Cancelled when this life ends: connections that it serves end with it.</param>
-internal sealed record NodeRun(Handshake Handshake, ReplicationProgress Progress, ChangeCapture Capture, CancellationToken Ended);
+internal sealed record NodeRun(Handshake Handshake, ReplicationProgress Progress, ChangeCapture Capture, KeyGate Keys, CancellationToken Ended);

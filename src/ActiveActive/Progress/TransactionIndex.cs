@@ -10,11 +10,22 @@ namespace ActiveActive.Progress;
 internal sealed class TransactionIndex
 {
     private readonly Lock _lock = new();
-    private readonly Dictionary<uint, NpgsqlLogSequenceNumber> _byXid = [];
+    private readonly Dictionary<uint, (NpgsqlLogSequenceNumber Origin, NpgsqlLogSequenceNumber Local)> _byXid = [];
 
     // A row written under a savepoint shows the subtransaction's xid, which the log does not tell; its stamp is the transaction's.
     private readonly Dictionary<(NodeName Origin, CommitTimestamp Stamp), StampEntry> _byStamp = [];
     private readonly Queue<(NpgsqlLogSequenceNumber LocalPosition, uint Xid, NodeName Origin, CommitTimestamp Stamp)> _order = new();
+
+    private LogMarker _marker;
+
+    /// <summary>The latest marker that capture has passed.</summary>
+    public LogMarker PassedMarker
+    {
+        get
+        {
+            lock (_lock) return _marker;
+        }
+    }
 
     public int Count
     {
@@ -31,19 +42,45 @@ internal sealed class TransactionIndex
     {
         lock (_lock)
         {
-            _byXid[xid] = version.Position;
+            _byXid[xid] = (version.Position, localPosition);
             _byStamp.TryGetValue((version.Origin, version.Stamp), out var earlier);
             _byStamp[(version.Origin, version.Stamp)] = new StampEntry(xid, version.Position, earlier);
             _order.Enqueue((localPosition, xid, version.Origin, version.Stamp));
         }
     }
 
-    /// <summary>False where capture has not passed the transaction, or where it is stable.</summary>
+    /// <summary>Notes that capture has passed a marker.</summary>
+    public void Pass(in LogMarker marker)
+    {
+        lock (_lock)
+        {
+            if (marker.Position > _marker.Position) _marker = marker;
+        }
+    }
+
+    /// <summary>The place of a transaction's commit record in the local log, where the index holds it by its id.</summary>
+    public bool TryGetLocalPosition(uint xid, out NpgsqlLogSequenceNumber position)
+    {
+        lock (_lock)
+        {
+            var isHeld = _byXid.TryGetValue(xid, out var entry);
+            position = entry.Local;
+            return isHeld;
+        }
+    }
+
+    /// <summary>The place in its origin's log of a transaction that capture has passed; false where it is stable.</summary>
     public bool TryGetPosition(uint xid, NodeName origin, CommitTimestamp stamp, out NpgsqlLogSequenceNumber originPosition)
     {
         lock (_lock)
         {
-            if (_byXid.TryGetValue(xid, out originPosition)) return true;
+            if (_byXid.TryGetValue(xid, out var held))
+            {
+                originPosition = held.Origin;
+                return true;
+            }
+
+            originPosition = default;
             // A subtransaction's xid comes after its transaction's. Where several share the stamp, the latest is the careful answer: at
             // worst a writer looks unaware of what it saw. Without the comparison, a stable row would take the place of a later transaction.
             for (var entry = _byStamp.GetValueOrDefault((origin, stamp)); entry is not null; entry = entry.Earlier)

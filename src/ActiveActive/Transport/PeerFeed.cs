@@ -120,7 +120,7 @@ internal sealed partial class PeerFeed
         }
     }
 
-    private async Task<long> CatchUpAsync(FrameConnection frames, NpgsqlLogSequenceNumber after, ChangeCapture capture, CancellationToken cancellationToken)
+    private async Task<LogCursor> CatchUpAsync(FrameConnection frames, NpgsqlLogSequenceNumber after, ChangeCapture capture, CancellationToken cancellationToken)
     {
         State = PeerFeedState.CatchingUp;
         LogCatchingUp(_self, _peer, after);

@@ -64,7 +64,8 @@ internal sealed partial class PeerLink
             try
             {
                 if (_pause.IsPaused) Status.Enter(PeerLinkState.Paused, null);
-                await _pause.WaitUntilOpenAsync(cancellationToken);
+                // Where a lost transaction of the peer may still be in others' way, its session is opened first: that settles it.
+                if (!run.Keys.Holds(Peer)) await _pause.WaitUntilOpenAsync(cancellationToken);
                 await StreamAsync(run, cancellationToken);
             }
             catch (Exception e) when (!cancellationToken.IsCancellationRequested)
@@ -89,7 +90,7 @@ internal sealed partial class PeerLink
     {
         using var stopped = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         await using var session = await _context.Database.OpenApplySessionAsync(Peer, cancellationToken);
-        var worker = new ApplyWorker(Peer, _context.Database, session, run.Progress, run.Capture.Index, _clock, _context.ConflictsRecorded);
+        var worker = new ApplyWorker(Peer, new ApplyContext(_context.Database, run.Progress, run.Capture.Index, run.Keys, _context.ConflictsRecorded), session, _clock);
         Status.Worker = worker;
         run.Progress.AppliedOf(Peer).Advance(session.AppliedPosition);
         var durable = await session.FlushAsync(cancellationToken);

@@ -2,6 +2,7 @@ using System.Runtime.CompilerServices;
 using ActiveActive.Apply;
 using ActiveActive.Changes;
 using ActiveActive.Database;
+using ActiveActive.Progress;
 using ActiveActive.Simulation.Time;
 using ActiveActive.Testing.Database;
 using NpgsqlTypes;
@@ -58,7 +59,7 @@ internal sealed class LifeDatabase(SimulatedNode node, InMemoryDatabase inner, E
         await PauseAsync();
     }
 
-    public async ValueTask<NpgsqlLogSequenceNumber> WriteMarkerAsync(CancellationToken cancellationToken)
+    public async ValueTask<LogMarker> WriteMarkerAsync(CancellationToken cancellationToken)
     {
         await PauseAsync();
         var marker = await inner.WriteMarkerAsync(cancellationToken);
@@ -137,6 +138,12 @@ internal sealed class LifeSession(LifeDatabase life, IApplySession inner, Simula
         await inner.BeginAsync(cancellationToken);
     }
 
+    public async ValueTask LockTableAsync(LocalTable table, CancellationToken cancellationToken)
+    {
+        await life.PauseAsync();
+        await inner.LockTableAsync(table, cancellationToken);
+    }
+
     public async ValueTask<IReadOnlyList<KeyState>> ReadKeysAsync(IReadOnlyList<LocalKey> keys, CancellationToken cancellationToken)
     {
         await life.PauseAsync();
@@ -161,10 +168,10 @@ internal sealed class LifeSession(LifeDatabase life, IApplySession inner, Simula
         await life.PauseAsync();
     }
 
-    public async ValueTask RollbackAsync(CancellationToken cancellationToken)
+    public async ValueTask<bool> RollbackAsync(CancellationToken cancellationToken)
     {
         await life.PauseAsync();
-        await inner.RollbackAsync(cancellationToken);
+        return await inner.RollbackAsync(cancellationToken);
     }
 
     public async ValueTask<NpgsqlLogSequenceNumber> FlushAsync(CancellationToken cancellationToken)

@@ -36,6 +36,8 @@ internal sealed class NodeLife : IDisposable
     /// <summary>Null until set-up is done: peers that dial are told to come again.</summary>
     public ChangeCapture? Capture { get; private set; }
 
+    public KeyGate? Keys { get; private set; }
+
     public CancellationToken Ended => _ended.Token;
 
     public void Start() => _ = GuardAsync(RunAsync);
@@ -56,7 +58,9 @@ internal sealed class NodeLife : IDisposable
     {
         await Database.SetUpAsync(Ended);
         var checkpoint = await Database.ReadCheckpointAsync(Ended);
-        Progress = new ReplicationProgress(_node.Name, [.. _cluster.Nodes.Where(n => n != _node).Select(n => n.Name)]);
+        List<NodeName> peers = [.. _cluster.Nodes.Where(n => n != _node).Select(n => n.Name)];
+        Progress = new ReplicationProgress(_node.Name, peers);
+        Keys = new KeyGate(peers);
         Capture = new ChangeCapture(Database, Progress, checkpoint, new SimulatedEncoder(), _cluster.Options.LogEntries * (long)SimulatedEncoder.EntryBytes, NullLogger.Instance);
         _ = GuardAsync(() => Capture.RunAsync(Ended));
         _ = GuardAsync(HeartbeatAsync);

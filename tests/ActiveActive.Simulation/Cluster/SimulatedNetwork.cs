@@ -77,10 +77,13 @@ internal sealed class SimulatedNetwork(SimulatedCluster cluster)
 internal sealed class SimulatedConnection(SimulatedCluster cluster, int from, int to) : IDisposable
 {
     private readonly Queue<ChangeTransaction> _arrived = new();
+    private readonly CancellationTokenSource _closed = new();
     private TaskCompletionSource? _waiting;
     private long _lastDue;
 
-    public bool IsClosed { get; private set; }
+    public bool IsClosed => _closed.IsCancellationRequested;
+
+    public CancellationToken Closed => _closed.Token;
 
     public bool HasMore => _arrived.Count > 0;
 
@@ -113,7 +116,7 @@ internal sealed class SimulatedConnection(SimulatedCluster cluster, int from, in
 
     public void Dispose()
     {
-        IsClosed = true;
+        _closed.Cancel();
         Wake();
     }
 
@@ -137,7 +140,8 @@ internal sealed class SimulatedFeed(SimulatedNode from, SimulatedNode to, NodeLi
         catch (Exception e)
         {
             // As the real feed: the connection ends, and the peer dials again.
-            if (!life.IsOver && e is not ReplicationException)
+            cluster.Trace.Say(TraceEvent.Fault, from.Index, () => $"! feed of {to.Name} ends: {e.Message}");
+            if (!life.IsOver && e is not ReplicationException && !(e is OperationCanceledException && connection.IsClosed))
             {
                 cluster.Findings.Violation($"the feed of node {from.Name} to {to.Name} failed: {e}");
             }
@@ -164,13 +168,12 @@ internal sealed class SimulatedFeed(SimulatedNode from, SimulatedNode to, NodeLi
         }
     }
 
-    private async Task<long> CatchUpAsync(NpgsqlLogSequenceNumber after)
+    private async Task<LogCursor> CatchUpAsync(NpgsqlLogSequenceNumber after)
     {
         cluster.Trace.Say(TraceEvent.Fault, from.Index, () => $"! reads its log again for {to.Name} after {after}");
         var reader = new CatchUpReader(life.Database, from.Name, to.Name, capture.Encoder);
-        await foreach (var entry in reader.ReadAsync(capture.Checkpoint, after, life.Ended))
+        await foreach (var entry in reader.ReadAsync(capture.Checkpoint, after, connection.Closed))
         {
-            if (connection.IsClosed) break;
             Send(entry);
             if (entry.IsLastPart && capture.Log.TryOpenCursor(entry.Position, out var cursor)) return cursor;
         }

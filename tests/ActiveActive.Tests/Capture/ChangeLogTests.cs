@@ -69,7 +69,18 @@ public sealed class ChangeLogTests
         Assert.Equal([20UL], Read(log, ref cursor, out _));
     }
 
-    private static List<ulong> Read(ChangeLog log, ref long cursor, out Task appended)
+    [Fact]
+    public void Reader_whose_next_entries_were_dropped_heartbeats_reads_on()
+    {
+        var log = new ChangeLog(new(1), 20);
+        log.Append(Entry(10));
+        log.Append(Entry(10, isHeartbeat: true));
+        Assert.True(log.TryOpenCursor(new(10), out var cursor));
+        for (var i = 0; i < 5; i++) log.Append(Entry(10, isHeartbeat: true));
+        Assert.Equal([10UL, 10UL], Read(log, ref cursor, out _));
+    }
+
+    private static List<ulong> Read(ChangeLog log, ref LogCursor cursor, out Task appended)
     {
         var entries = new List<EncodedTransaction>();
         Assert.True(log.TryRead(ref cursor, 100, entries, out var signal));

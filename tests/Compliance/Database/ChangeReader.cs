@@ -55,7 +55,7 @@ internal sealed class ChangeReader : IAsyncDisposable
         while (true)
         {
             var transaction = await NextAsync($"the marker at {marker} passes");
-            if (transaction.Position >= marker)
+            if (transaction.Position >= marker.Position)
             {
                 Assert.Empty(transaction.Changes);
                 Assert.True(transaction.ForeignOrigin.IsNone);

@@ -1,3 +1,4 @@
+using ActiveActive.Apply;
 using ActiveActive.Changes;
 using ActiveActive.Database;
 using static ActiveActive.Compliance.Database.ComplianceTable;
@@ -184,9 +185,30 @@ public abstract partial class LocalDatabaseCompliance
         var marker = await fixture.Database.WriteMarkerAsync(Token);
 
         var passed = await reader.NextAsync("the marker passes");
-        Assert.True(passed.Position >= marker);
+        Assert.True(passed.Position >= marker.Position);
         Assert.Empty(passed.Changes);
-        Assert.True(await fixture.Database.WriteMarkerAsync(Token) > marker);
+        Assert.True((await fixture.Database.WriteMarkerAsync(Token)).Position > marker.Position);
+    }
+
+    [Fact]
+    public async Task Marker_tells_by_its_horizon_who_had_ended_before_it()
+    {
+        await using var fixture = await CreateAsync();
+        await fixture.RunLocalAsync(Items.Insert("1", "before", null));
+        await using var us = await fixture.Database.OpenApplySessionAsync(Us, Token);
+        await using var ap = await fixture.Database.OpenApplySessionAsync(Ap, Token);
+        await us.BeginAsync(Token);
+        await ExecuteAsync(us, Items, t => new InsertRow(t, Texts("2", "under way", null)));
+
+        var marker = await fixture.Database.WriteMarkerAsync(Token);
+        await us.CommitAsync(At(0x100), s_past, Token);
+        var later = await fixture.Database.WriteMarkerAsync(Token);
+
+        var before = (await LookAsync(ap, Items, Items.KeyOf("1"))).Row!.Xid;
+        var underWay = (await LookAsync(ap, Items, Items.KeyOf("2"))).Row!.Xid;
+        Assert.True(marker.IsAfter(before));
+        Assert.False(marker.IsAfter(underWay));
+        Assert.True(later.IsAfter(underWay));
     }
 
     [Fact]
@@ -267,7 +289,7 @@ public abstract partial class LocalDatabaseCompliance
         Assert.Empty(initial.Applied);
         await fixture.RunLocalAsync(Items.Insert("1", "one", null));
         var position = await fixture.Database.WriteMarkerAsync(Token);
-        var saved = new CaptureCheckpoint(position, s_past, DependencyVector.Empty.Advance(Us, At(0x10)).Advance(Ap, At(ulong.MaxValue)));
+        var saved = new CaptureCheckpoint(position.Position, s_past, DependencyVector.Empty.Advance(Us, At(0x10)).Advance(Ap, At(ulong.MaxValue)));
 
         await fixture.Database.SaveCheckpointAsync(saved, Token);
 

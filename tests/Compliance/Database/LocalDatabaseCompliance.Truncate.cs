@@ -27,6 +27,22 @@ public abstract partial class LocalDatabaseCompliance
     }
 
     [Fact]
+    public async Task Locked_table_lets_no_local_writer_in_before_the_transaction_ends()
+    {
+        await using var fixture = await CreateAsync();
+        await using var us = await fixture.Database.OpenApplySessionAsync(Us, Token);
+        await us.BeginAsync(Token);
+        await us.LockTableAsync(await FindAsync(us, Items), Token);
+
+        var local = fixture.RunLocalAsync(Items.Insert("1", "local", null)).AsTask();
+        await ExecuteAsync(us, Items, t => new InsertRow(t, Texts("1", "remote", null)));
+        await us.CommitAsync(At(0x100), s_past, Token);
+
+        await Assert.ThrowsAnyAsync<Exception>(() => local);
+        Assert.Equal(["1|remote|∅"], await fixture.ReadRowsAsync(Items));
+    }
+
+    [Fact]
     public async Task Truncate_goes_by_the_true_versions_of_rows()
     {
         await using var fixture = await CreateAsync();

@@ -12,6 +12,9 @@ namespace ActiveActive.Database.Postgres;
 /// </summary>
 internal sealed class PostgresApplySession : IApplySession
 {
+    // Writers that come meanwhile wait behind it, as behind any TRUNCATE.
+    private const int TableLockTimeoutMilliseconds = 1000;
+
     private const string BeginSql = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
 
     private static readonly string s_clockSql = $"SELECT {VersionSql.Microseconds("clock_timestamp()")} AS server_time";
@@ -95,6 +98,14 @@ internal sealed class PostgresApplySession : IApplySession
         }).AsTask());
     }
 
+    public ValueTask LockTableAsync(LocalTable table, CancellationToken cancellationToken)
+    {
+        RequireTransaction();
+        return new(RunAsync($"keeping local writers out of {table.Name}", () => ExecuteAsync(_connection,
+            $"{(TakeBegin() ? BeginSql + "; " : "")}SET LOCAL lock_timeout = '{TableLockTimeoutMilliseconds}ms'; LOCK TABLE {PostgresNames.Quote(table.Name)} IN SHARE ROW EXCLUSIVE MODE; SET LOCAL lock_timeout = 0",
+            cancellationToken)).AsTask());
+    }
+
     public ValueTask<IReadOnlyList<KeyState>> ReadKeysAsync(IReadOnlyList<LocalKey> keys, CancellationToken cancellationToken)
     {
         RequireTransaction();
@@ -149,22 +160,23 @@ internal sealed class PostgresApplySession : IApplySession
         }).AsTask());
     }
 
-    public async ValueTask RollbackAsync(CancellationToken cancellationToken)
+    public async ValueTask<bool> RollbackAsync(CancellationToken cancellationToken)
     {
         _isBeginPending = false;
-        if (!_isInTransaction) return;
+        if (!_isInTransaction) return true;
+        _isInTransaction = false;
+        if (_connection.State != System.Data.ConnectionState.Open) return false;
         try
         {
-            if (_connection.State == System.Data.ConnectionState.Open) await ExecuteAsync(_connection, "ROLLBACK", cancellationToken);
+            await ExecuteAsync(_connection, "ROLLBACK", cancellationToken);
+            return true;
         }
         catch (Exception e) when (e is NpgsqlException or IOException)
         {
-            // Not thrown: it would hide the fault for which the transaction is rolled back. A closed connection has rolled back, too,
-            // and the session says so when it is used next.
+            // Not thrown: it would hide the fault for which the transaction is rolled back. The session says so when it is used next.
             await _connection.CloseAsync();
+            return false;
         }
-
-        _isInTransaction = false;
     }
 
     public ValueTask<NpgsqlLogSequenceNumber> FlushAsync(CancellationToken cancellationToken) =>

@@ -1,6 +1,7 @@
 using System.Runtime.CompilerServices;
 using ActiveActive.Changes;
 using Npgsql;
+using ActiveActive.Progress;
 using NpgsqlTypes;
 
 namespace ActiveActive.Database.Postgres;
@@ -39,11 +40,15 @@ internal sealed class PostgresDatabase : ILocalDatabase
         ? default
         : ExecuteAsync($"saving {tombstones.Count} tombstones", [TombstoneTable.Save(tombstones)], cancellationToken);
 
-    public ValueTask<NpgsqlLogSequenceNumber> WriteMarkerAsync(CancellationToken cancellationToken) => RunAsync("writing a marker", async () =>
+    public ValueTask<LogMarker> WriteMarkerAsync(CancellationToken cancellationToken) => RunAsync("writing a marker", async () =>
     {
         // The position is the message's; its commit record lies behind it, at or after which capture sees the transaction.
-        await using var command = _dataSource.CreateCommand($"SELECT pg_logical_emit_message(true, '{PostgresNames.MessagePrefix}', 'marker')");
-        return (NpgsqlLogSequenceNumber)(await command.ExecuteScalarAsync(cancellationToken))!;
+        // A transaction that the statement's snapshot shows as ended has its commit record before it.
+        await using var command = _dataSource.CreateCommand(
+            $"SELECT pg_logical_emit_message(true, '{PostgresNames.MessagePrefix}', 'marker'), pg_snapshot_xmin(pg_current_snapshot())::text::bigint");
+        await using var reader = await command.ExecuteReaderAsync(cancellationToken);
+        await reader.ReadAsync(cancellationToken);
+        return new LogMarker(reader.GetFieldValue<NpgsqlLogSequenceNumber>(0), (uint)reader.GetInt64(1));
     });
 
     public async ValueTask<IApplySession> OpenApplySessionAsync(NodeName origin, CancellationToken cancellationToken) =>

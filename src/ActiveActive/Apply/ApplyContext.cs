@@ -1,0 +1,13 @@
+using ActiveActive.Database;
+using ActiveActive.Progress;
+
+namespace ActiveActive.Apply;
+
+/// <summary>What the apply workers of one life of a node share.</summary>
+/// <param name="Database">The node's database.</param>
+/// <param name="Progress">Its positions.</param>
+/// <param name="Index">Which position a row stands for.</param>
+/// <param name="Keys">Who decides about which key.</param>
+/// <param name="ConflictsRecorded">Told what a transaction recorded, once it is committed.</param>
+internal sealed record ApplyContext(
+    ILocalDatabase Database, ReplicationProgress Progress, TransactionIndex Index, KeyGate Keys, Action<IReadOnlyList<ConflictRecord>> ConflictsRecorded);
