@@ -20,11 +20,7 @@ internal sealed class ClusterLoop : SynchronizationContext, IDisposable
     private int _steps;
     private bool _isOver;
 
-    public ClusterLoop()
-    {
-        _thread = new Thread(Run) { IsBackground = true, Name = "ActiveActive in-memory cluster" };
-        _thread.Start();
-    }
+    public ClusterLoop() => _thread = new Thread(Run) { IsBackground = true, Name = "ActiveActive in-memory cluster" };
 
     /// <summary>Ticks since the cluster's beginning.</summary>
     public long Now => Interlocked.Read(ref _now);
@@ -65,6 +61,7 @@ internal sealed class ClusterLoop : SynchronizationContext, IDisposable
         {
             ObjectDisposedException.ThrowIf(_isOver, typeof(InMemoryCluster));
             _drives.Add(drive);
+            if (_thread.ThreadState.HasFlag(ThreadState.Unstarted)) _thread.Start();
             Monitor.Pulse(_gate);
         }
 
@@ -84,9 +81,10 @@ internal sealed class ClusterLoop : SynchronizationContext, IDisposable
             if (_isOver) return;
             _isOver = true;
             Monitor.Pulse(_gate);
+            if (_thread.ThreadState.HasFlag(ThreadState.Unstarted)) return;
         }
 
-        if (Environment.CurrentManagedThreadId != _thread.ManagedThreadId) _thread.Join();
+        _thread.Join();
         _poolCameBy.Dispose();
     }
 
@@ -180,15 +178,21 @@ internal sealed class ClusterLoop : SynchronizationContext, IDisposable
             {
                 if (at.Due > deadline) break;
                 _timers.Dequeue();
-                if (at.Due > Now) Interlocked.Exchange(ref _now, at.Due);
+                MoveTo(at.Due);
                 return next.Timer;
             }
 
             _timers.Dequeue();
         }
 
-        if (deadline > Now) Interlocked.Exchange(ref _now, deadline);
+        MoveTo(deadline);
         return null;
+    }
+
+    /// <summary>Never back, whoever looks at the time meanwhile.</summary>
+    private void MoveTo(long ticks)
+    {
+        for (var now = Now; now < ticks; now = Now) Interlocked.CompareExchange(ref _now, ticks, now);
     }
 
     private void FinishReached(Drive drive)
