@@ -9,6 +9,11 @@ internal sealed class ClusterLoop : SynchronizationContext, IDisposable
 {
     private const long MostStalledMilliseconds = 120_000;
 
+    // So much faster than the real clock time passes at the most.
+    private const double Speed = 200;
+
+    private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(1);
+
     private readonly object _gate = new();
     private readonly Queue<(SendOrPostCallback Callback, object? State)> _ready = new();
     private readonly PriorityQueue<(LoopTimer Timer, int Version), (long Due, long Sequence)> _timers = new();
@@ -54,9 +59,15 @@ internal sealed class ClusterLoop : SynchronizationContext, IDisposable
     /// <param name="timeout">In the cluster's time.</param>
     /// <param name="cancellationToken">Ends the wait; looked at when all is at rest.</param>
     /// <returns>False where the time was over first.</returns>
-    public Task<bool> DriveAsync(Action? start, Func<bool> isReached, TimeSpan timeout, CancellationToken cancellationToken)
+    public Task<bool> DriveAsync(Action? start, Func<bool> isReached, TimeSpan timeout, CancellationToken cancellationToken) =>
+        AddAsync(new Drive(start, isReached, Now + timeout.Ticks, cancellationToken));
+
+    /// <summary>Lets the cluster go on for a stretch of its time.</summary>
+    public Task PassAsync(TimeSpan time, CancellationToken cancellationToken) =>
+        AddAsync(new Drive(null, static () => false, Now + time.Ticks, cancellationToken) { ExpectsDeadline = true });
+
+    private Task<bool> AddAsync(Drive drive)
     {
-        var drive = new Drive(start, isReached, Now + timeout.Ticks, cancellationToken);
         lock (_gate)
         {
             ObjectDisposedException.ThrowIf(_isOver, typeof(InMemoryCluster));
@@ -151,7 +162,7 @@ internal sealed class ClusterLoop : SynchronizationContext, IDisposable
         foreach (var drive in drives) FinishReached(drive);
 
         // What the engine handed to the thread pool (the callbacks of a cancellation) comes before a jump in time: the pool takes what it
-        // is given in turn, and twice is for what was taken and is not done yet.
+        // is given in turn, and twice is for what was taken and is not done yet. On a busy machine that can fail, hence the pace below.
         for (var i = 0; i < 2; i++)
         {
             ThreadPool.UnsafeQueueUserWorkItem(static signal => signal.Set(), _poolCameBy, preferLocal: false);
@@ -161,12 +172,29 @@ internal sealed class ClusterLoop : SynchronizationContext, IDisposable
         LoopTimer? due;
         lock (_gate)
         {
-            if (_drives.Count == 0 || _ready.Count > 0 || _drives.Exists(static d => d.Start is not null)) return;
-            due = TakeNextTimer(_drives.Min(static d => d.Deadline));
+            if (HasWork()) return;
+            var deadline = _drives.Min(static d => d.Deadline);
+            if (Monitor.Wait(_gate, PaceUntil(deadline)) || HasWork()) return;
+            due = TakeNextTimer(deadline);
         }
 
         if (due is not null) due.Fire();
         else FinishAll(drive => drive.Deadline <= Now && drive.TrySetResult(false));
+    }
+
+    private bool HasWork() => _isOver || _drives.Count == 0 || _ready.Count > 0 || _drives.Exists(static d => d.Start is not null);
+
+    /// <summary>
+    /// How long the next jump in time waits for a latecomer, in milliseconds of the real clock; the first one ends the wait. A jump to the end of
+    /// a wait that would fail waits longer: nobody shall fail because the machine was busy. Under the gate.
+    /// </summary>
+    private int PaceUntil(long deadline)
+    {
+        while (_timers.TryPeek(out var next, out _) && next.Timer.Version != next.Version) _timers.Dequeue();
+        var isLast = !_timers.TryPeek(out _, out var at) || at.Due > deadline;
+        var jump = new TimeSpan(Math.Max(0, (isLast ? deadline : at.Due) - Now)) / Speed;
+        if (isLast && _drives.Exists(d => d.Deadline == deadline && !d.ExpectsDeadline)) jump += s_patience;
+        return (int)Math.Min(jump.TotalMilliseconds, s_patience.TotalMilliseconds * 2);
     }
 
     /// <summary>Moves the time to the next timer, or to the deadline where none comes before it. Under the gate.</summary>
@@ -229,6 +257,9 @@ internal sealed class ClusterLoop : SynchronizationContext, IDisposable
         public Func<bool> IsReached => isReached;
 
         public long Deadline => deadline;
+
+        /// <summary>Whether the end of the time is what it waits for.</summary>
+        public bool ExpectsDeadline { get; init; }
 
         public CancellationToken CancellationToken => cancellationToken;
 
