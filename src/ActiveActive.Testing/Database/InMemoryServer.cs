@@ -201,11 +201,15 @@ internal sealed class InMemoryServer : IDisposable
 
     public void Start() => IsRunning = true;
 
+    /// <summary>Stops the server; <see cref="Start"/> starts it again with all that was committed.</summary>
     public void Dispose()
     {
         BreakConnections("The database was closed");
+        Flush();
         IsRunning = false;
         _logWriter?.Dispose();
+        _logWriter = null;
+        _logWriterIsArmed = false;
     }
 
     private InMemoryTransaction Begin(NodeName origin, bool isLocal)
