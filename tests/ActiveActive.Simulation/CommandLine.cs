@@ -17,7 +17,7 @@ internal sealed record CommandLine
           --mutants         switch each safeguard off in turn: every one must be missed
           --mutant NAME     only that one
         Options of all seeds instead of drawn ones: --nodes --keys --transactions --clients --tables 0,1,2 --truncates --crashes --network --slow-capture --ties (0 or 1)
-        --deletes --skew --granule --latency --think --hold --heartbeat --log --steps --part
+        --deletes --skew --granule --latency --think --hold --heartbeat --log --commit --steps --part
         """;
 
     public int Seeds { get; init; } = 1000;
@@ -104,6 +104,7 @@ internal sealed record CommandLine
                 "--hold" => options with { HoldMicroseconds = Number(value) },
                 "--heartbeat" => options with { HeartbeatMicroseconds = Number(value) },
                 "--ties" => options with { TiesWithinNode = value == "1" },
+                "--commit" => options with { CommitMicroseconds = Number(value) },
                 "--steps" => options with { ClockStepMicroseconds = Number(value) },
                 "--part" => options with { ChangesPerPart = Number(value) },
                 "--log" => options with { LogEntries = Number(value) },

@@ -60,7 +60,7 @@ public sealed class RecordedConflict
         }
 
         if (localRow.Equals(remoteRow)) return remoteRow;
-        var question = new ResolverQuestion(Record.Table, []) { Type = Record.Type };
+        var question = new ResolverQuestion(Record.Table, []);
         return Record.RemoteVersion.IsNewerThan(localVersion)
             ? question.Ask(resolver, localRow, localVersion, remoteRow, Record.RemoteVersion)
             : question.Ask(resolver, remoteRow, Record.RemoteVersion, localRow, localVersion);

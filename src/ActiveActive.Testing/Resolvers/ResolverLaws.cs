@@ -59,7 +59,7 @@ public sealed class ResolverLaws
                 ?? Differ(("joined", Join(rows[0], rows[1])), ("joined again", _question.Join(_resolver, Join(rows[0], rows[1]), Answer(rows[1]))))),
     ]);
 
-    /// <summary>Every case is answered once, and then again: later, in another order, elsewhere, by another instance, told of another order of arrival.</summary>
+    /// <summary>Every case is answered once, and then again: later, in another order, elsewhere, by another instance.</summary>
     private ResolverLaw Determinism()
     {
         const string name = "Determinism";
@@ -68,8 +68,6 @@ public sealed class ResolverLaws
         string? found = null;
         Again("asked again", static ask => ask(), _resolver, _question);
         Again("asked of another instance", static ask => ask(), _create(), _question);
-        Again("told that the row was inserted", static ask => ask(), _create(), new ResolverQuestion(_options.Table, _options.Key) { Type = ConflictType.InsertExists });
-        Again("told the row that was replaced, which only some nodes know", static ask => ask(), _create(), new ResolverQuestion(_options.Table, _options.Key) { RemoteOld = _cases[0][2] });
         foreach (var (where, within) in Surroundings.All(_options.VaryTimeZone)) Again($"asked {where}", within, _create(), _question);
         return new ResolverLaw(name, meaning, found);
 

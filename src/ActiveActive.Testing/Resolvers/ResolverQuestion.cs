@@ -16,11 +16,6 @@ internal sealed class ResolverQuestion(TableName table, IReadOnlyList<string> ke
 {
     private static readonly NodeName[] s_nodes = [new("a"), new("b"), new("c")];
 
-    /// <summary>The kind of conflict told. It and the old row depend on which version arrived last, and so on the node.</summary>
-    public ConflictType Type { get; init; } = ConflictType.UpdateOriginDiffers;
-
-    public Row? RemoteOld { get; init; }
-
     /// <summary>The version of the row that came as the n-th, from 0: later ones have later stamps.</summary>
     public static RowVersion VersionOf(int place) => new(new CommitTimestamp((place + 1) * 1_000_000L), s_nodes[place], new NpgsqlLogSequenceNumber((ulong)(place + 1) << 8));
 
@@ -44,7 +39,7 @@ internal sealed class ResolverQuestion(TableName table, IReadOnlyList<string> ke
     {
         var resolution = resolver.Resolve(new Conflict
         {
-            Type = Type, Table = table, Local = earlier, LocalVersion = earlierVersion, Remote = later, RemoteVersion = laterVersion, RemoteOld = RemoteOld,
+            Table = table, Local = earlier, LocalVersion = earlierVersion, Remote = later, RemoteVersion = laterVersion,
         });
         return resolution.Outcome switch
         {

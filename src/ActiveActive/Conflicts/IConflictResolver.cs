@@ -6,9 +6,8 @@ namespace ActiveActive;
 /// </summary>
 /// <remarks>
 /// <para><b>Determinism.</b> The answer must depend on the two rows, their versions and the table alone: no clock, no random number, no
-/// database, no node name of its own. Every node asks the same question and must hear the same answer. <see cref="Conflict.Type"/> and
-/// <see cref="Conflict.RemoteOld"/> tell of the write that arrived last, which is another one on each node: good for a log, not for the
-/// answer. <c>ResolverLaws</c> in ActiveActive.Testing looks for such mistakes.</para>
+/// database, no node name of its own. Every node asks the same question and must hear the same answer.
+/// <c>ResolverLaws</c> in ActiveActive.Testing looks for mistakes.</para>
 /// <para><b>Order.</b> So that any deterministic resolver converges, concurrent writes of a row are folded in the order of their
 /// versions: <see cref="Conflict.Local"/> is what the earlier ones came to, <see cref="Conflict.Remote"/> the next later one,
 /// on every node alike and whichever of them arrived first (see docs/ARCHITECTURE.md, "Merges").</para>

@@ -77,13 +77,11 @@ internal sealed class MergeRule : ConflictRule
         {
             resolution = table.Settings.Resolver!.Resolve(new Conflict
             {
-                Type = TypeOfWrite(change),
                 Table = table.Name,
                 Local = RowImages.ToRow(table, earlier),
                 LocalVersion = earlierVersion,
                 Remote = RowImages.ToRow(table, later.Values!),
                 RemoteVersion = later.Version,
-                RemoteOld = change.OldValues is { } old && later.Values == change.Values ? RowImages.ToRow(table, old) : null,
             });
         }
         catch (Exception e)
