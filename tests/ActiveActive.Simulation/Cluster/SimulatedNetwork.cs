@@ -1,5 +1,6 @@
 using ActiveActive.Capture;
 using ActiveActive.Changes;
+using ActiveActive.Diagnostics;
 using ActiveActive.Simulation.Time;
 using ActiveActive.Transport;
 using NpgsqlTypes;
@@ -89,6 +90,7 @@ internal sealed class SimulatedConnection(SimulatedCluster cluster, int from, in
 
     public void Send(ChangeTransaction transaction)
     {
+        if (Safeguards.IsOff(Safeguard.NoteMemberInOrder)) cluster.Nodes[to].Life?.Progress?.NoteMember(transaction.Origin, transaction.Dependencies);
         var loop = cluster.Loop;
         _lastDue = Math.Max(_lastDue, loop.Now + loop.Random.Between(1, cluster.Options.LatencyMicroseconds * 2));
         loop.At(_lastDue, () =>
