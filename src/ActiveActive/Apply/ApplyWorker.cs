@@ -170,19 +170,20 @@ internal sealed class ApplyWorker
     }
 
     /// <summary>
-    /// In a table with delta columns a truncate takes all that its writer had not seen (R2). A local insert under way would escape it, and
-    /// then commit before it in the log: dead elsewhere, alive here. So local writers are kept out, and the deletes of those that
-    /// came before are entered first. By stamps alone such an insert would be the later write.
+    /// A local write under way would escape a truncate. In a table with delta columns, where the truncate takes all that its writer had not
+    /// seen (R2), it would be dead elsewhere and alive here; elsewhere its row could show a stamp before the truncate's and count as
+    /// later. So local writers are kept out, and capture passes those that came before.
     /// </summary>
     private async ValueTask LockTruncatedTablesAsync(ChangeTransaction part, CancellationToken cancellationToken)
     {
-        var tables = part.Changes.Where(static c => c.Kind == ChangeKind.Truncate).Select(c => MappingOf(c.Relation).Table).Where(static t => t.Settings.HasDeltaColumns).ToHashSet();
+        var tables = part.Changes.Where(static c => c.Kind == ChangeKind.Truncate).Select(c => MappingOf(c.Relation).Table).ToHashSet();
+        if (tables.Count == 0) return;
         foreach (var table in tables)
         {
             if (!Safeguards.IsOff(Safeguard.LockTruncatedTables)) await _session.LockTableAsync(table, cancellationToken);
         }
 
-        if (part.Changes.Any(static c => c.Kind == ChangeKind.Truncate)) await PassCaptureAsync(part, cancellationToken);
+        await PassCaptureAsync(part, cancellationToken);
     }
 
     /// <summary>
