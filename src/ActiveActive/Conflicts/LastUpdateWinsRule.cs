@@ -11,6 +11,7 @@ namespace ActiveActive.Conflicts;
 internal sealed class LastUpdateWinsRule : ConflictRule
 {
     private const string Name = "last_update_wins";
+    private const string WrittenAgain = "It left a large value unchanged and was written again at its origin: the row comes with that write.";
 
     protected override void Write(MappedChange change, PlanContext context)
     {
@@ -54,48 +55,61 @@ internal sealed class LastUpdateWinsRule : ConflictRule
     {
         var local = context.VersionOf(state);
         var seen = context.HasSeen(local);
-        var equal = RowImages.AreEqual(change.Table, state.Row!.Values, change.Values!);
         if (!seen && !context.Incoming.IsNewerThan(local))
         {
-            if (!equal) Record(change, context, TypeOfWrite(change), ConflictOutcome.KeepLocal, state, local, local.Origin, Name, "The local row is the later write.");
+            if (!RowImages.AreEqual(change.Table, state.Row!.Values, change.Values!)) Record(change, context, TypeOfWrite(change), ConflictOutcome.KeepLocal, state, local, local.Origin, Name, "The local row is the later write.");
             return;
         }
 
-        if (!seen)
+        // What an update left unchanged stands here, if its writer had seen this row: then it is the one that the update replaced.
+        var whole = seen && change.Kind == ChangeKind.Update ? change : WholeRow(change, context);
+        if (whole is null)
         {
-            RequireWholeRow(change, context);
-            if (!equal) Record(change, context, TypeOfWrite(change), ConflictOutcome.ApplyRemote, state, local, context.Incoming.Origin, Name, "The remote row is the later write.");
+            if (!seen) Record(change, context, TypeOfWrite(change), ConflictOutcome.ApplyRemote, state, local, context.Incoming.Origin, Name, $"The remote row is the later write. {WrittenAgain}");
+            context.Plan.Writes.Add(new DeleteRow(change.Table, change.Key));
+            Bury(change, context, state);
+            return;
         }
 
+        if (!seen && !RowImages.AreEqual(change.Table, state.Row!.Values, whole.Values!)) Record(whole, context, TypeOfWrite(change), ConflictOutcome.ApplyRemote, state, local, context.Incoming.Origin, Name, "The remote row is the later write.");
+
         // Equal rows are written, too: the row must show the later version, or a third write would be compared with the wrong one.
-        var after = RowImages.Overlay(state.Row.Values, change.Values!);
+        var after = RowImages.Overlay(state.Row!.Values, whole.Values!);
         context.Plan.Writes.Add(new UpdateRow(change.Table, change.Key, RowImages.Difference(state.Row.Values, after)));
         context[change.Key] = PlanContext.Written(after, state);
     }
 
     private static void WriteMissing(MappedChange change, PlanContext context, KeyState state)
     {
-        if (state.Tombstone is { } tombstone && !context.HasSeen(tombstone))
+        var isConcurrent = state.Tombstone is { } tombstone && !context.HasSeen(tombstone);
+        if (isConcurrent && !context.Incoming.IsNewerThan(state.Tombstone!.Value))
         {
-            if (!context.Incoming.IsNewerThan(tombstone))
-            {
-                Record(change, context, ConflictType.UpdateMissing, ConflictOutcome.KeepLocal, state, tombstone, tombstone.Origin, Name, "The row was deleted after this write.");
-                return;
-            }
-
-            RequireWholeRow(change, context);
-            Record(change, context, ConflictType.UpdateMissing, ConflictOutcome.ApplyRemote, state, tombstone, context.Incoming.Origin, Name, "The write is later than the delete: the row is created again.");
-        }
-        else if (change.Kind == ChangeKind.Update)
-        {
-            RequireWholeRow(change, context);
-            Record(change, context, ConflictType.UpdateMissing, ConflictOutcome.ApplyRemote, state, state.Tombstone, context.Incoming.Origin, Name, "There was no row to update: it is created from the whole remote row.");
+            Record(change, context, ConflictType.UpdateMissing, ConflictOutcome.KeepLocal, state, state.Tombstone, state.Tombstone.Value.Origin, Name, "The row was deleted after this write.");
+            return;
         }
 
-        context.Plan.Writes.Add(new InsertRow(change.Table, change.Values!));
-        context[change.Key] = PlanContext.Written(change.Values!, state);
+        var whole = WholeRow(change, context);
+        // An update whose writer had seen the tombstone that stands here is no conflict: an earlier write's values were gone (below).
+        if (isConcurrent || (change.Kind == ChangeKind.Update && state.Tombstone is null))
+        {
+            var reason = isConcurrent ? "The write is later than the delete: the row is created again." : "There was no row to update: it is created from the whole remote row.";
+            Record(whole ?? change, context, ConflictType.UpdateMissing, ConflictOutcome.ApplyRemote, state, state.Tombstone, context.Incoming.Origin, Name, whole is null ? $"{reason} {WrittenAgain}" : reason);
+        }
+
+        if (whole is null)
+        {
+            Bury(change, context, state);
+            return;
+        }
+
+        context.Plan.Writes.Add(new InsertRow(change.Table, whole.Values!));
+        context[change.Key] = PlanContext.Written(whole.Values!, state);
     }
 
+    /// <summary>
+    /// The key's place is kept for a version: a delete's, or that of a write whose values nobody has any more. No row stands there until the write that
+    /// replaced it at its origin arrives. An older row in its place would let a local update of it look as if it had changed the newer one.
+    /// </summary>
     private static void Bury(MappedChange change, PlanContext context, KeyState state)
     {
         context.Plan.Writes.Add(new SetTombstone(change.Table, change.Key, context.Incoming));

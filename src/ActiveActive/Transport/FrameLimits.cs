@@ -39,7 +39,7 @@ internal static class FrameLimits
     /// <summary>The greatest payload of a frame of that kind.</summary>
     public static int MaxPayloadBytes(FrameKind kind, int maxFrameBytes) => kind switch
     {
-        FrameKind.Transaction => maxFrameBytes,
+        FrameKind.Transaction or FrameKind.RowRequest or FrameKind.Row => maxFrameBytes,
         FrameKind.Relation => MaxRelationBytes,
         _ => MaxControlBytes,
     };
@@ -55,6 +55,8 @@ internal enum FrameKind
     Transaction = 5,
     Ack = 6,
     Ping = 7,
+    RowRequest = 8,
+    Row = 9,
 }
 
 /// <summary>The second element of a change: what it is and which row images follow.</summary>
