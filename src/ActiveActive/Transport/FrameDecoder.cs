@@ -62,7 +62,7 @@ internal sealed partial class FrameDecoder(int maxFrameBytes, RelationWindow? re
                 (FrameKind.Ack, 2) => new AckFrame(ReadPosition(ref reader)),
                 (FrameKind.Ping, 1) => new PingFrame(),
                 (FrameKind.RowRequest, 4) => new RowRequestFrame(ReadPosition(ref reader), new CommitTimestamp(reader.ReadInt64()), ReadRequestedRows(ref reader)),
-                (FrameKind.Row, 3) => new RowFrame(new FetchedRow(ReadPosition(ref reader), reader.TryReadNil() ? null : ReadRow(ref reader))),
+                (FrameKind.Row, 3) => new RowFrame(new FetchedRow(ReadPosition(ref reader), reader.TryReadNil() ? null : ReadRow(ref reader, FrameLimits.MaxColumns))),
                 _ => throw Corrupt($"Kind {(int)kind} with {fields} fields is no frame of this protocol."),
             };
             return reader.AtEnd ? frame : throw Corrupt($"A {kind} frame has bytes after its end.");
@@ -98,13 +98,13 @@ internal sealed partial class FrameDecoder(int maxFrameBytes, RelationWindow? re
         var elements = reader.ReadArrayHeader();
         if (elements % 3 != 0) throw Corrupt("A request for rows has an incomplete row.");
         var rows = new RowToFetch[elements / 3];
-        for (var i = 0; i < rows.Length; i++) rows[i] = new RowToFetch(ReadTableName(ref reader), ReadRow(ref reader));
+        for (var i = 0; i < rows.Length; i++) rows[i] = new RowToFetch(ReadTableName(ref reader), ReadRow(ref reader, FrameLimits.MaxKeyColumns));
         return rows;
     }
 
-    private static Row ReadRow(ref PayloadReader reader)
+    private static Row ReadRow(ref PayloadReader reader, int maxColumns)
     {
-        var columns = new KeyValuePair<string, string?>[reader.ReadMapHeader(FrameLimits.MaxColumns)];
+        var columns = new KeyValuePair<string, string?>[reader.ReadMapHeader(maxColumns)];
         for (var i = 0; i < columns.Length; i++)
         {
             columns[i] = new(reader.ReadText(FrameLimits.MaxIdentifierBytes), reader.TryReadNil() ? null : reader.ReadText(int.MaxValue));

@@ -12,6 +12,9 @@ internal static class FrameLimits
     /// <summary>PostgreSQL's own limit (<c>MaxHeapAttributeNumber</c>).</summary>
     public const int MaxColumns = 1_600;
 
+    /// <summary>PostgreSQL's own limit (<c>INDEX_MAX_KEYS</c>).</summary>
+    public const int MaxKeyColumns = 32;
+
     /// <summary>Nodes in a dependency vector.</summary>
     public const int MaxVectorEntries = 1_000;
 

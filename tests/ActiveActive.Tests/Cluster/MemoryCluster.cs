@@ -3,6 +3,7 @@ using ActiveActive.Changes;
 using ActiveActive.Database;
 using ActiveActive.Testing.Database;
 using ActiveActive.Testing.Transport;
+using ActiveActive.Transport;
 using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.Extensions.Time.Testing;
 
@@ -86,7 +87,7 @@ internal sealed class MemoryCluster : IAsyncDisposable
     }
 }
 
-/// <summary>One node of a <see cref="MemoryCluster"/> with the tables <c>lww</c> (v), <c>delta</c> (v, n) and <c>merged</c> (v).</summary>
+/// <summary>One node of a <see cref="MemoryCluster"/> with the tables <c>lww</c> (v), <c>delta</c> (v, n), <c>merged</c> (v) and <c>document</c> (v, and the large body).</summary>
 internal sealed class MemoryNode : IAsyncDisposable
 {
     private readonly IDisposable _registration;
@@ -95,6 +96,7 @@ internal sealed class MemoryNode : IAsyncDisposable
         Table("lww", TableSettings.Default, new LocalColumn("v", "text")),
         Table("delta", new TableSettings([new DeltaColumn("n")], null), new LocalColumn("v", "text"), new LocalColumn("n", "bigint")),
         Table("merged", new TableSettings([], new Chain()), new LocalColumn("v", "text")),
+        Table("document", TableSettings.Default, new LocalColumn("v", "text"), new LocalColumn("body", "text")),
     ];
 
     public MemoryNode(ReplicationNodeOptions options, int number, InMemoryNetwork network, TimeProvider clock)
@@ -103,9 +105,9 @@ internal sealed class MemoryNode : IAsyncDisposable
         Database = new InMemoryDatabase(new InMemoryDatabaseOptions
         {
             Node = new NodeName(Name), Clock = clock, SystemIdentifier = (ulong)number + 1, Incarnation = new Guid(number + 1, 0, 0, new byte[8]),
-            Tables = [.. _tables.Select(t => new InMemoryTableDefinition(t))],
+            Tables = [.. _tables.Select(t => new InMemoryTableDefinition(t, "body"))],
         });
-        Node = new ReplicationNode(options, Database, network.For(new NodeName(Name)), clock, NullLoggerFactory.Instance);
+        Node = new ReplicationNode(options, Database, new Dialler(this, network.For(new NodeName(Name))), clock, NullLoggerFactory.Instance);
         _registration = network.Register(Node.Name, Node);
     }
 
@@ -117,11 +119,18 @@ internal sealed class MemoryNode : IAsyncDisposable
 
     public long Commits { get; private set; }
 
+    /// <summary>Tells at each dial whether it fails; null where none does.</summary>
+    public Func<bool>? RefusesDial { get; set; }
+
     public PeerStatus StatusOf(MemoryNode peer) => Node.Status.Peers.Single(p => p.Peer == peer.Node.Name);
 
     public Task InsertAsync(string table, string key, params string?[] values) => RunAsync(t => t.InsertAsync(TableOf(table), Values(key, values)));
 
     public Task UpdateAsync(string table, string key, params string?[] values) => RunAsync(t => t.UpdateAsync(TableOf(table), KeyOf(table, key), Values(key, values)));
+
+    /// <summary>Updates <c>document.v</c> and leaves the body, which the log then does not hold.</summary>
+    public Task UpdateTitleAsync(string key, string title, string? newKey = null) => RunAsync(t => t.UpdateAsync(
+        TableOf("document"), KeyOf("document", key), [ColumnValue.Of(newKey ?? key), ColumnValue.Of(title), ColumnValue.Unchanged]));
 
     public Task DeleteAsync(string table, string key) => RunAsync(t => t.DeleteAsync(TableOf(table), KeyOf(table, key)));
 
@@ -161,6 +170,13 @@ internal sealed class MemoryNode : IAsyncDisposable
 
     private static LocalTable Table(string name, TableSettings settings, params LocalColumn[] columns) =>
         new(new TableName("public", name), [new("id", "integer"), .. columns], [0], settings);
+
+    private sealed class Dialler(MemoryNode node, IPeerTransport inner) : IPeerTransport
+    {
+        public ValueTask<IPeerConnection> ConnectAsync(PeerAddress peer, CancellationToken cancellationToken) => node.RefusesDial?.Invoke() == true
+            ? throw new ReplicationException(ReplicationErrorKind.Transient, $"Peer {peer.Name} can't be reached: the test says so.")
+            : inner.ConnectAsync(peer, cancellationToken);
+    }
 
     private sealed class Chain : IConflictResolver
     {
