@@ -155,7 +155,7 @@ public sealed partial class ReplicationNode : IPeerAcceptor, IAsyncDisposable
             await frames.WriteAsync(answer, greeting.Token);
             await frames.FlushAsync(greeting.Token);
             if (answer is RefuseFrame refuse) LogRefused(Name, hello.From, refuse.Code, refuse.Message);
-            else if (hello.Purpose == HelloPurpose.Rows) await new RowFeed(Name, _database, run!.Progress, run.Capture.Index).RunAsync(frames, ended.Token);
+            else if (hello.Purpose == HelloPurpose.Rows) await new RowFeed(Name, _database, run!.Progress, run.Capture.Index, _timeProvider).RunAsync(frames, ended.Token);
             else
             {
                 // A peer that dials is there again: its own stream need not wait for the end of the back-off.
@@ -245,7 +245,7 @@ public sealed partial class ReplicationNode : IPeerAcceptor, IAsyncDisposable
     private async Task DrainAsync(CancellationToken cancellationToken)
     {
         // Capture may not have read the last commits yet: what lies before a marker is published once capture has passed it.
-        if (_run is { } running) await running.Progress.Captured.WaitAsync((await _database.WriteMarkerAsync(cancellationToken)).Position, cancellationToken);
+        if (_run is { } running) await running.Progress.Captured.WaitAsync((await _database.WriteMarkerAsync(CommitTimestamp.Unknown, cancellationToken)).Position, cancellationToken);
         while (!cancellationToken.IsCancellationRequested && _run is { } run)
         {
             var published = run.Capture.LastPublished;

@@ -51,9 +51,8 @@ internal sealed record PingFrame : Frame;
 
 /// <summary>Dialler → sender: the rows under these keys, as your transaction left them.</summary>
 /// <param name="Position">The transaction.</param>
-/// <param name="Stamp">Its commit timestamp.</param>
 /// <param name="Rows">The keys.</param>
-internal sealed record RowRequestFrame(NpgsqlLogSequenceNumber Position, CommitTimestamp Stamp, IReadOnlyList<RowToFetch> Rows) : Frame;
+internal sealed record RowRequestFrame(NpgsqlLogSequenceNumber Position, IReadOnlyList<RowToFetch> Rows) : Frame;
 
 /// <summary>Sender → dialler: what stands under the next key asked for.</summary>
 internal sealed record RowFrame(FetchedRow Row) : Frame;

@@ -127,10 +127,9 @@ internal static class FrameCodec
 
     private static void Write(ref MessagePackWriter writer, RowRequestFrame frame)
     {
-        writer.WriteArrayHeader(4);
+        writer.WriteArrayHeader(3);
         writer.Write((int)FrameKind.RowRequest);
         writer.Write((ulong)frame.Position);
-        writer.Write(frame.Stamp.Microseconds);
         writer.WriteArrayHeader(3 * frame.Rows.Count);
         foreach (var (table, key) in frame.Rows)
         {

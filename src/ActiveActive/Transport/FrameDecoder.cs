@@ -61,7 +61,7 @@ internal sealed partial class FrameDecoder(int maxFrameBytes, RelationWindow? re
                 (FrameKind.Transaction, 8) => ReadTransaction(ref reader),
                 (FrameKind.Ack, 2) => new AckFrame(ReadPosition(ref reader)),
                 (FrameKind.Ping, 1) => new PingFrame(),
-                (FrameKind.RowRequest, 4) => new RowRequestFrame(ReadPosition(ref reader), new CommitTimestamp(reader.ReadInt64()), ReadRequestedRows(ref reader)),
+                (FrameKind.RowRequest, 3) => new RowRequestFrame(ReadPosition(ref reader), ReadRequestedRows(ref reader)),
                 (FrameKind.Row, 3) => new RowFrame(new FetchedRow(ReadPosition(ref reader), reader.TryReadNil() ? null : ReadRow(ref reader, FrameLimits.MaxColumns))),
                 _ => throw Corrupt($"Kind {(int)kind} with {fields} fields is no frame of this protocol."),
             };

@@ -49,8 +49,8 @@ internal sealed class SimulatedNetwork(SimulatedCluster cluster)
         var answers = new List<FetchedRow>();
         try
         {
-            var feed = new RowFeed(from.Name, life.Database, life.Progress!, life.Capture!.Index);
-            await foreach (var row in feed.ReadAsync(new RowRequestFrame(transaction.Position, transaction.Stamp, rows), life.Ended)) answers.Add(row);
+            var feed = new RowFeed(from.Name, life.Database, life.Progress!, life.Capture!.Index, from.Clock);
+            await foreach (var row in feed.ReadAsync(new RowRequestFrame(transaction.Position, rows), life.Ended)) answers.Add(row);
         }
         catch (OperationCanceledException)
         {

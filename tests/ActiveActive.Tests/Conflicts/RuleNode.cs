@@ -1,6 +1,7 @@
 using ActiveActive.Apply;
 using ActiveActive.Changes;
 using ActiveActive.Database;
+using ActiveActive.Progress;
 using NpgsqlTypes;
 
 namespace ActiveActive.Tests.Conflicts;
@@ -29,7 +30,7 @@ internal sealed class RuleNode
     private readonly LocalTable _table;
     private readonly Relation _relation;
     private readonly Dictionary<RowKey, KeyState> _states;
-    private readonly Dictionary<uint, NpgsqlLogSequenceNumber> _positions = [];
+    private readonly TransactionIndex _index = new();
     private readonly Dictionary<Relation, RelationMapping> _mappings = [];
     private readonly Dictionary<NodeName, FetchedRows> _fetched = [];
     private DependencyVector _applied = DependencyVector.Empty;
@@ -67,7 +68,7 @@ internal sealed class RuleNode
         Assert.True(stamp > Clock, $"{Name} would commit at {stamp}, but has applied {Clock}.");
         var version = new RowVersion(new CommitTimestamp(stamp), Name, new(_log += 16));
         var xid = _xid++;
-        _positions[xid] = version.Position;
+        _index.Add(xid, version.Position, version.Stamp, version);
         var changes = writes.Select(write => Write(write, version, xid)).ToList();
         return new ChangeTransaction { Origin = Name, Position = version.Position, Stamp = version.Stamp, Dependencies = _applied, Changes = changes };
     }
@@ -88,7 +89,7 @@ internal sealed class RuleNode
         }
 
         var xid = _xid++;
-        _positions[xid] = transaction.Position;
+        _index.Add(xid, new(_log += 16), transaction.Stamp, transaction.Version);
         foreach (var (key, state) in _states.ToList())
         {
             if (state.Row is { IsOwnWrite: true } row) _states[key] = state with { Row = new LocalRow(row.Values, xid, transaction.Stamp, transaction.Origin, false) };
@@ -100,7 +101,7 @@ internal sealed class RuleNode
         FetchedOf(transaction.Origin).Forget(transaction.Position);
         return plan;
 
-        ApplyPlan Plan() => ApplyPlanner.Plan(transaction, MappingOf, _states, row => _positions.GetValueOrDefault(row.Xid), FetchedOf(transaction.Origin));
+        ApplyPlan Plan() => ApplyPlanner.Plan(transaction, MappingOf, _states, _index, FetchedOf(transaction.Origin));
 
         RelationMapping MappingOf(Relation relation) =>
             _mappings.TryGetValue(relation, out var known) ? known : _mappings[relation] = RelationMapping.Create(relation, _table, transaction.Origin);
@@ -132,7 +133,7 @@ internal sealed class RuleNode
         return fetched;
     }
 
-    private RowVersion VersionOf(LocalRow row) => new(row.Stamp, row.Origin, _positions[row.Xid]);
+    private RowVersion VersionOf(LocalRow row) => _index.TryGetVersion(row.Xid, row.Origin, row.Stamp, out var version) ? version : throw new InvalidOperationException($"{Name} has no transaction {row.Xid}.");
 
     private Change Write(LocalWrite write, RowVersion version, uint xid)
     {

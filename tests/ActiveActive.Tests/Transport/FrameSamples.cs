@@ -25,7 +25,7 @@ internal static class FrameSamples
     public static AckFrame Ack { get; } = new(new(0xFF_0000_1234));
 
     public static RowRequestFrame RowRequest { get; } = new(
-        new(0x2_0000_0010), new CommitTimestamp(842_000_000_123_456),
+        new(0x2_0000_0010),
         [new(new("public", "accounts"), ActiveActive.Row.Of(("id", "1"), ("region", "eu"))), new(new("public", "documents"), ActiveActive.Row.Of(("id", "2")))]);
 
     public static RowFrame FoundRow { get; } = new(new(new(0x2_0000_0010), ActiveActive.Row.Of(("id", "1"), ("region", "eu"), ("note", null), ("body", "grüß 🙂"))));
@@ -78,7 +78,7 @@ internal static class FrameSamples
     public static string Describe(Frame frame) => frame switch
     {
         HelloFrame h => $"hello {h.MinProtocol}-{h.MaxProtocol} {h.From}>{h.To} {h.Identity} [{string.Join(";", h.Settings)}] {h.ResumeAfter} {h.Purpose}",
-        RowRequestFrame r => $"rows of {r.Position} {r.Stamp.Microseconds} {string.Join(";", r.Rows.Select(w => $"{w.Table} {string.Join("|", w.Key)}"))}",
+        RowRequestFrame r => $"rows of {r.Position} {string.Join(";", r.Rows.Select(w => $"{w.Table} {string.Join("|", w.Key)}"))}",
         RowFrame { Row: var (position, row) } => $"row {position} {(row is null ? "-" : string.Join("|", row))}",
         RelationFrame r => $"relation {r.Id} {r.Relation.Name} {r.Relation.Root} {string.Join(";", r.Relation.Columns)}",
         TransactionFrame t => Describe(t.Transaction),

@@ -15,6 +15,7 @@ internal sealed class TransactionAssembler(uint databaseOid, int maxChangesPerPa
     private NodeName _foreignOrigin;
     private NpgsqlLogSequenceNumber _foreignPosition;
     private List<Change> _changes = [];
+    private CommitTimestamp _floor;
     private int _characters;
     private int _part;
 
@@ -44,8 +45,10 @@ internal sealed class TransactionAssembler(uint databaseOid, int maxChangesPerPa
                 TypeMessage.Read(ref reader);
                 return AssemblyStep.Continue;
             case PgOutputKind.LogicalMessage:
-                // A marker's transaction is yielded for its Begin and Commit; what the message says is nobody's concern here.
-                if (LogicalMessage.Read(ref reader).IsTransactional) RequireTransaction(in reader);
+                var logical = LogicalMessage.Read(ref reader);
+                if (!logical.IsTransactional) return AssemblyStep.Continue;
+                RequireTransaction(in reader);
+                if (logical.Floor > _floor) _floor = logical.Floor;
                 return AssemblyStep.Continue;
             default:
                 RequireTransaction(in reader);
@@ -66,6 +69,7 @@ internal sealed class TransactionAssembler(uint databaseOid, int maxChangesPerPa
         _begin = begin;
         _foreignOrigin = default;
         _foreignPosition = default;
+        _floor = CommitTimestamp.Unknown;
         _characters = 0;
         _part = 0;
     }
@@ -220,6 +224,7 @@ internal sealed class TransactionAssembler(uint databaseOid, int maxChangesPerPa
             Xid = begin.Xid,
             Position = begin.Position,
             Stamp = begin.Stamp,
+            Floor = _floor,
             ForeignOrigin = _foreignOrigin,
             ForeignPosition = _foreignPosition,
             Changes = changes,
