@@ -30,7 +30,7 @@ public sealed class UnchangedValueTests
         a.Fetch = (transaction, row) => AsIfExact(b, transaction, row);
         a.Apply(first);
         var over = a.Commit(20, LocalWrite.Update("1", "over it", "~"));
-        foreach (var transaction in new[] { _created, local, first, over, second }) c.Apply(transaction!);
+        foreach (var transaction in new[] { _created, first, local, over, second }) c.Apply(transaction!);
         a.Apply(second);
         Assert.Equal("over it|large", c["1"]);
         Assert.Equal("over it|larger", a["1"]);
