@@ -26,10 +26,9 @@ internal sealed class LastUpdateWinsRule : ConflictRule
         var incoming = context.Incoming;
         if (state.Row is null)
         {
-            if (state.Tombstone is not { } tombstone || !context.HasSeen(tombstone))
+            if (state.Tombstone is { } tombstone && !context.HasSeen(tombstone))
             {
-                Record(change, context, ConflictType.DeleteMissing, ConflictOutcome.Skip, state, state.Tombstone, state.Tombstone?.Origin ?? incoming.Origin, Name,
-                    state.Tombstone is null ? "There was no row to delete." : "The row had been deleted concurrently.");
+                Record(change, context, ConflictType.DeleteMissing, ConflictOutcome.Skip, state, tombstone, tombstone.Origin, Name, "The row had been deleted concurrently.");
             }
 
             Bury(change, context, state);
@@ -84,16 +83,16 @@ internal sealed class LastUpdateWinsRule : ConflictRule
         var isConcurrent = state.Tombstone is { } tombstone && !context.HasSeen(tombstone);
         if (isConcurrent && !context.Incoming.IsNewerThan(state.Tombstone!.Value))
         {
-            Record(change, context, ConflictType.UpdateMissing, ConflictOutcome.KeepLocal, state, state.Tombstone, state.Tombstone.Value.Origin, Name, "The row was deleted after this write.");
+            Record(change, context, ConflictType.UpdateMissing, ConflictOutcome.KeepLocal, state, state.Tombstone, state.Tombstone.Value.Origin, Name, "A later write deleted the row, or left it absent for a time.");
             return;
         }
 
         var whole = WholeRow(change, context);
-        // An update whose writer had seen the tombstone that stands here is no conflict: an earlier write's values were gone (below).
-        if (isConcurrent || (change.Kind == ChangeKind.Update && state.Tombstone is null))
+        // Without a concurrent tombstone the writer had seen all that this node has: the row is absent since an earlier write's values were gone.
+        if (isConcurrent)
         {
-            var reason = isConcurrent ? "The write is later than the delete: the row is created again." : "There was no row to update: it is created from the whole remote row.";
-            Record(whole ?? change, context, ConflictType.UpdateMissing, ConflictOutcome.ApplyRemote, state, state.Tombstone, context.Incoming.Origin, Name, whole is null ? $"{reason} {WrittenAgain}" : reason);
+            Record(whole ?? change, context, ConflictType.UpdateMissing, ConflictOutcome.ApplyRemote, state, state.Tombstone, context.Incoming.Origin, Name,
+                $"The write is later than the delete: {(whole is null ? "it stays. " + WrittenAgain : "the row is created again.")}");
         }
 
         if (whole is null)
