@@ -1,6 +1,7 @@
 using ActiveActive.Apply;
 using ActiveActive.Changes;
 using ActiveActive.Database;
+using ActiveActive.Diagnostics;
 
 namespace ActiveActive.Conflicts;
 
@@ -39,9 +40,13 @@ internal abstract class ConflictRule
     /// </summary>
     protected static MappedChange? WholeRow(MappedChange change, PlanContext context)
     {
-        if (!change.HasGaps) return change;
+        if (!change.HasGaps || Safeguards.IsOff(Safeguard.WholeRows)) return change;
         var position = context.Transaction.Position;
-        if (context.Fetched.Find(change.Key, position) is { } answer) return answer.Position == position ? change.FilledFrom(answer.Row!) : null;
+        if (context.Fetched.Find(change.Key, position) is { } answer)
+        {
+            return answer.Position == position || (answer.Row is not null && Safeguards.IsOff(Safeguard.FetchedVersion)) ? change.FilledFrom(answer.Row!) : null;
+        }
+
         var columns = change.Table.KeyOrdinals.Select((ordinal, i) => new KeyValuePair<string, string?>(change.Table.Columns[ordinal].Name, change.Key.Values[i]));
         context.Plan.RowsToFetch.Add((change.Key, new RowToFetch(change.Mapping.Relation.Root, new Row(columns))));
         return change;
@@ -60,7 +65,7 @@ internal abstract class ConflictRule
     /// </summary>
     protected static void TakePlace(MappedChange change, PlanContext context)
     {
-        if ((change.Values ?? change.OldValues) is not { } row) return;
+        if ((change.Values ?? change.OldValues) is not { } row || Safeguards.IsOff(Safeguard.TakePlace)) return;
         context.Plan.Writes.Add(new InsertRow(change.Table, row));
         context.Plan.Writes.Add(new DeleteRow(change.Table, change.Key));
     }

@@ -1,6 +1,7 @@
 using ActiveActive.Apply;
 using ActiveActive.Changes;
 using ActiveActive.Database;
+using ActiveActive.Diagnostics;
 
 namespace ActiveActive.Conflicts;
 
@@ -31,7 +32,7 @@ internal sealed class LastUpdateWinsRule : ConflictRule
                 Record(change, context, ConflictType.DeleteMissing, ConflictOutcome.Skip, state, tombstone, tombstone.Origin, Name, "The row had been deleted concurrently.");
             }
 
-            Bury(change, context, state);
+            if (!Safeguards.IsOff(Safeguard.TombstoneWithoutRow)) Bury(change, context, state);
             return;
         }
 
@@ -64,14 +65,16 @@ internal sealed class LastUpdateWinsRule : ConflictRule
         var whole = seen && change.Kind == ChangeKind.Update ? change : WholeRow(change, context);
         if (whole is null)
         {
+            if (Safeguards.IsOff(Safeguard.AbsentUntilReplaced)) return;
             if (!seen) Record(change, context, TypeOfWrite(change), ConflictOutcome.ApplyRemote, state, local, context.Incoming.Origin, Name, $"The remote row is the later write. {WrittenAgain}");
             context.Plan.Writes.Add(new DeleteRow(change.Table, change.Key));
             Bury(change, context, state);
             return;
         }
 
-        if (!seen && !RowImages.AreEqual(change.Table, state.Row!.Values, whole.Values!)) Record(whole, context, TypeOfWrite(change), ConflictOutcome.ApplyRemote, state, local, context.Incoming.Origin, Name, "The remote row is the later write.");
-
+        var equal = RowImages.AreEqual(change.Table, state.Row!.Values, whole.Values!);
+        if (!seen && !equal) Record(whole, context, TypeOfWrite(change), ConflictOutcome.ApplyRemote, state, local, context.Incoming.Origin, Name, "The remote row is the later write.");
+        if (equal && !seen && Safeguards.IsOff(Safeguard.EqualRowsAreWritten)) return;
         // Equal rows are written, too: the row must show the later version, or a third write would be compared with the wrong one.
         var after = RowImages.Overlay(state.Row!.Values, whole.Values!);
         context.Plan.Writes.Add(new UpdateRow(change.Table, change.Key, RowImages.Difference(state.Row.Values, after)));

@@ -1,6 +1,7 @@
 using System.Runtime.CompilerServices;
 using ActiveActive.Apply;
 using ActiveActive.Database;
+using ActiveActive.Diagnostics;
 using ActiveActive.Progress;
 using NpgsqlTypes;
 
@@ -65,6 +66,7 @@ internal sealed class RowFeed(NodeName self, ILocalDatabase database, Replicatio
     /// </summary>
     private async Task PassAsync(CancellationToken cancellationToken)
     {
+        if (Safeguards.IsOff(Safeguard.FetchWhenVisible)) return;
         // A later part of it may still be on the way through capture; behind the marker, the index holds it.
         await WaitForCaptureAsync(cancellationToken);
         while ((await database.ReadUnfinishedAsync(cancellationToken)).Any(xid => index.TryGetLocalPosition(xid, out _)))
