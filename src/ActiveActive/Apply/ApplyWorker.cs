@@ -55,7 +55,6 @@ internal sealed class ApplyWorker
     {
         // A duplicate after a reconnect: its first delivery committed together with the progress that tells so (M5).
         if (!part.IsHeartbeat && part.Position <= _session.AppliedPosition && !Safeguards.IsOff(Safeguard.Deduplication)) return false;
-        if (Safeguards.IsOff(Safeguard.NoteMemberInOrder)) _progress.NoteMember(_origin, part.Dependencies);
 
         if (part.Part == 0)
         {

@@ -41,7 +41,7 @@ internal enum Safeguard
     /// <summary>Only what all members' own streams cover is collected (R1).</summary>
     CollectWhenStable,
 
-    /// <summary>A member's vector counts once what its stream holds before it is applied (R1).</summary>
+    /// <summary>A member's vector counts once what its stream holds before it is applied, not when it is known to be sent (R1).</summary>
     NoteMemberInOrder,
 
     /// <summary>Equal rows take the later version all the same (R1).</summary>

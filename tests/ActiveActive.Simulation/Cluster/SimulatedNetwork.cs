@@ -1,6 +1,7 @@
 using ActiveActive.Apply;
 using ActiveActive.Capture;
 using ActiveActive.Changes;
+using ActiveActive.Diagnostics;
 using ActiveActive.Simulation.Time;
 using ActiveActive.Transport;
 using NpgsqlTypes;
@@ -119,6 +120,7 @@ internal sealed class SimulatedConnection(SimulatedCluster cluster, int from, in
 
     public void Send(ChangeTransaction transaction)
     {
+        if (Safeguards.IsOff(Safeguard.NoteMemberInOrder)) cluster.Nodes[to].Life?.Progress?.NoteMember(transaction.Origin, transaction.Dependencies);
         var loop = cluster.Loop;
         _lastDue = Math.Max(_lastDue, loop.Now + loop.Random.Between(1, cluster.Options.LatencyMicroseconds * 2));
         loop.At(_lastDue, () =>
