@@ -112,8 +112,7 @@ internal sealed class Client(SimulatedNode node, SimulatedCluster cluster, Workl
         {
             value = NewValue();
         }
-
-        else if (table == SimulatedTables.LastUpdateWins)
+        else if (table == SimulatedTables.LastUpdateWins && _random.Chance(70))
         {
             // The large value stays: the amount tells this write apart, so that a row made of two is noticed.
             amount = budget.NextNumber();
