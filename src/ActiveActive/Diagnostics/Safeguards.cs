@@ -86,9 +86,6 @@ internal enum Safeguard
     /// <summary>A concurrent winner has all its values; none comes from the row that it replaces.</summary>
     WholeRows,
 
-    /// <summary>A fetched row counts only if it shows the very write that is applied.</summary>
-    FetchedVersion,
-
     /// <summary>The origin looks once the transaction that it is asked for is visible.</summary>
     FetchWhenVisible,
 

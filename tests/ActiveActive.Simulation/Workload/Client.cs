@@ -108,14 +108,14 @@ internal sealed class Client(SimulatedNode node, SimulatedCluster cluster, Workl
             var tags = TagSet.Read(value);
             value = tags.Length > 0 && _random.Chance(25) ? TagSet.Without(value, _random.Pick(tags)) : TagSet.Union(value, NewValue());
         }
-        else if (_random.Chance(40))
+        else if (_random.Chance(table == SimulatedTables.LastUpdateWins ? 70 : 40))
         {
             value = NewValue();
         }
-        else if (table == SimulatedTables.LastUpdateWins && _random.Chance(70))
+        else if (table == SimulatedTables.LastUpdateWins)
         {
-            // The large value stays: the amount tells this write apart, so that a row made of two is noticed.
-            amount = budget.NextNumber();
+            // The large value stays, and the log does not tell it.
+            amount = _random.Between(0, 9);
         }
 
         if (table == SimulatedTables.Delta && _random.Chance(80)) delta = NewAmount();
