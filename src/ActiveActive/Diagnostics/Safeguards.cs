@@ -77,6 +77,15 @@ internal enum Safeguard
     /// <summary>Rows later than a truncate stay (R7).</summary>
     LaterRowsStay,
 
+    /// <summary>A concurrent winner has all its values; none comes from the row that it replaces.</summary>
+    WholeRows,
+
+    /// <summary>The origin looks once the transaction that it is asked for is visible.</summary>
+    FetchWhenVisible,
+
+    /// <summary>No older row stands in for one whose values nobody has any more.</summary>
+    AbsentUntilReplaced,
+
     /// <summary>Concurrent versions are kept as siblings and folded in version order (R8).</summary>
     Siblings,
 }
