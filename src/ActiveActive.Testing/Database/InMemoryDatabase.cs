@@ -17,6 +17,7 @@ internal sealed class InMemoryDatabase : ILocalDatabase
     private readonly InMemoryDatabaseOptions _options;
     private readonly InMemoryServer _server;
     private CaptureCheckpoint? _checkpoint;
+    private LogPart _entered;
 
     public InMemoryDatabase(InMemoryDatabaseOptions options)
     {
@@ -78,7 +79,16 @@ internal sealed class InMemoryDatabase : ILocalDatabase
         }
     }
 
-    public ValueTask SaveTombstonesAsync(IReadOnlyList<Tombstone> tombstones, CancellationToken cancellationToken)
+    public ValueTask<LogPart> ReadEnteredAsync(CancellationToken cancellationToken)
+    {
+        lock (_server.Gate)
+        {
+            _server.ThrowIfDown();
+            return new(_entered);
+        }
+    }
+
+    public ValueTask SaveTombstonesAsync(IReadOnlyList<Tombstone> tombstones, LogPart entered, CancellationToken cancellationToken)
     {
         lock (_server.Gate)
         {
@@ -91,6 +101,7 @@ internal sealed class InMemoryDatabase : ILocalDatabase
                 table.Tombstones.Write(key, new InMemoryNote(0, tombstone.Version, []));
             }
 
+            _entered = entered;
             return default;
         }
     }
