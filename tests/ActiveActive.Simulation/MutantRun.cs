@@ -53,7 +53,6 @@ internal static class MutantRun
         Safeguard.TakePlace => options with { Tables = [1], Keys = 1, DeletePercent = 50, LatencyMicroseconds = 100, ThinkMicroseconds = 500, HoldMicroseconds = 5000, CommitMicroseconds = 3000, ClientsPerNode = 3, Truncates = false },
         Safeguard.KeyGate => options with { Nodes = 4, Keys = 1, Tables = [0], DeletePercent = 50, ThinkMicroseconds = 500, LatencyMicroseconds = 100 },
         Safeguard.NoteMemberInOrder => options with { Nodes = 4, Keys = 1, DeletePercent = 35, HeartbeatMicroseconds = 1000, NetworkFaults = true },
-        Safeguard.EnterOnce => options with { Tables = [1], Keys = 1, DeletePercent = 35, Crashes = true, Truncates = false },
         Safeguard.CorrectStamps => options with { ClockStepMicroseconds = 50_000 },
         Safeguard.TieByNode => options with { GranuleMicroseconds = 1000, TiesWithinNode = true },
         Safeguard.WholeRows or Safeguard.AbsentUntilReplaced => options with { Nodes = 3, Tables = [0], Keys = 1, DeletePercent = 0 },

@@ -17,7 +17,6 @@ internal sealed class InMemoryDatabase : ILocalDatabase
     private readonly InMemoryDatabaseOptions _options;
     private readonly InMemoryServer _server;
     private CaptureCheckpoint? _checkpoint;
-    private LogPart _entered;
 
     public InMemoryDatabase(InMemoryDatabaseOptions options)
     {
@@ -79,16 +78,7 @@ internal sealed class InMemoryDatabase : ILocalDatabase
         }
     }
 
-    public ValueTask<LogPart> ReadEnteredAsync(CancellationToken cancellationToken)
-    {
-        lock (_server.Gate)
-        {
-            _server.ThrowIfDown();
-            return new(_entered);
-        }
-    }
-
-    public ValueTask SaveTombstonesAsync(IReadOnlyList<Tombstone> tombstones, LogPart entered, CancellationToken cancellationToken)
+    public ValueTask SaveTombstonesAsync(IReadOnlyList<Tombstone> tombstones, CancellationToken cancellationToken)
     {
         lock (_server.Gate)
         {
@@ -101,7 +91,6 @@ internal sealed class InMemoryDatabase : ILocalDatabase
                 table.Tombstones.Write(key, new InMemoryNote(0, tombstone.Version, []));
             }
 
-            _entered = entered;
             return default;
         }
     }

@@ -75,7 +75,6 @@ internal sealed partial class ChangeCapture
         _stream = stream;
         LogCaptureStarted(_progress.Self, Checkpoint.Position);
         var tombstones = new List<Tombstone>();
-        var entered = await _database.ReadEnteredAsync(cancellationToken);
         await foreach (var captured in stream.ReadAsync(cancellationToken))
         {
             var transaction = Sequence(captured);
@@ -84,9 +83,7 @@ internal sealed partial class ChangeCapture
                 tombstones.Clear();
                 LocalDeletes.AddTombstones(transaction, tombstones);
                 // Tombstones are durable BEFORE the deletes are published or the slot is confirmed past them (convergence R1).
-                var part = new LogPart(transaction.Position, transaction.Part);
-                var isNew = part.IsAfter(entered) || Safeguards.IsOff(Safeguard.EnterOnce);
-                if (tombstones.Count > 0 && isNew && !Safeguards.IsOff(Safeguard.LocalTombstones)) await _database.SaveTombstonesAsync(tombstones, part, cancellationToken);
+                if (tombstones.Count > 0 && !Safeguards.IsOff(Safeguard.LocalTombstones)) await _database.SaveTombstonesAsync(tombstones, cancellationToken);
             }
 
             Publish(captured, transaction);

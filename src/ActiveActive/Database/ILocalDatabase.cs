@@ -31,16 +31,7 @@ internal interface ILocalDatabase : IAsyncDisposable
     ValueTask<IChangeStream> OpenChangeStreamAsync(NpgsqlLogSequenceNumber start, NodeName? catchUpFor, CancellationToken cancellationToken);
 
     /// <summary>Enters deletes of local transactions; durable on return. An entry never replaces a newer one of the same key.</summary>
-    /// <param name="tombstones">The deletes.</param>
-    /// <param name="entered">The part of the log that they are of: from then on <see cref="ReadEnteredAsync"/> answers it.</param>
-    /// <param name="cancellationToken">Ends the wait.</param>
-    ValueTask SaveTombstonesAsync(IReadOnlyList<Tombstone> tombstones, LogPart entered, CancellationToken cancellationToken);
-
-    /// <summary>
-    /// The last part of the log whose deletes were entered. Who reads the log again enters none up to here: a newer delete of the key may
-    /// have taken the entry's place and been collected, and the key's greatest delete may never fall (convergence R2).
-    /// </summary>
-    ValueTask<LogPart> ReadEnteredAsync(CancellationToken cancellationToken);
+    ValueTask SaveTombstonesAsync(IReadOnlyList<Tombstone> tombstones, CancellationToken cancellationToken);
 
     /// <summary>
     /// Commits a marker: everything visible to anyone before the call lies before it in the log, and the

@@ -59,9 +59,6 @@ internal enum Safeguard
     /// <summary>A key's greatest delete never falls back to an older one (R2).</summary>
     GreatestDeleteStays,
 
-    /// <summary>Local deletes are entered once, also where the log is read again (R2).</summary>
-    EnterOnce,
-
     /// <summary>A delta added for a losing write leaves the row its version (R3).</summary>
     VersionOverride,
 

@@ -152,9 +152,9 @@ public sealed class KeyStateTests(ApplyServers servers)
         await ExpectAsync(Version(Asia, 12, 1), Version(Asia, 12, 1));
         await ExpectAsync(Version(Us, 12, 1), Version(Us, 12, 1));
 
-        await database.Node.SaveTombstonesAsync([new(table.Name, "", Version(Eu, 11, 1))], default, default);
+        await database.Node.SaveTombstonesAsync([new(table.Name, "", Version(Eu, 11, 1))], default);
         Assert.Equal([Version(Us, 12, 1), Version(Eu, 11, 1)], (await lane.ReadAsync(At(table, "1"), At(table, "2"))).Select(s => s.Tombstone!.Value));
-        await database.Node.SaveTombstonesAsync([new(table.Name, "", Version(Eu, 30, 3)), new(table.Name, "", Version(Eu, 29, 2)), new(table.Name, one.ToText(), Version(Eu, 2, 2))], default, default);
+        await database.Node.SaveTombstonesAsync([new(table.Name, "", Version(Eu, 30, 3)), new(table.Name, "", Version(Eu, 29, 2)), new(table.Name, one.ToText(), Version(Eu, 2, 2))], default);
         Assert.Equal([Version(Eu, 30, 3), Version(Eu, 30, 3)], (await lane.ReadAsync(At(table, "1"), At(table, "2"))).Select(s => s.Tombstone!.Value));
         Assert.Equal("12", await database.ReadAsync($"SELECT stamp - {Stamp(0).Microseconds} FROM active_active.tombstone WHERE key <> ''"));
 

@@ -50,7 +50,7 @@ public sealed class NodeTablesTests(ApplyServers servers)
             new(kept, "", Version(Us, 50, 50)), new(kept, "[\"newer\"]", Version(Eu, 60, 5)), new(kept, "[\"older\"]", Version(Eu, 40, 4)),
             // The table's goes: what is older goes with it although it is not stable itself.
             new(gone, "", Version(Us, 50, 9)), new(gone, "[\"newer\"]", Version(Us, 70, 70)), new(gone, "[\"older\"]", Version(Asia, 40, 4)),
-        ], default, default);
+        ], default);
 
         await database.Node.CollectAsync(DependencyVector.Empty.Advance(Us, new(10)).Advance(Eu, new(5)), default);
 

@@ -98,12 +98,12 @@ public sealed class TruncateTests(ApplyServers servers)
         await using var lane = await database.OpenLaneAsync(node: node);
         var table = await lane.TableAsync("account");
         Assert.True(table.Settings.HasDeltaColumns);
-        await node.SaveTombstonesAsync([new(table.Name, Key(table, "2").ToText(), Version(Eu, 50, 1))], default, default);
+        await node.SaveTombstonesAsync([new(table.Name, Key(table, "2").ToText(), Version(Eu, 50, 1))], default);
 
         await lane.ApplyAsync(20, new TruncateTable(table, Version(Us, 20, 9000)));
         Assert.Equal("2", await database.ReadAsync("SELECT string_agg(id::text, ',') FROM account"));
 
-        await node.SaveTombstonesAsync([new(table.Name, "", Version(Eu, 60, 2))], default, default);
+        await node.SaveTombstonesAsync([new(table.Name, "", Version(Eu, 60, 2))], default);
         await database.RunAsync("INSERT INTO account VALUES (3, 5)");
         await lane.ApplyAsync(30, new TruncateTable(table, Version(Us, 30, 9010)));
         Assert.Equal("2,3", await database.ReadAsync("SELECT string_agg(id::text, ',' ORDER BY id) FROM account"));

@@ -52,16 +52,10 @@ internal sealed class LifeDatabase(SimulatedNode node, InMemoryDatabase inner, E
         return new LifeStream(this, await inner.OpenChangeStreamAsync(start, catchUpFor, cancellationToken), loop, isMain: catchUpFor is null);
     }
 
-    public async ValueTask<LogPart> ReadEnteredAsync(CancellationToken cancellationToken)
+    public async ValueTask SaveTombstonesAsync(IReadOnlyList<Tombstone> tombstones, CancellationToken cancellationToken)
     {
         await PauseAsync();
-        return await inner.ReadEnteredAsync(cancellationToken);
-    }
-
-    public async ValueTask SaveTombstonesAsync(IReadOnlyList<Tombstone> tombstones, LogPart entered, CancellationToken cancellationToken)
-    {
-        await PauseAsync();
-        await inner.SaveTombstonesAsync(tombstones, entered, cancellationToken);
+        await inner.SaveTombstonesAsync(tombstones, cancellationToken);
         await PauseAsync();
     }
 

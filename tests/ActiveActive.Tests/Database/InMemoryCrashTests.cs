@@ -58,7 +58,7 @@ public sealed class InMemoryCrashTests
         [
             async () => await fixture.RunLocalAsync(Accounts.Insert("1", "ann", "0")),
             async () => await fixture.Database.WriteMarkerAsync(CommitTimestamp.Unknown, Token),
-            async () => await fixture.Database.SaveTombstonesAsync([], default, Token),
+            async () => await fixture.Database.SaveTombstonesAsync([], Token),
             async () => await session.FlushAsync(Token),
         ];
 

@@ -21,14 +21,6 @@ internal static class CheckpointTable
         WHERE excluded.position >= c.position
         """;
 
-    public const string ReadEnteredSql = "SELECT entered_position, entered_part FROM active_active.checkpoint";
-
-    // The row is there: set-up makes it before capture starts.
-    private const string SaveEnteredSql = "UPDATE active_active.checkpoint SET entered_position = $1, entered_part = $2";
-
-    public static NpgsqlBatchCommand SaveEntered(LogPart entered) =>
-        SqlParameters.Command(SaveEnteredSql, SqlParameters.Text(entered.Position.ToString()), SqlParameters.Number(entered.Part));
-
     public static NpgsqlBatchCommand Save(CaptureCheckpoint checkpoint) => SqlParameters.Command(SaveSql,
         SqlParameters.Text(checkpoint.Position.ToString()), SqlParameters.Number(checkpoint.GreatestStamp.Microseconds),
         SqlParameters.Text(WriteVector(checkpoint.Applied)), SqlParameters.Text(checkpoint.LastPublished.ToString()));

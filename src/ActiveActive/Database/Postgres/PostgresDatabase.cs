@@ -38,16 +38,9 @@ internal sealed class PostgresDatabase : ILocalDatabase
     public ValueTask<IChangeStream> OpenChangeStreamAsync(NpgsqlLogSequenceNumber start, NodeName? catchUpFor, CancellationToken cancellationToken) =>
         PostgresChangeStream.OpenAsync(_options, _dataSource, start, catchUpFor, cancellationToken);
 
-    public ValueTask SaveTombstonesAsync(IReadOnlyList<Tombstone> tombstones, LogPart entered, CancellationToken cancellationToken) => tombstones.Count == 0
+    public ValueTask SaveTombstonesAsync(IReadOnlyList<Tombstone> tombstones, CancellationToken cancellationToken) => tombstones.Count == 0
         ? default
-        : ExecuteAsync($"saving {tombstones.Count} tombstones", [TombstoneTable.Save(tombstones), CheckpointTable.SaveEntered(entered)], cancellationToken);
-
-    public ValueTask<LogPart> ReadEnteredAsync(CancellationToken cancellationToken) => RunAsync("reading which deletes are entered", async () =>
-    {
-        await using var command = _dataSource.CreateCommand(CheckpointTable.ReadEnteredSql);
-        await using var reader = await command.ExecuteReaderAsync(cancellationToken);
-        return await reader.ReadAsync(cancellationToken) ? new LogPart(reader.GetFieldValue<NpgsqlLogSequenceNumber>(0), reader.GetInt32(1)) : default;
-    });
+        : ExecuteAsync($"saving {tombstones.Count} tombstones", [TombstoneTable.Save(tombstones)], cancellationToken);
 
     public ValueTask<LogMarker> WriteMarkerAsync(CommitTimestamp floor, CancellationToken cancellationToken) => RunAsync("writing a marker", async () =>
     {

@@ -33,10 +33,7 @@ internal static class PostgresSchema
             position       pg_lsn NOT NULL,
             greatest_stamp bigint NOT NULL,
             applied        jsonb NOT NULL,
-            last_published pg_lsn NOT NULL DEFAULT '0/0',
-            -- The last part of the log whose deletes were entered as tombstones.
-            entered_position pg_lsn NOT NULL DEFAULT '0/0',
-            entered_part     integer NOT NULL DEFAULT 0
+            last_published pg_lsn NOT NULL DEFAULT '0/0'
         );
         COMMENT ON COLUMN active_active.checkpoint.greatest_stamp IS 'microseconds since 2000-01-01 UTC';
 
