@@ -125,6 +125,7 @@ internal sealed class ApplyWorker
         // Entered last: while this transaction holds the tombstone of a key, capture could not enter its own, and the wait for it would fail.
         if (tombstones.Writes.Count > 0) await _session.ExecuteAsync(tombstones, cancellationToken);
         _conflicts.AddRange(plan.Conflicts);
+        if (_progress.CanRelay) await _session.KeepReceivedAsync(part, cancellationToken);
         if (!part.IsLastPart) return;
         await _session.CommitAsync(part.Position, part.Stamp, cancellationToken);
         _isOpen = false;

@@ -26,7 +26,7 @@ public sealed class CatchUpTests(CaptureServers servers)
             // What the copy confirms is its own: the slot stays where it is.
             var before = await database.ConfirmedAsync(database.Slot);
             copy.Stream.Confirm(seen[4].Position);
-            var name = PostgresNames.CatchUpSlot(database.Oid, CaptureDatabase.Us);
+            var name = PostgresNames.SlotCopy(database.Oid, new SlotCopy(CaptureDatabase.Us));
             await ServerCondition.AwaitAsync("the copy is confirmed", async () => await database.ConfirmedAsync(name) == seen[4].Position);
             Assert.Equal(before, await database.ConfirmedAsync(database.Slot));
         }
@@ -38,7 +38,7 @@ public sealed class CatchUpTests(CaptureServers servers)
     public async Task Copy_that_a_stopped_process_left_is_replaced_and_one_in_use_is_not(int version)
     {
         await using var database = await CaptureDatabase.CreateAsync(servers, version, Table);
-        var name = PostgresNames.CatchUpSlot(database.Oid, CaptureDatabase.Us);
+        var name = PostgresNames.SlotCopy(database.Oid, new SlotCopy(CaptureDatabase.Us));
         await database.ExecuteAsync($"SELECT pg_create_logical_replication_slot('{name}', 'test_decoding')");
 
         await using var first = await database.OpenAsync(default, CaptureDatabase.Us);

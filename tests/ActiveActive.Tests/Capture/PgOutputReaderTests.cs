@@ -63,7 +63,9 @@ public sealed class PgOutputReaderTests
         var truncated = TruncateMessage.Read(ref truncate);
         Assert.Equal((false, true), (truncated.Cascade, truncated.RestartIdentity));
         Assert.Equal([5u, 6u], truncated.RelationIds);
-        Assert.Equal(new LogicalMessage(false, new(8), "active_active", 3), LogicalMessage.Read(ref message));
+        var read = LogicalMessage.Read(ref message);
+        Assert.Equal((false, new(8), "active_active"), (read.IsTransactional, read.Position, read.Prefix));
+        Assert.Equal("abc"u8, read.Content);
     }
 
     [Theory, MemberData(nameof(EveryKind))]

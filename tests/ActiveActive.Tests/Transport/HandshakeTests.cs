@@ -13,9 +13,9 @@ public sealed class HandshakeTests
     [Trait("Story", "24")]
     public void A_peer_that_lost_what_it_had_applied_is_refused_and_skips_nothing()
     {
-        var refuse = Assert.IsType<RefuseFrame>(Node().Answer(Hello() with { ResumeAfter = new(99) }, forgotten: new(100)));
+        var refuse = Assert.IsType<RefuseFrame>(Node().Answer(Hello() with { ResumeAfter = new(99) }, extent: new(new(100), new(200))));
         Assert.Equal("AA3007", refuse.Code);
-        Assert.IsType<WelcomeFrame>(Node().Answer(Hello() with { ResumeAfter = new(100) }, forgotten: new(100)));
+        Assert.IsType<WelcomeFrame>(Node().Answer(Hello() with { ResumeAfter = new(100) }, extent: new(new(100), new(200))));
     }
 
     [Fact]
@@ -54,10 +54,10 @@ public sealed class HandshakeTests
     [Fact]
     public void Dialler_refuses_another_node_and_its_own_database()
     {
-        var other = Assert.Throws<ReplicationException>(() => Node().Accept(new WelcomeFrame(1, new("ap"), Identity(2)), s_us));
+        var other = Assert.Throws<ReplicationException>(() => Node().Accept(new WelcomeFrame(1, new("ap"), Identity(2), default), s_us));
         Assert.Equal(ReplicationErrorKind.PeerRefused, other.Kind);
         Assert.Contains("'us' answers as node 'ap'", other.Message, StringComparison.Ordinal);
-        Assert.Contains("same database", Assert.Throws<ReplicationException>(() => Node().Accept(new WelcomeFrame(1, s_us, Identity(1)), s_us)).Message, StringComparison.Ordinal);
+        Assert.Contains("same database", Assert.Throws<ReplicationException>(() => Node().Accept(new WelcomeFrame(1, s_us, Identity(1), default), s_us)).Message, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -89,7 +89,7 @@ public sealed class HandshakeTests
 
     private static Handshake Node(NodeName? name = null, byte database = 1) => new(name ?? s_eu, Identity(database), [name == s_us ? s_eu : s_us], s_settings);
 
-    private static HelloFrame Hello() => new(1, 1, s_us, s_eu, Identity(2), s_settings, default);
+    private static HelloFrame Hello() => new(1, 1, s_us, s_eu, s_eu, Identity(2), s_settings, default);
 
     private static DatabaseIdentity Identity(byte number) => new(number, 1, 16_384, new Guid(number, 0, 0, new byte[8]), 180_004);
 

@@ -3,12 +3,19 @@ using NpgsqlTypes;
 namespace ActiveActive.Database.Postgres.PgOutput;
 
 /// <summary>Something was written with <c>pg_logical_emit_message</c>.</summary>
-/// <param name="IsTransactional">Whether it belongs to a transaction; others come at once, between transactions.</param>
-/// <param name="Position">Where it stands in the log.</param>
-/// <param name="Prefix">Who wrote it.</param>
-/// <param name="ContentBytes">The length of its content, which nobody needs.</param>
-internal readonly record struct LogicalMessage(bool IsTransactional, NpgsqlLogSequenceNumber Position, string Prefix, int ContentBytes)
+internal readonly ref struct LogicalMessage
 {
+    /// <summary>Whether it belongs to a transaction; others come at once, between transactions.</summary>
+    public bool IsTransactional { get; private init; }
+
+    /// <summary>Where it stands in the log.</summary>
+    public NpgsqlLogSequenceNumber Position { get; private init; }
+
+    /// <summary>Who wrote it.</summary>
+    public string Prefix { get; private init; }
+
+    public ReadOnlySpan<byte> Content { get; private init; }
+
     public static LogicalMessage Read(ref PgOutputReader reader)
     {
         var flags = reader.ReadByte("flags");
@@ -17,6 +24,6 @@ internal readonly record struct LogicalMessage(bool IsTransactional, NpgsqlLogSe
         var prefix = reader.ReadString("prefix");
         var content = reader.ReadBytes(reader.ReadInt32("content length"), "content");
         reader.End();
-        return new(flags == 1, position, prefix, content.Length);
+        return new() { IsTransactional = flags == 1, Position = position, Prefix = prefix, Content = content };
     }
 }
