@@ -5,7 +5,7 @@ using ActiveActive.Simulation.Workload;
 namespace ActiveActive.Simulation;
 
 /// <summary>What one seed came to.</summary>
-internal sealed record SimulationResult(SimulationOptions Options, Findings Findings, Trace Trace, long Steps, int Transactions);
+internal sealed record SimulationResult(SimulationOptions Options, Findings Findings, Trace Trace, long Steps, int Transactions, int Relays);
 
 /// <summary>One run: a workload under faults; then everything heals, and the nodes must become equal in bounded time; then the checkers.</summary>
 internal static class Simulation
@@ -47,7 +47,7 @@ internal static class Simulation
         if (findings.IsClean) new FinalRows(cluster).Check();
         if (findings.IsClean) ConflictRecords.Check(cluster);
         foreach (var node in cluster.Nodes) node.Life?.End();
-        return new SimulationResult(options, findings, trace, cluster.Loop.Steps, cluster.History.Committed.Sum(c => c.Count));
+        return new SimulationResult(options, findings, trace, cluster.Loop.Steps, cluster.History.Committed.Sum(c => c.Count), cluster.Network.Relays);
     }
 
     private static bool IsCollected(SimulatedCluster cluster) => cluster.Nodes.All(n => n.Database.NoteCount == 0);

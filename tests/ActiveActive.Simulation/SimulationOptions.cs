@@ -29,7 +29,7 @@ internal sealed record SimulationOptions
     /// <summary>Whether a node dies for good while the others go on; needs three nodes.</summary>
     public bool Deaths { get; init; }
 
-    /// <summary>How long a node is away before others are asked for its transactions, microseconds.</summary>
+    /// <summary>How long a node is away before others are asked for its transactions, microseconds; negative for never.</summary>
     public int RelayAfterMicroseconds { get; init; } = 10_000;
 
     public bool NetworkFaults { get; init; }
@@ -93,7 +93,7 @@ internal sealed record SimulationOptions
         SimulationOptions WithDeaths(SimulationOptions options) => options with
         {
             Deaths = options.Nodes > 2 && random.Chance(25),
-            RelayAfterMicroseconds = random.Pick([0, 10_000, 1_000_000_000]),
+            RelayAfterMicroseconds = random.Pick([0, 10_000, 1_000_000]),
         };
     }
 

@@ -12,6 +12,9 @@ internal sealed class SimulatedNetwork(SimulatedCluster cluster)
     private readonly Dictionary<(int Origin, int To), SimulatedConnection> _connections = [];
     private readonly Dictionary<(int From, int To), long> _unreachableUntil = [];
 
+    /// <summary>How often one node's transactions were taken from another.</summary>
+    public int Relays { get; private set; }
+
     /// <summary>Dials: the sender begins after the position that the receiver names, or before it, so that duplicates arrive.</summary>
     public SimulatedConnection Connect(SimulatedNode from, SimulatedNode to, NpgsqlLogSequenceNumber durable)
     {
@@ -53,6 +56,7 @@ internal sealed class SimulatedNetwork(SimulatedCluster cluster)
         }
 
         if (best is null) return null;
+        Relays++;
         var connection = Open(origin, to, best.Index, reach);
         _ = new SimulatedFeed(best, to, best.Life!, best.Life!.Capture!, connection, cluster).RelayAsync(origin.Name, durable);
         return connection;

@@ -67,6 +67,13 @@ internal sealed class MemoryCluster : IAsyncDisposable
         }
     }
 
+    /// <summary>A node dies for good, host and database.</summary>
+    public async Task KillAsync(MemoryNode node)
+    {
+        node.Database.Crash(stayDown: true);
+        await node.DisposeAsync();
+    }
+
     public string Describe()
     {
         var text = new StringBuilder();
