@@ -71,6 +71,7 @@ internal sealed class MemoryCluster : IAsyncDisposable
     public async Task KillAsync(MemoryNode node)
     {
         node.Database.Crash(stayDown: true);
+        Nodes.Remove(node);
         await node.DisposeAsync();
     }
 
