@@ -48,6 +48,7 @@ public sealed class RelayTests(ClusterServers servers)
         Assert.Contains("AA3013", cluster.Log, StringComparison.Ordinal);
 
         await dying.StartAgainAsync(TestContext.Current.CancellationToken);
+        a.Sql.Clear();
         await a.StartAsync();
         await a.ExecuteAsync("UPDATE counters SET n = n + 1000 WHERE id = 1; INSERT INTO notes VALUES (1000, 'back')");
         await cluster.QuietAsync(TimeSpan.FromMinutes(1));

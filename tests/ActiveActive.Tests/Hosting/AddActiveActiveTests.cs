@@ -126,10 +126,8 @@ public sealed class AddActiveActiveTests
     {
         var builder = WebApplication.CreateSlimBuilder();
         builder.Logging.ClearProviders();
-        foreach (var key in new[] { "orders", "stock" })
-        {
-            builder.Services.AddKeyedActiveActive(key, node => node.Named($"{key}-eu").UsePostgres(Unreachable).Replicate("public.*").With(o => o.Path = $"/{key}"));
-        }
+        builder.Services.AddKeyedActiveActive("orders", node => node.Named("orders-eu").UsePostgres(Unreachable).Replicate("public.*").With(o => o.Path = "/orders"));
+        builder.Services.AddKeyedActiveActive("stock", Section("""{ "Name": "stock-eu", "Path": "/stock", "Tables": ["public.*"] }"""), node => node.UsePostgres(Unreachable));
 
         await using var host = builder.Build();
         host.MapActiveActive(serviceKey: "orders");
@@ -141,6 +139,15 @@ public sealed class AddActiveActiveTests
         Assert.Equal(2, host.Services.GetServices<IHostedService>().OfType<ReplicationHostedService>().Count());
         var health = await host.Services.GetRequiredService<HealthCheckService>().CheckHealthAsync();
         Assert.Equal(["active_active_orders", "active_active_stock"], health.Entries.Keys.Order());
+    }
+
+    [Fact]
+    public void A_second_node_needs_a_key_of_its_own()
+    {
+        var services = new ServiceCollection().AddActiveActive(node => node.Named("eu")).AddKeyedActiveActive("orders", node => node.Named("eu"));
+        Assert.Contains("AddKeyedActiveActive(key, …)", Assert.Throws<InvalidOperationException>(() => services.AddActiveActive(node => node.Named("us"))).Message, StringComparison.Ordinal);
+        Assert.Contains("'orders'", Assert.Throws<InvalidOperationException>(() => services.AddKeyedActiveActive("orders", node => node.Named("us"))).Message, StringComparison.Ordinal);
+        services.AddKeyedActiveActive("stock", node => node.Named("eu"));
     }
 
     private static IHost Build(Action<ReplicationNodeBuilder> configure)

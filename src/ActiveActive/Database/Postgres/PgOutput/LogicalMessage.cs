@@ -1,3 +1,6 @@
+using ActiveActive.Changes;
+using System.Buffers.Text;
+using System.Globalization;
 using NpgsqlTypes;
 
 namespace ActiveActive.Database.Postgres.PgOutput;
@@ -15,6 +18,14 @@ internal readonly ref struct LogicalMessage
     public string Prefix { get; private init; }
 
     public ReadOnlySpan<byte> Content { get; private init; }
+
+    /// <summary>Of one of this library's markers: the stamp that it names; else Unknown.</summary>
+    public CommitTimestamp Floor => Prefix == PostgresNames.MessagePrefix && Utf8Parser.TryParse(Content, out long microseconds, out var read) && read == Content.Length
+        ? new CommitTimestamp(microseconds)
+        : CommitTimestamp.Unknown;
+
+    /// <summary>What a marker says.</summary>
+    public static string MarkerContent(CommitTimestamp floor) => floor.IsKnown ? floor.Microseconds.ToString(CultureInfo.InvariantCulture) : "";
 
     public static LogicalMessage Read(ref PgOutputReader reader)
     {

@@ -16,6 +16,7 @@ internal sealed class TransactionAssembler(uint databaseOid, int maxChangesPerPa
     private NodeName _foreignOrigin;
     private NpgsqlLogSequenceNumber _foreignPosition;
     private List<Change> _changes = [];
+    private CommitTimestamp _floor;
     private int _characters;
     private int _part;
 
@@ -65,6 +66,7 @@ internal sealed class TransactionAssembler(uint databaseOid, int maxChangesPerPa
         _begin = begin;
         _foreignOrigin = default;
         _foreignPosition = default;
+        _floor = CommitTimestamp.Unknown;
         _characters = 0;
         _part = 0;
     }
@@ -81,9 +83,9 @@ internal sealed class TransactionAssembler(uint databaseOid, int maxChangesPerPa
 
     private AssemblyStep Message(in LogicalMessage message, in PgOutputReader reader)
     {
-        // A marker's transaction is yielded for its Begin and Commit; what the message says is nobody's concern.
         if (!message.IsTransactional) return AssemblyStep.Continue;
         var begin = RequireTransaction(in reader);
+        if (message.Floor > _floor) _floor = message.Floor;
         if (_received is null || _foreignOrigin != relayed || message.Prefix != PostgresNames.ReceivedPrefix) return AssemblyStep.Continue;
         return _received.Take(message.Content) is { } part ? AssemblyStep.Yield(TakePart(begin, isLast: false) with { Received = part }) : AssemblyStep.Continue;
     }
@@ -228,6 +230,7 @@ internal sealed class TransactionAssembler(uint databaseOid, int maxChangesPerPa
             Xid = begin.Xid,
             Position = begin.Position,
             Stamp = begin.Stamp,
+            Floor = _floor,
             ForeignOrigin = _foreignOrigin,
             ForeignPosition = _foreignPosition,
             Changes = changes,
