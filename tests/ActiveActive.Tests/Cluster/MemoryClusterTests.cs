@@ -34,14 +34,16 @@ public sealed class MemoryClusterTests
     {
         await using var cluster = await MemoryCluster.StartAsync(s_names);
         var (a, b, c) = (cluster[0], cluster[1], cluster[2]);
-        cluster.Network.Cut(a.Node.Name, c.Node.Name);
+        // A link that is paused is not relayed either.
+        c.Node.PausePeer(a.Node.Name);
+        await cluster.UntilAsync("c takes nothing from a", () => c.StatusOf(a).Receiving == PeerLinkState.Paused);
         await a.InsertAsync("lww", "1", "inserted");
         await cluster.UntilAsync("b has a's row", () => b.Row("lww", "1") is not null);
         await b.UpdateAsync("lww", "1", "updated");
         await cluster.UntilAsync("c holds b's update and says why", () => c.StatusOf(b).Message?.Contains("waits for a ", StringComparison.Ordinal) == true);
         Assert.Null(c.Row("lww", "1"));
 
-        cluster.Network.Heal(a.Node.Name, c.Node.Name);
+        c.Node.ResumePeer(a.Node.Name);
         await cluster.QuietAsync();
         Assert.Equal("updated", c.Row("lww", "1"));
         cluster.AssertIdentical();

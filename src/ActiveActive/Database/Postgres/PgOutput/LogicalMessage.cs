@@ -1,4 +1,3 @@
-using ActiveActive.Changes;
 using System.Buffers.Text;
 using System.Globalization;
 using NpgsqlTypes;
