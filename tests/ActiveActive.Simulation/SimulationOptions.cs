@@ -24,12 +24,15 @@ internal sealed record SimulationOptions
     /// <summary>Percent of statements that are deletes, key changes included.</summary>
     public int DeletePercent { get; init; } = 25;
 
+    /// <summary>Percent of values that are the same on all nodes: equal rows are no conflict.</summary>
+    public int SameValuePercent { get; init; } = 10;
+
     public bool Crashes { get; init; }
 
     /// <summary>Whether a node dies for good while the others go on; needs three nodes.</summary>
     public bool Deaths { get; init; }
 
-    /// <summary>How long a node is away before others are asked for its transactions, microseconds; negative for never.</summary>
+    /// <summary>How long a node is away before others are asked for its transactions, microseconds.</summary>
     public int RelayAfterMicroseconds { get; init; } = 10_000;
 
     public bool NetworkFaults { get; init; }
@@ -59,6 +62,9 @@ internal sealed record SimulationOptions
 
     /// <summary>Time for which a transaction may stay open between two statements, microseconds.</summary>
     public int HoldMicroseconds { get; init; } = 500;
+
+    /// <summary>Time that a local commit may take between two of its steps, microseconds.</summary>
+    public int CommitMicroseconds { get; init; } = 100;
 
     /// <summary>Interval of heartbeats, checkpoints and collection, microseconds.</summary>
     public int HeartbeatMicroseconds { get; init; } = 4000;
@@ -94,6 +100,7 @@ internal sealed record SimulationOptions
             TiesWithinNode = random.Chance(15),
             LogEntries = random.Pick([12, 1000, 1000]),
             ClockStepMicroseconds = random.Pick([0, 0, 2_000, 50_000]),
+            CommitMicroseconds = random.Pick([20, 200, 3000]),
             ChangesPerPart = random.Pick([1, 2, 5000, 5000]),
         });
 
@@ -108,5 +115,5 @@ internal sealed record SimulationOptions
     public override string ToString() =>
         $"seed {Seed}: {Nodes} nodes, {Keys} keys, {Transactions} transactions, {ClientsPerNode} clients a node, tables {string.Join('+', Tables)}, deletes {DeletePercent} %"
         + $"{(Truncates ? ", truncates" : "")}{(Crashes ? ", crashes" : "")}{(NetworkFaults ? ", network faults" : "")}{(SlowCapture ? ", slow capture" : "")}{(Deaths ? ", a death" : "")}, relay after {RelayAfterMicroseconds} µs"
-        + $", skew {SkewMicroseconds} µs, granule {GranuleMicroseconds} µs{(TiesWithinNode ? " (with ties)" : "")}, latency {LatencyMicroseconds} µs, steps {ClockStepMicroseconds} µs, {ChangesPerPart} changes a part, think {ThinkMicroseconds} µs, hold {HoldMicroseconds} µs, heartbeat {HeartbeatMicroseconds} µs, log {LogEntries}";
+        + $", skew {SkewMicroseconds} µs, granule {GranuleMicroseconds} µs{(TiesWithinNode ? " (with ties)" : "")}, latency {LatencyMicroseconds} µs, steps {ClockStepMicroseconds} µs, {ChangesPerPart} changes a part, think {ThinkMicroseconds} µs, commit {CommitMicroseconds} µs, hold {HoldMicroseconds} µs, heartbeat {HeartbeatMicroseconds} µs, log {LogEntries}";
 }

@@ -1,5 +1,6 @@
 using ActiveActive.Changes;
 using ActiveActive.Database;
+using ActiveActive.Diagnostics;
 
 namespace ActiveActive.Capture;
 
@@ -59,7 +60,7 @@ internal sealed class CausalSequence
     /// A transaction is later than all that stands before it in the log (convergence R4). Its server's clock may say otherwise: it was set
     /// back, or the transaction read it before it wrote its commit record, and others passed it in between.
     /// </summary>
-    private CommitTimestamp Correct(CommitTimestamp stamp) => stamp > GreatestStamp ? stamp : GreatestStamp.Next;
+    private CommitTimestamp Correct(CommitTimestamp stamp) => stamp > GreatestStamp || Safeguards.IsOff(Safeguard.CorrectStamps) ? stamp : GreatestStamp.Next;
 
     private void Raise(CommitTimestamp stamp)
     {

@@ -1,5 +1,6 @@
 using ActiveActive.Changes;
 using ActiveActive.Database;
+using ActiveActive.Diagnostics;
 using ActiveActive.Progress;
 using ActiveActive.Transport;
 using Microsoft.Extensions.Logging;
@@ -91,7 +92,7 @@ internal sealed partial class ChangeCapture
                 tombstones.Clear();
                 LocalDeletes.AddTombstones(transaction, tombstones);
                 // Tombstones are durable BEFORE the deletes are published or the slot is confirmed past them (convergence R1).
-                if (tombstones.Count > 0) await _database.SaveTombstonesAsync(tombstones, cancellationToken);
+                if (tombstones.Count > 0 && !Safeguards.IsOff(Safeguard.LocalTombstones)) await _database.SaveTombstonesAsync(tombstones, cancellationToken);
             }
 
             Publish(captured, transaction);
@@ -173,11 +174,16 @@ internal sealed partial class ChangeCapture
     public async Task SaveCheckpointAsync(CancellationToken cancellationToken)
     {
         CaptureCheckpoint? reached = null;
-        lock (_lock)
+        if (HasStableSnapshot())
         {
-            var stable = 0;
-            while (stable < _snapshots.Count && IsStable(_snapshots[stable])) reached = _snapshots[stable++];
-            _snapshots.RemoveRange(0, stable);
+            // What is not visible yet stays in the index, which apply asks for it.
+            var shown = Index.FirstOf(await _database.ReadUnfinishedAsync(cancellationToken));
+            lock (_lock)
+            {
+                var stable = 0;
+                while (stable < _snapshots.Count && _snapshots[stable].Position <= shown && IsStable(_snapshots[stable])) reached = _snapshots[stable++];
+                _snapshots.RemoveRange(0, stable);
+            }
         }
 
         if (reached is not null && reached.Position > Checkpoint.Position)
@@ -191,6 +197,11 @@ internal sealed partial class ChangeCapture
         {
             await _database.WriteMarkerAsync(CommitTimestamp.Unknown, cancellationToken);
         }
+    }
+
+    private bool HasStableSnapshot()
+    {
+        lock (_lock) return _snapshots.Count > 0 && IsStable(_snapshots[0]);
     }
 
     /// <summary>While a peer is away nothing becomes stable: every second snapshot goes, and a later checkpoint is a little coarser.</summary>

@@ -68,7 +68,7 @@ internal sealed class SimulatedLink(SimulatedNode node, SimulatedNode peer, Node
             _absence.End();
             return connection;
         }
-        catch (ReplicationException) when (cluster.Options.RelayAfterMicroseconds >= 0 && _absence.IsDue(life.Progress!.AppliedOf(peer.Name).IsAwaited))
+        catch (ReplicationException) when (_absence.IsDue(life.Progress!.AppliedOf(peer.Name).IsAwaited))
         {
             if (cluster.Network.FindRelay(peer, node, durable) is not { } relay) throw;
             cluster.Trace.Say(TraceEvent.Fault, node.Index, () => $"! takes transactions of {peer.Name} from {cluster.Nodes[relay.Via].Name}, after {durable} up to {relay.Reach}");

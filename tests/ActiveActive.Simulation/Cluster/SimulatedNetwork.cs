@@ -1,5 +1,6 @@
 using ActiveActive.Capture;
 using ActiveActive.Changes;
+using ActiveActive.Diagnostics;
 using ActiveActive.Simulation.Time;
 using ActiveActive.Transport;
 using NpgsqlTypes;
@@ -130,6 +131,7 @@ internal sealed class SimulatedConnection(SimulatedCluster cluster, int via, int
 
     public void Send(ChangeTransaction transaction)
     {
+        if (Safeguards.IsOff(Safeguard.NoteMemberInOrder)) cluster.Nodes[to].Life?.Progress?.NoteMember(transaction.Origin, transaction.Dependencies);
         var loop = cluster.Loop;
         _lastDue = Math.Max(_lastDue, loop.Now + loop.Random.Between(1, cluster.Options.LatencyMicroseconds * 2));
         loop.At(_lastDue, () =>
@@ -181,9 +183,16 @@ internal sealed class SimulatedFeed(SimulatedNode from, SimulatedNode to, NodeLi
     public Task RelayAsync(NodeName origin, NpgsqlLogSequenceNumber resumeAfter) => GuardAsync(async () =>
     {
         var reader = new RelayReader(life.Database, origin, to.Name, capture.Encoder);
-        await foreach (var entry in reader.ReadAsync(capture.Checkpoint, resumeAfter, connection.Reach, connection.Closed)) Send(entry);
+        await foreach (var entry in reader.ReadAsync(capture.Checkpoint, resumeAfter, connection.Reach, connection.Closed)) Send(Safeguards.IsOff(Safeguard.RelayedVector) ? Overstate(entry) : entry);
         await connection.Left;
     });
+
+    /// <summary>As if its writer had seen all that the relayer wrote.</summary>
+    private EncodedTransaction Overstate(EncodedTransaction entry)
+    {
+        var relayed = ((CarriedTransaction)entry).Transaction;
+        return capture.Encoder.Encode(relayed with { Dependencies = relayed.Dependencies.Advance(from.Name, capture.LastPublished) });
+    }
 
     private async Task GuardAsync(Func<Task> send)
     {

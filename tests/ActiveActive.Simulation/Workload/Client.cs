@@ -117,7 +117,7 @@ internal sealed class Client(SimulatedNode node, SimulatedCluster cluster, Workl
         return (value, amount + delta);
     }
 
-    private string NewValue() => _random.Chance(10) ? "same" : $"{node.Name}{budget.NextNumber()}";
+    private string NewValue() => _random.Chance(_options.SameValuePercent) ? "same" : $"{node.Name}{budget.NextNumber()}";
 
     private long NewAmount() => _random.Between(-99, 99);
 

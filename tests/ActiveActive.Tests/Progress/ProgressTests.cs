@@ -48,6 +48,8 @@ public sealed class ProgressTests
         Assert.False(index.TryGetVersion(999, s_a, new(2), out _));
         Assert.True(index.TryGetLocalPosition(701, out var local));
         Assert.Equal(new(20), local);
+        Assert.Equal(new(20), index.FirstOf([999, 701]));
+        Assert.Equal(new(ulong.MaxValue), index.FirstOf([999]));
         index.CutBefore(new(20));
         Assert.False(index.TryGetVersion(700, s_a, new(1), out _));
         Assert.False(index.TryGetLocalPosition(700, out _));
