@@ -40,8 +40,8 @@ public sealed class ReplicationNodeOptions
     public TimeSpan MaxReconnectDelay { get; set; } = TimeSpan.FromSeconds(15);
 
     /// <summary>
-    /// How long a peer must be unreachable before this node asks the others for its transactions, 0 to 1 hour. A transaction that waits for
-    /// one of them asks at once. Default: 10 s.
+    /// How long a peer must be unreachable before this node asks the others for its transactions, 0 to 1 hour. Where another peer's stream shows
+    /// that it has more of them (it waits for one), it is asked at once. Default: 10 s.
     /// </summary>
     public TimeSpan RelayAfter { get; set; } = TimeSpan.FromSeconds(10);
 

@@ -4,7 +4,7 @@ namespace ActiveActive.Transport;
 
 /// <summary>
 /// How long a node has not been reached, and whether it is time to ask others for its transactions. In a healthy cluster each change travels
-/// once, from its origin; a node that only restarts is not asked around for.
+/// once, from its origin.
 /// </summary>
 /// <param name="timeProvider">The clock.</param>
 /// <param name="patience">See <see cref="ReplicationNodeOptions.RelayAfter"/>.</param>
@@ -17,7 +17,7 @@ internal sealed class PeerAbsence(TimeProvider timeProvider, TimeSpan patience)
 
     public void End() => _since = null;
 
-    /// <param name="isAwaited">Whether a transaction of another node waits here for one of it: then others are in its way already.</param>
+    /// <param name="isAwaited">Whether another node's stream waits here for one of its transactions: then somebody has it, and is held up.</param>
     public bool IsDue(bool isAwaited) =>
         _since is { } since && (isAwaited || timeProvider.GetElapsedTime(since) >= patience) && !Safeguards.IsOff(Safeguard.Relay);
 }

