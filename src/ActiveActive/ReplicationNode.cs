@@ -156,10 +156,11 @@ public sealed partial class ReplicationNode : IPeerAcceptor, IAsyncDisposable
             if (await frames.ReadAsync(greeting.Token) is not HelloFrame hello) return;
             var extent = run?.Capture.ExtentOf(hello.Origin) ?? default;
             var answer = run?.Handshake.Answer(hello, _feeds.GetValueOrDefault(hello.From)?.ConnectedDatabase, extent)
-                ?? new RefuseFrame(PeerDialler.NotReadyCode, $"Node '{Name}' is not replicating yet{(_message is null ? "." : $": {_message}")}");
+                ?? new RefuseFrame(PeerGreeting.NotReadyCode, $"Node '{Name}' is not replicating yet{(_message is null ? "." : $": {_message}")}");
             await frames.WriteAsync(answer, greeting.Token);
             await frames.FlushAsync(greeting.Token);
             if (answer is RefuseFrame refuse) LogRefused(Name, hello.From, refuse.Code, refuse.Message);
+            else if (hello.Purpose == HelloPurpose.Rows) await new RowFeed(Name, _database, run!.Progress, run.Capture.Index, _timeProvider).RunAsync(frames, ended.Token);
             else
             {
                 // A peer that dials is there again: its own stream need not wait for the end of the back-off.

@@ -51,7 +51,7 @@ internal sealed record Handshake(
         if (hello.To != Self) return new("AA3002", $"Node '{hello.From}' dialled '{hello.To}' and reached '{Self}'. Mend the address in AddPeer(\"{hello.To}\", …) on node '{hello.From}'.");
         if (!Peers.Contains(hello.From)) return new("AA3004", $"Node '{Self}' knows no peer '{hello.From}'. Add it there with AddPeer(\"{hello.From}\", …).");
         if (hello.Origin == hello.From || (hello.Origin != Self && !Peers.Contains(hello.Origin)))
-            return new("AA3008", $"Node '{hello.From}' asks node '{Self}' for the transactions of '{hello.Origin}', which is no peer of '{Self}'. Every node lists all others with AddPeer.");
+            return new("AA3009", $"Node '{hello.From}' asks node '{Self}' for the transactions of '{hello.Origin}', which is no peer of '{Self}'. Every node lists all others with AddPeer.");
         if (IsSameDatabase(hello.Identity)) return new("AA3005", SameDatabase(hello.From));
         var differences = ClusterSettings.Differences(Self, Settings, hello.From, hello.Settings);
         return differences.Count == 0 ? null

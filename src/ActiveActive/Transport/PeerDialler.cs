@@ -8,9 +8,6 @@ namespace ActiveActive.Transport;
 /// </summary>
 internal sealed class PeerDialler(PeerAddress peer, PeerLinkContext context)
 {
-    /// <summary>The refusal of a node that is still starting: dialled again soon.</summary>
-    public const string NotReadyCode = "AA3000";
-
     private readonly PeerAbsence _absence = new(context.TimeProvider, context.RelayAfter);
 
     /// <param name="handshake">Who this node is.</param>
@@ -66,23 +63,8 @@ internal sealed class PeerDialler(PeerAddress peer, PeerLinkContext context)
         var frames = new FrameConnection(connection, $"Peer '{target.Name}'", context.MaxFrameBytes, context.ReadTimeout, context.TimeProvider);
         try
         {
-            await frames.WriteAsync(
-                new HelloFrame(Handshake.MinProtocol, Handshake.MaxProtocol, handshake.Self, target.Name, peer.Name, handshake.Identity, handshake.Settings, durable), cancellationToken);
-            await frames.FlushAsync(cancellationToken);
-            switch (await frames.ReadAsync(cancellationToken))
-            {
-                case WelcomeFrame welcome:
-                    handshake.Accept(welcome, target.Name);
-                    return new PeerSource(peer.Name, target.Name, welcome.Reach, connection, frames);
-                case RefuseFrame { Code: NotReadyCode } refuse:
-                    throw new ReplicationException(ReplicationErrorKind.Transient, $"{refuse.Code}: {refuse.Message}");
-                case RefuseFrame refuse:
-                    throw new ReplicationException(ReplicationErrorKind.PeerRefused, $"Peer '{target.Name}' refused this node ({refuse.Code}): {refuse.Message}");
-                case null:
-                    throw new ReplicationException(ReplicationErrorKind.Transient, $"Peer '{target.Name}' closed the connection at the handshake.");
-                case var other:
-                    throw new ReplicationException(ReplicationErrorKind.Corrupt, $"Peer '{target.Name}' answered the hello with a {other.GetType().Name}.");
-            }
+            var reach = await PeerGreeting.GreetAsync(frames, handshake, target.Name, peer.Name, durable, HelloPurpose.Changes, cancellationToken);
+            return new PeerSource(peer.Name, target.Name, reach, connection, frames);
         }
         catch
         {

@@ -94,7 +94,8 @@ internal sealed partial class PeerLink
     {
         using var stopped = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         await using var session = await _context.Database.OpenApplySessionAsync(Peer, cancellationToken);
-        var worker = new ApplyWorker(Peer, new ApplyContext(_context.Database, run.Progress, run.Capture.Index, run.Keys, _context.ConflictsRecorded), session, _clock);
+        var fetched = new FetchedRows(new RowFetcher(_peer, _context, run.Handshake).FetchAsync);
+        var worker = new ApplyWorker(Peer, new ApplyContext(_context.Database, run.Progress, run.Capture.Index, run.Keys, _context.ConflictsRecorded), session, _clock, fetched);
         Status.Worker = worker;
         run.Progress.AppliedOf(Peer).Advance(session.AppliedPosition);
         var durable = await session.FlushAsync(cancellationToken);

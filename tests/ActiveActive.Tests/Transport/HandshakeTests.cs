@@ -35,8 +35,8 @@ public sealed class HandshakeTests
         AssertRefused("AA3003", Hello() with { From = s_eu, To = s_us }, "Two nodes are named 'eu'", "Named(…)");
         AssertRefused("AA3002", Hello() with { From = s_eu, To = s_us, Identity = Identity(1) }, "'eu' dialled 'us' and reached 'eu'", "Mend the address");
         AssertRefused("AA3004", Hello() with { From = new("ap") }, "'eu' knows no peer 'ap'", "AddPeer(\"ap\", …)");
-        AssertRefused("AA3008", Hello() with { Origin = new("ap") }, "'us' asks node 'eu' for the transactions of 'ap'", "AddPeer");
-        AssertRefused("AA3008", Hello() with { Origin = s_us }, "no peer of 'eu'");
+        AssertRefused("AA3009", Hello() with { Origin = new("ap") }, "'us' asks node 'eu' for the transactions of 'ap'", "AddPeer");
+        AssertRefused("AA3009", Hello() with { Origin = s_us }, "no peer of 'eu'");
         AssertRefused("AA3005", Hello() with { Identity = Identity(1) }, "'eu' and 'us' live in the same database", "DROP SCHEMA active_active");
         AssertRefused("AA3005", Hello() with { Identity = Identity(2) with { Incarnation = Identity(1).Incarnation } }, "one is a copy of the other", "database of its own");
         var deltas = new TableRule { Pattern = "public.t" };
