@@ -112,6 +112,17 @@ internal sealed class InMemoryApplySession : IApplySession
         }
     }
 
+    public ValueTask KeepReceivedAsync(ChangeTransaction part, CancellationToken cancellationToken)
+    {
+        lock (_server.Gate)
+        {
+            var transaction = Current();
+            transaction.ThrowIfNotOpen();
+            transaction.Received.Add(part);
+            return default;
+        }
+    }
+
     public ValueTask CommitAsync(NpgsqlLogSequenceNumber position, CommitTimestamp stamp, CancellationToken cancellationToken)
     {
         lock (_server.Gate)

@@ -68,13 +68,13 @@ internal sealed class InMemoryDatabase : ILocalDatabase
         }
     }
 
-    public ValueTask<IChangeStream> OpenChangeStreamAsync(NpgsqlLogSequenceNumber start, NodeName? catchUpFor, CancellationToken cancellationToken)
+    public ValueTask<IChangeStream> OpenChangeStreamAsync(NpgsqlLogSequenceNumber start, SlotCopy? copy, CancellationToken cancellationToken)
     {
         lock (_server.Gate)
         {
             _server.ThrowIfDown();
             if (_checkpoint is null) throw NotSetUp();
-            return new(_server.OpenStream(start, catchUpFor));
+            return new(_server.OpenStream(start, copy));
         }
     }
 

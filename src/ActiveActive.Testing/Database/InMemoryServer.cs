@@ -104,7 +104,7 @@ internal sealed class InMemoryServer : IDisposable
         var progress = ProgressOf(origin);
         var undo = new InMemoryUndo(origin, progress);
         transaction.Record.Stamp = stamp;
-        Log.Append(new InMemoryLogEntry { Commit = transaction.Record, ForeignOrigin = origin, ForeignPosition = position, Undo = undo });
+        Log.Append(new InMemoryLogEntry { Commit = transaction.Record, ForeignOrigin = origin, ForeignPosition = position, Received = transaction.Received, Undo = undo });
         transaction.Install(undo);
         if (position > progress) _progress[origin] = position;
         ArmLogWriter();
@@ -159,15 +159,15 @@ internal sealed class InMemoryServer : IDisposable
         return session;
     }
 
-    /// <summary>Adds the one reader of the node's slot, or of its copy for a peer.</summary>
+    /// <summary>Adds the one reader of the node's slot, or of a copy of it.</summary>
     /// <exception cref="ReplicationException">InUse: there is one. Misconfigured: the log does not reach back that far.</exception>
-    public InMemoryChangeStream OpenStream(NpgsqlLogSequenceNumber start, NodeName? catchUpFor)
+    public InMemoryChangeStream OpenStream(NpgsqlLogSequenceNumber start, SlotCopy? copy)
     {
         foreach (var open in _streams)
         {
-            if (open.CatchUpFor != catchUpFor) continue;
+            if (open.Copy != copy) continue;
             throw new ReplicationException(ReplicationErrorKind.InUse,
-                $"The slot of node {_options.Node}{(catchUpFor is { } peer ? $" for {peer}" : "")} is read by another session.");
+                $"The slot of node {_options.Node}{(copy is null ? "" : $" for {copy.Peer}")} is read by another session.");
         }
 
         if (start == default) start = Log.ConfirmedPosition;
@@ -178,7 +178,7 @@ internal sealed class InMemoryServer : IDisposable
                 + "what lies between cannot be read any more. The node must join again.");
         }
 
-        var stream = new InMemoryChangeStream(this, start, catchUpFor, _options.MaxChangesPerPart);
+        var stream = new InMemoryChangeStream(this, start, copy, _options.MaxChangesPerPart);
         _streams.Add(stream);
         return stream;
     }

@@ -135,6 +135,7 @@ internal sealed class ApplyWorker
         if (tombstones.Writes.Count > 0) await _session.ExecuteAsync(tombstones, cancellationToken);
         _conflicts.AddRange(plan.Conflicts);
         _changes += part.Changes.Count;
+        if (_progress.CanRelay) await _session.KeepReceivedAsync(part, cancellationToken);
         if (!part.IsLastPart) return;
         await _session.CommitAsync(part.Position, part.Stamp, cancellationToken);
         _isOpen = false;

@@ -88,6 +88,12 @@ internal enum Safeguard
 
     /// <summary>Concurrent versions are kept as siblings and folded in version order (R8).</summary>
     Siblings,
+
+    /// <summary>What a node that died had sent to some reaches the others from them (R10).</summary>
+    Relay,
+
+    /// <summary>A relayed transaction has its own vector, not what its relayer had seen (R10).</summary>
+    RelayedVector,
 }
 
 /// <summary>Switches one of them off, in tests only.</summary>

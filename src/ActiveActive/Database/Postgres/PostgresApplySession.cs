@@ -124,6 +124,16 @@ internal sealed class PostgresApplySession : IApplySession
         }).AsTask());
     }
 
+    public ValueTask KeepReceivedAsync(ChangeTransaction part, CancellationToken cancellationToken)
+    {
+        RequireTransaction();
+        return new(RunAsync($"keeping {part}", async () =>
+        {
+            await _writer.KeepAsync(part, !part.IsLastPart && TakeBegin() ? new NpgsqlBatchCommand(BeginSql) : null, cancellationToken);
+            return true;
+        }).AsTask());
+    }
+
     public ValueTask CommitAsync(NpgsqlLogSequenceNumber position, CommitTimestamp stamp, CancellationToken cancellationToken)
     {
         RequireTransaction();
@@ -133,12 +143,7 @@ internal sealed class PostgresApplySession : IApplySession
             if (TakeBegin()) batch.BatchCommands.Add(new NpgsqlBatchCommand(BeginSql));
             batch.BatchCommands.Add(SqlParameters.Command(
                 "SELECT pg_replication_origin_xact_setup($1, $2)", SqlParameters.Text(position.ToString()), SqlParameters.Text(VersionSql.Text(stamp))));
-            if (!_writer.HasWrittenRows)
-            {
-                // Without a write the commit has no record, moves no progress, and capture never hears of it.
-                batch.BatchCommands.Add(new NpgsqlBatchCommand($"SELECT pg_logical_emit_message(true, '{PostgresNames.MessagePrefix}', '')"));
-            }
-
+            foreach (var command in _writer.TakeMessages()) batch.BatchCommands.Add(command);
             batch.BatchCommands.Add(new NpgsqlBatchCommand(s_clockSql));
             batch.BatchCommands.Add(new NpgsqlBatchCommand("COMMIT"));
             var time = ServerTime;
