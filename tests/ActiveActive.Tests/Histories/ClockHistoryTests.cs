@@ -1,0 +1,89 @@
+using ActiveActive.Diagnostics;
+using ActiveActive.Testing.Time;
+using ActiveActive.Tests.Cluster;
+
+namespace ActiveActive.Tests.Histories;
+
+/// <summary>Convergence R4: stamps follow causality, whatever the servers' clocks say.</summary>
+[Collection(PinnedHistory.Collection)]
+public sealed class ClockHistoryTests
+{
+    private static readonly TimeSpan s_second = TimeSpan.FromSeconds(1);
+
+    /// <summary>A time at which every clock can be made to stand.</summary>
+    private static readonly DateTimeOffset s_stamp = NodeClock.Beginning + (60 * s_second);
+
+    [Theory]
+    [InlineData(0, "ApplyWait")]
+    [InlineData(1, "ApplyWait")]
+    [InlineData(0, "StrictApplyWait")]
+    [Trait("Story", "1")]
+    public async Task Row_is_applied_when_the_clock_is_past_its_stamp_and_not_at_it(int microsecondsBehind, string rule)
+    {
+        await PinnedHistory.AssertAsync(Enum.Parse<Safeguard>(rule), 2, async cluster =>
+        {
+            // B:I k(5), and the clock of A says 5 (or 4): a write of A's over it could have the same stamp, and the greater name would beat the later write.
+            var (a, b) = (cluster[0], cluster[1]);
+            b.Clock.StandsAt = s_stamp;
+            a.Clock.StandsAt = s_stamp.AddMicroseconds(-microsecondsBehind);
+            await b.PutAsync("lww", "1", "b");
+            await cluster.UntilAsync("a waits or has b's row", () => a.StatusOf(b).ClockAhead > TimeSpan.Zero || a.Text("lww", "1") is not null);
+            Assert.Null(a.Text("lww", "1"));
+            a.Clock.StandsAt = s_stamp.AddMicroseconds(1);
+            await cluster.UntilAsync("a has b's row", () => a.Text("lww", "1") is not null);
+        });
+    }
+
+    [Fact]
+    [Trait("Story", "3")]
+    public Task Equal_stamps_on_three_nodes_have_the_same_winner_in_every_order_of_arrival() => PinnedHistory.AssertAsync(Safeguard.TieByNode, 3, async cluster =>
+    {
+        // A:I k(5), B:I k(5), C:I k(5); A has B's first, C has A's first.
+        var (a, b, c) = (cluster[0], cluster[1], cluster[2]);
+        foreach (var node in cluster.Nodes)
+        {
+            node.Clock.StandsAt = s_stamp;
+            await node.PutAsync("lww", "1", $"of {node.Name}");
+            node.Clock.StandsAt = null;
+        }
+
+        cluster.Delay(c, a, s_second);
+        cluster.Delay(b, c, s_second);
+        await cluster.PassAsync(60 * s_second);
+        await cluster.ConvergeAsync();
+        Assert.All(cluster.Nodes, node => Assert.Equal("of c", node.Text("lww", "1")));
+        Assert.Single(b.Conflicts, record => record.Winner == c.Name);
+    });
+
+    [Fact]
+    [Trait("Story", "2")]
+    public Task Write_after_the_clock_was_set_back_is_later_than_what_its_node_wrote_before() => PinnedHistory.AssertAsync(Safeguard.CorrectStamps, 2, async cluster =>
+    {
+        // A:I(10), then A's clock steps back, A:U(1); B:I(5) is newer than 1 and older than 10.
+        var (a, b) = (cluster[0], cluster[1]);
+        a.Clock.Offset = 10 * s_second;
+        await a.PutAsync("lww", "1", "before the step");
+        a.Clock.Offset = TimeSpan.Zero;
+        await a.SetAsync("lww", "1", "after the step");
+        b.Clock.Offset = 5 * s_second;
+        await b.PutAsync("lww", "1", "b");
+        await cluster.ConvergeAsync();
+        Assert.All(cluster.Nodes, node => Assert.Equal("after the step", node.Text("lww", "1")));
+    });
+
+    [Fact]
+    [Trait("Story", "2")]
+    public Task Delete_after_the_clock_was_set_back_has_a_corrected_tombstone() => PinnedHistory.AssertAsync(Safeguard.CorrectStamps, 2, async cluster =>
+    {
+        // A:I(10), then A's clock steps back, A:D(1); B:I(5).
+        var (a, b) = (cluster[0], cluster[1]);
+        a.Clock.Offset = 10 * s_second;
+        await a.PutAsync("lww", "1", "before the step");
+        a.Clock.Offset = TimeSpan.Zero;
+        await a.DeleteAsync("lww", "1");
+        b.Clock.Offset = 5 * s_second;
+        await b.PutAsync("lww", "1", "b");
+        await cluster.ConvergeAsync();
+        Assert.Null(b.Text("lww", "1"));
+    });
+}
