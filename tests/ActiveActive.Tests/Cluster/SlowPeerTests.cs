@@ -10,7 +10,7 @@ public sealed class SlowPeerTests
     public async Task Slow_peer_among_fast_ones_leaves_the_log_in_memory_and_catches_up_from_the_database()
     {
         const int Rows = 200;
-        await using var cluster = await TestTables.StartAsync(["a", "b", "c"], options => options.ChangeLogBytes = 64 << 10);
+        await using var cluster = await TestTables.StartAsync(["a", "b", "c"], options => options.ChangeLogBytes = 1 << 20);
         var (a, b, c) = (cluster[0], cluster[1], cluster[2]);
         await a.PutAsync("lww", "slow", "x");
         await cluster.ConvergeAsync();
@@ -19,7 +19,7 @@ public sealed class SlowPeerTests
             // An application's lock stops the applier on c.
             await t.ReadForUpdateAsync("lww", "slow");
             await a.SetAsync("lww", "slow", "y");
-            for (var i = 0; i < Rows; i++) await a.PutAsync("lww", $"{i}", new string('v', 1000));
+            for (var i = 0; i < Rows; i++) await a.PutAsync("lww", $"{i}", new string('v', 10_000));
             await cluster.UntilAsync("b has all of a's rows", () => b.ReadAll("lww").Count == Rows + 1);
             await cluster.UntilAsync("c is fed from a's database", () => a.StatusOf(c).Sending == PeerFeedState.CatchingUp);
             Assert.Equal((PeerFeedState.Streaming, 1), (a.StatusOf(b).Sending, c.ReadAll("lww").Count));

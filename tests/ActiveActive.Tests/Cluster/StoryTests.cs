@@ -117,9 +117,9 @@ public sealed class StoryTests
         var (a, b, c) = (cluster[0], cluster[1], cluster[2]);
         await a.PutAsync("delta", "1", "a", $"{long.MaxValue}");
         await b.PutAsync("delta", "1", "b", "5");
+        await c.PutAsync("lww", "2", "of c");
         await cluster.UntilAsync("a holds b's row and b holds a's", () => a.StatusOf(b).Receiving == PeerLinkState.Holding && b.StatusOf(a).Receiving == PeerLinkState.Holding);
         Assert.Contains("column 'n' (bigint) of public.delta from node 'b'", a.StatusOf(b).Message, StringComparison.Ordinal);
-        await c.PutAsync("lww", "2", "of c");
         await cluster.UntilAsync("c's row is on a and b", () => a.Text("lww", "2") is not null && b.Text("lww", "2") is not null);
 
         await a.AddAsync("delta", "n", -10, "1");

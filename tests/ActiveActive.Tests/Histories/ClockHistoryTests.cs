@@ -1,4 +1,7 @@
+using ActiveActive.Apply;
+using ActiveActive.Changes;
 using ActiveActive.Diagnostics;
+using ActiveActive.Testing.Database;
 using ActiveActive.Testing.Time;
 using ActiveActive.Tests.Cluster;
 
@@ -14,25 +17,19 @@ public sealed class ClockHistoryTests
     private static readonly DateTimeOffset s_stamp = NodeClock.Beginning + (60 * s_second);
 
     [Theory]
-    [InlineData(0, "ApplyWait")]
-    [InlineData(1, "ApplyWait")]
-    [InlineData(0, "StrictApplyWait")]
+    [InlineData("ApplyWait")]
+    [InlineData("StrictApplyWait")]
     [Trait("Story", "1")]
-    public async Task Row_is_applied_when_the_clock_is_past_its_stamp_and_not_at_it(int microsecondsBehind, string rule)
+    public Task Transaction_waits_until_the_servers_clock_is_past_its_stamp_and_not_at_it(string rule) => PinnedHistory.AssertAsync(Enum.Parse<Safeguard>(rule), async () =>
     {
-        await PinnedHistory.AssertAsync(Enum.Parse<Safeguard>(rule), 2, async cluster =>
-        {
-            // B:I k(5), and the clock of A says 5 (or 4): a write of A's over it could have the same stamp, and the greater name would beat the later write.
-            var (a, b) = (cluster[0], cluster[1]);
-            b.Clock.StandsAt = s_stamp;
-            a.Clock.StandsAt = s_stamp.AddMicroseconds(-microsecondsBehind);
-            await b.PutAsync("lww", "1", "b");
-            await cluster.UntilAsync("a waits or has b's row", () => a.StatusOf(b).ClockAhead > TimeSpan.Zero || a.Text("lww", "1") is not null);
-            Assert.Null(a.Text("lww", "1"));
-            a.Clock.StandsAt = s_stamp.AddMicroseconds(1);
-            await cluster.UntilAsync("a has b's row", () => a.Text("lww", "1") is not null);
-        });
-    }
+        // B:I k(5), and the clock of A says 4, 5, 5, 6: a write of A's over it at 5 would have the same stamp, and the greater name would beat the later write.
+        var stamp = CommitTimestamp.From(s_stamp);
+        await using var database = new InMemoryDatabase(new InMemoryDatabaseOptions { Node = new("a"), Tables = [], Clock = new ScriptedClock(-1, 0, 0, 1) });
+        await database.SetUpAsync(CancellationToken.None);
+        await using var session = await database.OpenApplySessionAsync(new("b"), CancellationToken.None);
+        await new ApplyClock(TimeProvider.System).WaitUntilPastAsync(stamp, session, CancellationToken.None);
+        Assert.Equal(1, session.ServerTime.Microseconds - stamp.Microseconds);
+    });
 
     [Fact]
     [Trait("Story", "3")]
@@ -86,4 +83,12 @@ public sealed class ClockHistoryTests
         await cluster.ConvergeAsync();
         Assert.Null(b.Text("lww", "1"));
     });
+
+    /// <summary>Each look shows the next time, in microseconds from <see cref="s_stamp"/>.</summary>
+    private sealed class ScriptedClock(params IEnumerable<int> microseconds) : TimeProvider
+    {
+        private readonly Queue<int> _next = new(microseconds);
+
+        public override DateTimeOffset GetUtcNow() => s_stamp.AddMicroseconds(_next.Dequeue());
+    }
 }

@@ -66,10 +66,12 @@ public sealed class DeltaHistoryTests
         var (a, b, c) = (cluster[0], cluster[1], cluster[2]);
         await a.PutAsync("delta", "1", "old", "1");
         await cluster.ConvergeAsync();
+        // Nodes collect every minute: while the truncate is on its way.
+        await cluster.PassAsync((55 * s_second) - cluster.Elapsed);
         cluster.Delay(a, c, 8 * s_second);
         await a.TruncateAsync("delta");
         await b.DeleteAsync("delta", "1");
-        await cluster.PassAsync(5 * s_second);
+        await cluster.PassAsync(6 * s_second);
         Assert.True(c.Database.ProgressOf(a.Name) < a.LastCommit && c.Database.ProgressOf(b.Name) >= b.LastCommit);
         await c.PutAsync("delta", "1", "again", "5");
         await cluster.ConvergeAsync();

@@ -8,8 +8,10 @@ namespace ActiveActive.Tests.Histories;
 [Trait("Story", "16")]
 public sealed class TruncateHistoryTests
 {
+    private static readonly TimeSpan s_second = TimeSpan.FromSeconds(1);
+
     [Fact]
-    public Task Older_insert_that_arrives_after_a_truncate_is_dead() => PinnedHistory.AssertAsync(Safeguard.TableTombstone, 2, async cluster =>
+    public Task Older_insert_that_arrives_after_a_local_truncate_is_dead() => PinnedHistory.AssertAsync(Safeguard.LocalTombstones, 2, async cluster =>
     {
         // A:I k(1); B:T(2).
         var (a, b) = (cluster[0], cluster[1]);
@@ -18,6 +20,19 @@ public sealed class TruncateHistoryTests
         await b.TruncateAsync("lww");
         await cluster.ConvergeAsync();
         Assert.All(cluster.Nodes, node => Assert.Empty(node.ReadAll("lww")));
+    });
+
+    [Fact]
+    public Task Older_insert_that_arrives_after_a_peers_truncate_is_dead() => PinnedHistory.AssertAsync(Safeguard.TableTombstone, 3, async cluster =>
+    {
+        // A:I k(1), on its way to C; B:T(2).
+        var (a, b, c) = (cluster[0], cluster[1], cluster[2]);
+        cluster.Delay(a, c, s_second);
+        await a.PutAsync("lww", "1", "a");
+        await b.PutAsync("lww", "2", "b");
+        await b.TruncateAsync("lww");
+        await cluster.ConvergeAsync();
+        Assert.Empty(c.ReadAll("lww"));
     });
 
     [Fact]
@@ -32,17 +47,18 @@ public sealed class TruncateHistoryTests
     });
 
     [Fact]
-    public Task Row_deleted_before_a_truncate_stays_deleted_for_what_is_later_than_its_own_tombstone() => PinnedHistory.AssertAsync(Safeguard.TableTombstone, 2, async cluster =>
+    public Task Later_of_a_row_tombstone_and_a_table_tombstone_counts() => PinnedHistory.AssertAsync(Safeguard.TableTombstone, 3, async cluster =>
     {
-        // B:D k(1); A:U k(2); B:T(3): the greater of the row's and the table's tombstone counts.
-        var (a, b) = (cluster[0], cluster[1]);
+        // B:D k(1); A:U k(2), on its way to C; B:T(3).
+        var (a, b, c) = (cluster[0], cluster[1], cluster[2]);
         await a.PutAsync("lww", "1", "old");
         await cluster.ConvergeAsync();
+        cluster.Delay(a, c, s_second);
         await b.DeleteAsync("lww", "1");
         await a.SetAsync("lww", "1", "a");
         await b.TruncateAsync("lww");
         await cluster.ConvergeAsync();
-        Assert.Null(b.Text("lww", "1"));
+        Assert.Null(c.Text("lww", "1"));
     });
 
     [Fact]
