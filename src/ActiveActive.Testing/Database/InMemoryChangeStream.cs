@@ -116,14 +116,16 @@ internal sealed class InMemoryChangeStream : IChangeStream
     private bool IsRelayed(InMemoryLogEntry entry) => Copy is { Relayed: { IsNone: false } origin } && entry.ForeignOrigin == origin;
 
     private NpgsqlLogSequenceNumber Received() =>
-        _wait is null || _server.Log.DurableEnd < _received ? _received : _server.Log.DurableEnd;
+        _wait is null || _server.HoldsCapture || _server.Log.DurableEnd < _received ? _received : _server.Log.DurableEnd;
+
+    private bool HasNext => Next < _server.Log.DurableCount && !_server.HoldsCapture;
 
     private InMemoryLogEntry? Take()
     {
         lock (_server.Gate)
         {
             ThrowIfBroken();
-            return Next < _server.Log.DurableCount ? _server.Log[Next] : null;
+            return HasNext ? _server.Log[Next] : null;
         }
     }
 
@@ -142,7 +144,7 @@ internal sealed class InMemoryChangeStream : IChangeStream
         lock (_server.Gate)
         {
             ThrowIfBroken();
-            if (Next < _server.Log.DurableCount) return;
+            if (HasNext) return;
             _wait = wait = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         }
 

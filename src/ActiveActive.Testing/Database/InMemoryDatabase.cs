@@ -274,6 +274,15 @@ internal sealed class InMemoryDatabase : ILocalDatabase
         lock (_server.Gate) _server.Start();
     }
 
+    /// <summary>Whether readers of the log are shown nothing new, as where the walsender is slow: capture then passes late.</summary>
+    public bool HoldsCapture
+    {
+        set
+        {
+            lock (_server.Gate) _server.HoldCapture(value);
+        }
+    }
+
     /// <summary>Breaks every connection; the server runs on with all that was committed.</summary>
     public void BreakConnections()
     {

@@ -46,6 +46,9 @@ internal sealed class InMemoryServer : IDisposable
 
     public bool IsRunning { get; private set; } = true;
 
+    /// <summary>See <see cref="InMemoryDatabase.HoldsCapture"/>.</summary>
+    public bool HoldsCapture { get; private set; }
+
     public Func<ValueTask>? Interrupt => _options.Interrupt;
 
     public Func<ValueTask>? CommitInterrupt => _options.CommitInterrupt;
@@ -133,8 +136,15 @@ internal sealed class InMemoryServer : IDisposable
     public void Flush()
     {
         var readUpTo = Log.DurableEnd;
-        if (!Log.Flush()) return;
+        if (!Log.Flush() || HoldsCapture) return;
         foreach (var stream in _streams) stream.Wake(readUpTo);
+    }
+
+    public void HoldCapture(bool isHeld)
+    {
+        HoldsCapture = isHeld;
+        if (isHeld) return;
+        foreach (var stream in _streams) stream.Wake(default);
     }
 
     public void ConfirmLog(NpgsqlLogSequenceNumber position)
