@@ -113,6 +113,12 @@ internal sealed class TransactionIndex
         }
     }
 
+    /// <summary>Whether a transaction at a place in its origin's log shows a stamp: so does a row that it wrote under a savepoint.</summary>
+    public bool IsStampOf(NodeName origin, CommitTimestamp shownStamp, NpgsqlLogSequenceNumber position)
+    {
+        lock (_lock) return _byStamp.GetValueOrDefault((origin, shownStamp))?.Chain().Any(e => e.Version.Position == position) == true;
+    }
+
     /// <summary>The local transactions that are later than a foreign version, though their rows show an earlier stamp; nearly always none.</summary>
     public CorrectedTransactions FindCorrectedAfter(RowVersion version)
     {
