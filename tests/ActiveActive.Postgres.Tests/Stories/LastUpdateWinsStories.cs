@@ -110,14 +110,19 @@ public sealed class LastUpdateWinsStories(StoryNodes nodes) : IClassFixture<Stor
     public async Task Truncate_takes_older_rows_and_leaves_newer_ones()
     {
         await A.ExecuteAsync("INSERT INTO emptied_notes VALUES (1, 'seen'), (2, 'seen')");
-        await _cluster.ConcurrentlyAsync(
-            (B, "INSERT INTO emptied_notes VALUES (3, 'older')"),
-            (C, "UPDATE emptied_notes SET body = 'older' WHERE id = 1"),
-            (A, "INSERT INTO emptied_notes VALUES (4, 'own')"),
-            (A, "TRUNCATE emptied_notes"),
-            (B, "INSERT INTO emptied_notes VALUES (5, 'newer')"),
-            (C, "UPDATE emptied_notes SET body = 'newer' WHERE id = 2"),
-            (A, "INSERT INTO emptied_notes VALUES (6, 'own')"));
+        await _cluster.PauseAllAsync();
+        await B.ExecuteAsync("INSERT INTO emptied_notes VALUES (3, 'older')");
+        await C.ExecuteAsync("UPDATE emptied_notes SET body = 'older' WHERE id = 1");
+        await A.ExecuteAsync("INSERT INTO emptied_notes VALUES (4, 'own')");
+        await A.ExecuteAsync("TRUNCATE emptied_notes");
+        await B.ExecuteAsync("INSERT INTO emptied_notes VALUES (5, 'newer')");
+        await C.ExecuteAsync("UPDATE emptied_notes SET body = 'newer' WHERE id = 2");
+        await A.ExecuteAsync("INSERT INTO emptied_notes VALUES (6, 'own')");
+
+        // C gets the truncate before b's older row: only the table's tombstone tells it from the newer one.
+        C.Resume(A);
+        await _cluster.UntilAsync(C, "SELECT * FROM emptied_notes", "(2,newer) (6,own)");
+        await _cluster.ResumeAllAsync();
         await _cluster.AssertEverywhereAsync("(2,newer) (5,newer) (6,own)", "SELECT * FROM emptied_notes");
     }
 
