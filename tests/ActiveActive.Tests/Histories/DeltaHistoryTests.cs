@@ -62,16 +62,20 @@ public sealed class DeltaHistoryTests
     [Trait("Story", "16")]
     public Task Greatest_delete_of_a_key_never_falls_back_to_an_older_truncate() => PinnedHistory.AssertAsync(Safeguard.GreatestDeleteStays, 3, async cluster =>
     {
-        // A:T(1), on its way to C; B:D k(2), known to be everywhere; C:I k(3) had seen the delete and not the truncate.
+        // B:D k(2), in B's checkpoint and known to be everywhere; A:T(1), which reaches B behind it and is on its way to C; C:I k(3) had seen the
+        // delete and not the truncate.
         var (a, b, c) = (cluster[0], cluster[1], cluster[2]);
         await a.PutAsync("delta", "1", "old", "1");
         await cluster.ConvergeAsync();
         // Nodes collect every minute: while the truncate is on its way.
-        await cluster.PassAsync((55 * s_second) - cluster.Elapsed);
-        cluster.Delay(a, c, 8 * s_second);
-        await a.TruncateAsync("delta");
+        await cluster.PassAsync((50 * s_second) - cluster.Elapsed);
+        cluster.SkewClock(b, 5 * s_second);
+        cluster.Delay(a, c, 13 * s_second);
+        cluster.Delay(b, a, 3 * s_second);
         await b.DeleteAsync("delta", "1");
-        await cluster.PassAsync(6 * s_second);
+        await cluster.PassAsync(2 * s_second);
+        await a.TruncateAsync("delta");
+        await cluster.PassAsync(9 * s_second);
         Assert.True(c.Database.ProgressOf(a.Name) < a.LastCommit && c.Database.ProgressOf(b.Name) >= b.LastCommit);
         await c.PutAsync("delta", "1", "again", "5");
         await cluster.ConvergeAsync();
