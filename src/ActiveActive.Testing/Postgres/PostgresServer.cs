@@ -251,14 +251,17 @@ public sealed class PostgresServer : IAsyncDisposable
         NpgsqlConnectionStringBuilder builder = new(SuperuserConnectionString) { Pooling = false, Timeout = 5 };
         await using NpgsqlConnection connection = new(builder.ConnectionString);
         await connection.OpenAsync(cancellationToken);
-        await using NpgsqlCommand command = new("SELECT current_setting('data_directory')", connection);
-        string directory = Path.GetFullPath((string)(await command.ExecuteScalarAsync(cancellationToken))!);
+        await using NpgsqlCommand command = new("SELECT current_setting('data_directory'), current_setting('server_version_num')::int", connection);
+        await using NpgsqlDataReader reader = await command.ExecuteReaderAsync(cancellationToken);
+        await reader.ReadAsync(cancellationToken);
+        string directory = Path.GetFullPath(reader.GetString(0));
 
         // Another server may have taken the port in the meantime; ours is then about to end.
         if (_host.DataDirectory is { } expected && directory != Path.GetFullPath(expected))
             return false;
         _dataDirectory = directory;
-        Version = connection.PostgreSqlVersion;
+        // Npgsql would tell the version of the first server that it met on this port.
+        Version = new Version(reader.GetInt32(1) / 10_000, reader.GetInt32(1) % 10_000);
         return true;
     }
 

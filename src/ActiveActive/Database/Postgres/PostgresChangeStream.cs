@@ -119,7 +119,7 @@ internal sealed class PostgresChangeStream : IChangeStream
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, _disposing.Token);
 
         // Not disposed here: Npgsql stops a replication when its connection is disposed, and only then.
-        var messages = _connection.StartLogicalReplication(new RawSlot(_slot), stop.Token, _start, Options(_connection.PostgreSqlVersion)).GetAsyncEnumerator(stop.Token);
+        var messages = _connection.StartLogicalReplication(new RawSlot(_slot), stop.Token, _start, s_options).GetAsyncEnumerator(stop.Token);
         while (true)
         {
             var transaction = await NextAsync(messages, stop.Token, cancellationToken);
@@ -169,20 +169,14 @@ internal sealed class PostgresChangeStream : IChangeStream
             + "read any more. This happens when the database, but not the slot, was restored to an earlier state. The node must join again.");
     }
 
-    private static Dictionary<string, string?> Options(Version server)
+    // Applied transactions tell what local ones had seen: they come before PostgreSQL 16, and from then on unless "origin" says "none".
+    private static readonly Dictionary<string, string?> s_options = new(StringComparer.Ordinal)
     {
-        var options = new Dictionary<string, string?>(StringComparer.Ordinal)
-        {
-            ["proto_version"] = "1",
-            ["publication_names"] = PostgresNames.Publication,
-            ["messages"] = "true",
-            ["binary"] = "false",
-        };
-
-        // Applied transactions tell what local ones had seen. Before 16 there is no such option, and they always come.
-        if (server.Major >= 16) options["origin"] = "any";
-        return options;
-    }
+        ["proto_version"] = "1",
+        ["publication_names"] = PostgresNames.Publication,
+        ["messages"] = "true",
+        ["binary"] = "false",
+    };
 
     private async ValueTask<CapturedTransaction> NextAsync(IAsyncEnumerator<XLogDataMessage> messages, CancellationToken stop, CancellationToken callers)
     {
