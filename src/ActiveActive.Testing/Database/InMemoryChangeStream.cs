@@ -160,6 +160,7 @@ internal sealed class InMemoryChangeStream : IChangeStream
         Stamp = entry.Commit.Stamp,
         ForeignOrigin = entry.ForeignOrigin,
         ForeignPosition = entry.ForeignPosition,
+        IsQuarantined = entry.IsQuarantined,
         Changes = changes,
         Part = part,
         IsLastPart = isLast,

@@ -28,6 +28,9 @@ internal sealed class InMemoryLogEntry
 
     public NpgsqlLogSequenceNumber ForeignPosition { get; init; }
 
+    /// <summary>Whether the foreign transaction was put aside, and not applied.</summary>
+    public bool IsQuarantined { get; init; }
+
     /// <summary>Empty for a marker and for a foreign transaction: capture does not read those.</summary>
     public Change[] Changes { get; init; } = [];
 

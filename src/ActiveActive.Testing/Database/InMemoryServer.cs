@@ -43,6 +43,8 @@ internal sealed class InMemoryServer : IDisposable
 
     public InMemoryConflicts Conflicts { get; } = new();
 
+    public InMemoryQuarantine Quarantine { get; } = new();
+
     public bool IsRunning { get; private set; } = true;
 
     public Func<ValueTask>? Interrupt => _options.Interrupt;
@@ -98,7 +100,10 @@ internal sealed class InMemoryServer : IDisposable
         var progress = ProgressOf(origin);
         var undo = new InMemoryUndo(origin, progress);
         transaction.Record.Stamp = stamp;
-        Log.Append(new InMemoryLogEntry { Commit = transaction.Record, ForeignOrigin = origin, ForeignPosition = position, Undo = undo });
+        Log.Append(new InMemoryLogEntry
+        {
+            Commit = transaction.Record, ForeignOrigin = origin, ForeignPosition = position, IsQuarantined = transaction.Quarantines, Undo = undo,
+        });
         transaction.Install(undo);
         if (position > progress) _progress[origin] = position;
         ArmLogWriter();

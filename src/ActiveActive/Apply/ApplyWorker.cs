@@ -11,7 +11,7 @@ namespace ActiveActive.Apply;
 /// Applies one peer's transactions in their order, each as one local transaction that carries the origin's stamp and position:
 /// wait for its dependencies, wait for the clock, read the rows, plan, write, commit.
 /// </summary>
-internal sealed class ApplyWorker
+internal sealed partial class ApplyWorker
 {
     private static readonly TimeSpan s_captureTimeout = TimeSpan.FromSeconds(10);
 
@@ -116,6 +116,7 @@ internal sealed class ApplyWorker
         await MapRelationsAsync(part, cancellationToken);
         var keys = ApplyPlanner.KeysOf(part, MappingOf);
         await TakeKeysAsync(keys, part, cancellationToken);
+        _node.Quarantine.RequireFree(part, _retried);
         var states = await ReadStatesAsync(keys, part, cancellationToken);
         var missing = keys.Where(k => states[k.Key].Row is null).Select(k => (Key: k, states[k.Key].Tombstone)).ToList();
         var plan = ApplyPlanner.Plan(part, MappingOf, states, PositionOf);
@@ -126,6 +127,7 @@ internal sealed class ApplyWorker
         if (tombstones.Writes.Count > 0) await _session.ExecuteAsync(tombstones, cancellationToken);
         _conflicts.AddRange(plan.Conflicts);
         if (!part.IsLastPart) return;
+        if (_retried is { } released) await _session.ReleaseAsync(released, cancellationToken);
         await _session.CommitAsync(part.Position, part.Stamp, cancellationToken);
         _isOpen = false;
         _node.Keys.Settle(_origin, isCommitted: true);

@@ -1,5 +1,6 @@
 using ActiveActive.Changes;
 using ActiveActive.Database;
+using NpgsqlTypes;
 
 namespace ActiveActive.Capture;
 
@@ -28,7 +29,7 @@ internal sealed class CausalSequence
     {
         if (!captured.ForeignOrigin.IsNone)
         {
-            if (captured.IsLastPart) Applied = Applied.Advance(captured.ForeignOrigin, captured.ForeignPosition);
+            if (captured.IsLastPart) Applied = After(captured.ForeignOrigin, captured.ForeignPosition, captured.IsQuarantined);
             return null;
         }
 
@@ -45,4 +46,9 @@ internal sealed class CausalSequence
             IsLastPart = captured.IsLastPart,
         };
     }
+
+    // A transaction that comes again has left the quarantine: it is applied (or given up) from here on, and not before.
+    private DependencyVector After(NodeName origin, NpgsqlLogSequenceNumber position, bool isQuarantined) => isQuarantined
+        ? Applied.WithGap(origin, position)
+        : Applied.Advance(origin, position).WithoutGap(origin, position);
 }

@@ -42,6 +42,9 @@ public sealed record NodeStatus
     /// <summary>Conflicts recorded since the start.</summary>
     public long Conflicts { get; init; }
 
+    /// <summary>Transactions in quarantine: see <see cref="ReplicationNode.Quarantine"/>.</summary>
+    public int Quarantined { get; init; }
+
     /// <summary>The peers, in name order.</summary>
     public required IReadOnlyList<PeerStatus> Peers { get; init; }
 }
@@ -73,7 +76,7 @@ public sealed record PeerStatus
     /// <summary>How far the applied stamp is behind the newest received one; zero when all that was received is applied.</summary>
     public TimeSpan LagTime { get; init; }
 
-    /// <summary>The peer's transactions applied since the start.</summary>
+    /// <summary>The peer's transactions applied (or put into quarantine) since the start.</summary>
     public long AppliedTransactions { get; init; }
 
     /// <summary>Transactions tried again after a transient fault.</summary>

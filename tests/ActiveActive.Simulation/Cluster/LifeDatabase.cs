@@ -79,6 +79,14 @@ internal sealed class LifeDatabase(SimulatedNode node, InMemoryDatabase inner, E
         await inner.CollectAsync(stable, cancellationToken);
     }
 
+    public ValueTask<IReadOnlyList<QuarantinedTransaction>> ReadQuarantineAsync(NodeName? origin, CancellationToken cancellationToken) => inner.ReadQuarantineAsync(origin, cancellationToken);
+
+    public ValueTask<ReadOnlyMemory<byte>?> ReadQuarantinedPartAsync(QuarantinedTransaction transaction, int part, CancellationToken cancellationToken) =>
+        inner.ReadQuarantinedPartAsync(transaction, part, cancellationToken);
+
+    public ValueTask NoteRefusalAsync(QuarantinedTransaction transaction, string code, string reason, CancellationToken cancellationToken) =>
+        inner.NoteRefusalAsync(transaction, code, reason, cancellationToken);
+
     public IAsyncEnumerable<ConflictRecord> ReadConflictsAsync(ConflictQuery query, CancellationToken cancellationToken) => inner.ReadConflictsAsync(query, cancellationToken);
 
     public ValueTask<long> DeleteConflictsAsync(DateTimeOffset before, CancellationToken cancellationToken) => inner.DeleteConflictsAsync(before, cancellationToken);
@@ -157,6 +165,13 @@ internal sealed class LifeSession(LifeDatabase life, IApplySession inner, Simula
         await life.PauseAsync();
         await inner.ExecuteAsync(plan, cancellationToken);
     }
+
+    public ValueTask StoreQuarantinedPartAsync(NpgsqlLogSequenceNumber position, int part, ReadOnlyMemory<byte> content, CancellationToken cancellationToken) =>
+        inner.StoreQuarantinedPartAsync(position, part, content, cancellationToken);
+
+    public ValueTask<long> QuarantineAsync(QuarantinedTransaction transaction, CancellationToken cancellationToken) => inner.QuarantineAsync(transaction, cancellationToken);
+
+    public ValueTask ReleaseAsync(QuarantinedTransaction transaction, CancellationToken cancellationToken) => inner.ReleaseAsync(transaction, cancellationToken);
 
     public async ValueTask CommitAsync(NpgsqlLogSequenceNumber position, CommitTimestamp stamp, CancellationToken cancellationToken)
     {

@@ -34,7 +34,7 @@ internal sealed class SimulatedLink(SimulatedNode node, SimulatedNode peer, Node
     private async Task StreamAsync()
     {
         await using var session = await life.Database.OpenApplySessionAsync(peer.Name, life.Ended);
-        var worker = new ApplyWorker(peer.Name, new ApplyContext(life.Database, life.Progress!, life.Capture!.Index, life.Keys!, _ => { }), session, _clock);
+        var worker = new ApplyWorker(peer.Name, new ApplyContext(life.Database, life.Progress!, life.Capture!.Index, life.Keys!, new QuarantineRegister(life.Progress!), _ => { }), session, _clock);
         life.Progress!.AppliedOf(peer.Name).Advance(session.AppliedPosition);
         var durable = await session.FlushAsync(life.Ended);
         using var connection = cluster.Network.Connect(peer, node, durable);

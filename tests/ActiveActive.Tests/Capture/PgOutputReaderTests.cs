@@ -63,7 +63,7 @@ public sealed class PgOutputReaderTests
         var truncated = TruncateMessage.Read(ref truncate);
         Assert.Equal((false, true), (truncated.Cascade, truncated.RestartIdentity));
         Assert.Equal([5u, 6u], truncated.RelationIds);
-        Assert.Equal(new LogicalMessage(false, new(8), "active_active", 3), LogicalMessage.Read(ref message));
+        Assert.Equal(new LogicalMessage(false, new(8), "active_active", false), LogicalMessage.Read(ref message));
     }
 
     [Theory, MemberData(nameof(EveryKind))]

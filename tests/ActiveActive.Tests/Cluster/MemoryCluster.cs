@@ -103,7 +103,8 @@ internal sealed class MemoryNode : IAsyncDisposable
         Database = new InMemoryDatabase(new InMemoryDatabaseOptions
         {
             Node = new NodeName(Name), Clock = clock, SystemIdentifier = (ulong)number + 1, Incarnation = new Guid(number + 1, 0, 0, new byte[8]),
-            Tables = [.. _tables.Select(t => new InMemoryTableDefinition(t))],
+            Tables = [.. _tables.Select(t => new InMemoryTableDefinition(t) { Check = row => Refuses?.Invoke(t.Name.Name, row[1].Text) == true ? "refused" : null })],
+            MaxChangesPerPart = options.MaxChangesPerPart,
         });
         Node = new ReplicationNode(options, Database, network.For(new NodeName(Name)), clock, NullLoggerFactory.Instance);
         _registration = network.Register(Node.Name, Node);
@@ -117,13 +118,20 @@ internal sealed class MemoryNode : IAsyncDisposable
 
     public long Commits { get; private set; }
 
+    /// <summary>Whether the database refuses to hold a value of <c>v</c> in a table.</summary>
+    public Func<string, string?, bool>? Refuses { get; set; }
+
     public PeerStatus StatusOf(MemoryNode peer) => Node.Status.Peers.Single(p => p.Peer == peer.Node.Name);
 
-    public Task InsertAsync(string table, string key, params string?[] values) => RunAsync(t => t.InsertAsync(TableOf(table), Values(key, values)));
+    public Task InsertAsync(string table, string key, params string?[] values) => RunAsync(Insert(table, key, values));
 
     public Task UpdateAsync(string table, string key, params string?[] values) => RunAsync(t => t.UpdateAsync(TableOf(table), KeyOf(table, key), Values(key, values)));
 
-    public Task DeleteAsync(string table, string key) => RunAsync(t => t.DeleteAsync(TableOf(table), KeyOf(table, key)));
+    public Task DeleteAsync(string table, string key) => RunAsync(Delete(table, key));
+
+    public Func<InMemoryTransaction, ValueTask<bool>> Insert(string table, string key, params string?[] values) => t => t.InsertAsync(TableOf(table), Values(key, values));
+
+    public Func<InMemoryTransaction, ValueTask<bool>> Delete(string table, string key) => t => t.DeleteAsync(TableOf(table), KeyOf(table, key));
 
     /// <summary>Adds to <c>delta.n</c> under the row's lock, as <c>SET n = n + …</c> does.</summary>
     public Task AddAsync(string key, long step) => RunAsync(async t =>
@@ -145,10 +153,15 @@ internal sealed class MemoryNode : IAsyncDisposable
         _registration.Dispose();
     }
 
-    private async Task RunAsync(Func<InMemoryTransaction, ValueTask<bool>> write)
+    /// <summary>One transaction; rolled back where one of its writes finds nothing to do.</summary>
+    public async Task RunAsync(params Func<InMemoryTransaction, ValueTask<bool>>[] writes)
     {
         using var transaction = Database.BeginLocal();
-        if (!await write(transaction)) return;
+        foreach (var write in writes)
+        {
+            if (!await write(transaction)) return;
+        }
+
         transaction.Commit();
         Commits++;
     }

@@ -6,8 +6,8 @@ namespace ActiveActive.Database.Postgres.PgOutput;
 /// <param name="IsTransactional">Whether it belongs to a transaction; others come at once, between transactions.</param>
 /// <param name="Position">Where it stands in the log.</param>
 /// <param name="Prefix">Who wrote it.</param>
-/// <param name="ContentBytes">The length of its content, which nobody needs.</param>
-internal readonly record struct LogicalMessage(bool IsTransactional, NpgsqlLogSequenceNumber Position, string Prefix, int ContentBytes)
+/// <param name="MarksQuarantine">Whether it says that its transaction put a peer's into quarantine. No other content says anything.</param>
+internal readonly record struct LogicalMessage(bool IsTransactional, NpgsqlLogSequenceNumber Position, string Prefix, bool MarksQuarantine)
 {
     public static LogicalMessage Read(ref PgOutputReader reader)
     {
@@ -17,6 +17,6 @@ internal readonly record struct LogicalMessage(bool IsTransactional, NpgsqlLogSe
         var prefix = reader.ReadString("prefix");
         var content = reader.ReadBytes(reader.ReadInt32("content length"), "content");
         reader.End();
-        return new(flags == 1, position, prefix, content.Length);
+        return new(flags == 1, position, prefix, prefix == PostgresNames.MessagePrefix && content.SequenceEqual(PostgresNames.QuarantinedMessage));
     }
 }

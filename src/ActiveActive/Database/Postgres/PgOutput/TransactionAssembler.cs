@@ -14,6 +14,7 @@ internal sealed class TransactionAssembler(uint databaseOid, int maxChangesPerPa
     private BeginMessage? _begin;
     private NodeName _foreignOrigin;
     private NpgsqlLogSequenceNumber _foreignPosition;
+    private bool _isQuarantined;
     private List<Change> _changes = [];
     private int _characters;
     private int _part;
@@ -44,8 +45,11 @@ internal sealed class TransactionAssembler(uint databaseOid, int maxChangesPerPa
                 TypeMessage.Read(ref reader);
                 return AssemblyStep.Continue;
             case PgOutputKind.LogicalMessage:
-                // A marker's transaction is yielded for its Begin and Commit; what the message says is nobody's concern here.
-                if (LogicalMessage.Read(ref reader).IsTransactional) RequireTransaction(in reader);
+                // A marker's transaction is yielded for its Begin and Commit.
+                var logical = LogicalMessage.Read(ref reader);
+                if (!logical.IsTransactional) return AssemblyStep.Continue;
+                RequireTransaction(in reader);
+                _isQuarantined |= logical.MarksQuarantine;
                 return AssemblyStep.Continue;
             default:
                 RequireTransaction(in reader);
@@ -66,6 +70,7 @@ internal sealed class TransactionAssembler(uint databaseOid, int maxChangesPerPa
         _begin = begin;
         _foreignOrigin = default;
         _foreignPosition = default;
+        _isQuarantined = false;
         _characters = 0;
         _part = 0;
     }
@@ -222,6 +227,7 @@ internal sealed class TransactionAssembler(uint databaseOid, int maxChangesPerPa
             Stamp = begin.Stamp,
             ForeignOrigin = _foreignOrigin,
             ForeignPosition = _foreignPosition,
+            IsQuarantined = _isQuarantined && !_foreignOrigin.IsNone,
             Changes = changes,
             Part = _part++,
             IsLastPart = isLast,
