@@ -254,7 +254,7 @@ public sealed partial class ReplicationNode : IPeerAcceptor, IAsyncDisposable
     private async Task DrainAsync(CancellationToken cancellationToken)
     {
         // Capture may not have read the last commits yet: what lies before a marker is published once capture has passed it.
-        if (_run is { } running) await running.Progress.Captured.WaitAsync((await _database.WriteMarkerAsync(cancellationToken)).Position, cancellationToken);
+        if (_run is { } running) await running.Progress.Captured.WaitAsync((await _database.WriteMarkerAsync(CommitTimestamp.Unknown, cancellationToken)).Position, cancellationToken);
         while (!cancellationToken.IsCancellationRequested && _run is { } run)
         {
             var published = run.Capture.LastPublished;

@@ -1,5 +1,8 @@
+using System.Net;
 using ActiveActive.Tests.Compliance;
 using ActiveActive.Transport;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Http;
 
 namespace ActiveActive.AspNetCore.Tests;
 
@@ -12,12 +15,18 @@ public sealed class PeerStreamTests
     public async Task Request_timeout_of_the_application_does_not_end_a_stream()
     {
         var acceptor = new HandOverAcceptor();
-        await using var server = await PeerServer.StartAsync(new PeerEndpoint(acceptor, null, PeerProtocol.DefaultPath));
+        await using var server = await PeerServer.StartAsync(new PeerEndpoint(acceptor, null, PeerProtocol.DefaultPath), configure: application =>
+        {
+            application.MapActiveActive();
+            application.MapGet("/ordinary", (HttpContext context) => Task.Delay(Timeout.Infinite, context.RequestAborted));
+        });
         using var transport = new HttpPeerTransport(sharedToken: null);
         await using var pair = await acceptor.PairWithAsync(await transport.ConnectAsync(new(new("us"), server.Address), default));
 
-        // The server's default policy ends requests after one second; nothing signals that it did not.
-        await Task.Delay(TimeSpan.FromSeconds(2));
+        // The policy ends an ordinary request that came later, so it would have ended the stream before.
+        using var client = new HttpClient { DefaultRequestVersion = HttpVersion.Version20, DefaultVersionPolicy = HttpVersionPolicy.RequestVersionExact };
+        using var ordinary = await client.GetAsync(new Uri(server.Address, "/ordinary")).WaitAsync(s_patience);
+        Assert.Equal(HttpStatusCode.GatewayTimeout, ordinary.StatusCode);
         await pair.Acceptor.Output.WriteAsync("still here"u8.ToArray());
         var result = await pair.Dialler.Input.ReadAsync().AsTask().WaitAsync(s_patience);
         Assert.Equal(10, result.Buffer.Length);

@@ -15,7 +15,7 @@ internal sealed record CommandLine
           --determinism     run each seed twice and compare the traces
           --mutants         switch each safeguard off in turn: every one must be missed
         Options of all seeds instead of drawn ones: --nodes --keys --transactions --clients --tables 0,1,2 --truncates --crashes --network --slow-capture --ties (0 or 1)
-        --deletes --skew --granule --latency --think --hold --heartbeat --log
+        --deletes --skew --granule --latency --think --hold --heartbeat --log --steps --part
         """;
 
     public int Seeds { get; init; } = 1000;
@@ -96,6 +96,8 @@ internal sealed record CommandLine
                 "--hold" => options with { HoldMicroseconds = Number(value) },
                 "--heartbeat" => options with { HeartbeatMicroseconds = Number(value) },
                 "--ties" => options with { TiesWithinNode = value == "1" },
+                "--steps" => options with { ClockStepMicroseconds = Number(value) },
+                "--part" => options with { ChangesPerPart = Number(value) },
                 "--log" => options with { LogEntries = Number(value) },
                 _ => throw new FormatException($"'{name}' is not an option."),
             };

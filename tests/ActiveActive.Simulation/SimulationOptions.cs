@@ -33,6 +33,12 @@ internal sealed record SimulationOptions
     /// <summary>The greatest offset of a node's clock, microseconds.</summary>
     public int SkewMicroseconds { get; init; }
 
+    /// <summary>Whether clocks are set forward and back, at most by so many microseconds.</summary>
+    public int ClockStepMicroseconds { get; init; }
+
+    /// <summary>Changes after which a transaction goes in another part.</summary>
+    public int ChangesPerPart { get; init; } = 5000;
+
     /// <summary>Granule of all clocks, microseconds.</summary>
     public int GranuleMicroseconds { get; init; } = 1;
 
@@ -81,11 +87,13 @@ internal sealed record SimulationOptions
             HeartbeatMicroseconds = random.Pick([1000, 4000, 20_000]),
             TiesWithinNode = random.Chance(15),
             LogEntries = random.Pick([12, 1000, 1000]),
+            ClockStepMicroseconds = random.Pick([0, 0, 2_000, 50_000]),
+            ChangesPerPart = random.Pick([1, 2, 5000, 5000]),
         };
     }
 
     public override string ToString() =>
         $"seed {Seed}: {Nodes} nodes, {Keys} keys, {Transactions} transactions, {ClientsPerNode} clients a node, tables {string.Join('+', Tables)}, deletes {DeletePercent} %"
         + $"{(Truncates ? ", truncates" : "")}{(Crashes ? ", crashes" : "")}{(NetworkFaults ? ", network faults" : "")}{(SlowCapture ? ", slow capture" : "")}"
-        + $", skew {SkewMicroseconds} µs, granule {GranuleMicroseconds} µs{(TiesWithinNode ? " (with ties)" : "")}, latency {LatencyMicroseconds} µs, think {ThinkMicroseconds} µs, hold {HoldMicroseconds} µs, heartbeat {HeartbeatMicroseconds} µs, log {LogEntries}";
+        + $", skew {SkewMicroseconds} µs, granule {GranuleMicroseconds} µs{(TiesWithinNode ? " (with ties)" : "")}, latency {LatencyMicroseconds} µs, steps {ClockStepMicroseconds} µs, {ChangesPerPart} changes a part, think {ThinkMicroseconds} µs, hold {HoldMicroseconds} µs, heartbeat {HeartbeatMicroseconds} µs, log {LogEntries}";
 }

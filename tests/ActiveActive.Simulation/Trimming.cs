@@ -35,6 +35,8 @@ internal static class Trimming
         o => o.Tables.Count > 1 ? o with { Tables = [1] } : o,
         o => o.Tables.Count > 1 ? o with { Tables = [2] } : o,
         o => o with { SkewMicroseconds = 0 },
+        o => o with { ClockStepMicroseconds = 0 },
+        o => o with { ChangesPerPart = 5000 },
         o => o with { GranuleMicroseconds = 1 },
         o => o with { Nodes = 2 },
         o => o with { Keys = 1 },

@@ -158,6 +158,7 @@ internal sealed class InMemoryChangeStream : IChangeStream
         Xid = entry.Commit.Xid,
         Position = entry.Commit.Position,
         Stamp = entry.Commit.Stamp,
+        Floor = entry.Floor,
         ForeignOrigin = entry.ForeignOrigin,
         ForeignPosition = entry.ForeignPosition,
         IsQuarantined = entry.IsQuarantined,

@@ -94,12 +94,21 @@ internal sealed class InMemoryDatabase : ILocalDatabase
         }
     }
 
-    public ValueTask<LogMarker> WriteMarkerAsync(CancellationToken cancellationToken)
+    public ValueTask<IReadOnlyList<uint>> ReadUnfinishedAsync(CancellationToken cancellationToken)
     {
         lock (_server.Gate)
         {
             _server.ThrowIfDown();
-            return new(_server.WriteMarker());
+            return new(_server.Unfinished());
+        }
+    }
+
+    public ValueTask<LogMarker> WriteMarkerAsync(CommitTimestamp floor, CancellationToken cancellationToken)
+    {
+        lock (_server.Gate)
+        {
+            _server.ThrowIfDown();
+            return new(_server.WriteMarker(floor));
         }
     }
 

@@ -31,6 +31,9 @@ internal sealed class InMemoryLogEntry
     /// <summary>Whether the foreign transaction was put aside, and not applied.</summary>
     public bool IsQuarantined { get; init; }
 
+    /// <summary>Of a marker: what local transactions behind it are later than.</summary>
+    public CommitTimestamp Floor { get; init; } = CommitTimestamp.Unknown;
+
     /// <summary>Empty for a marker and for a foreign transaction: capture does not read those.</summary>
     public Change[] Changes { get; init; } = [];
 

@@ -74,14 +74,14 @@ internal sealed class InMemoryPlanWriter(InMemoryServer server)
         {
             foreach (var cell in table.Cells)
             {
-                if (cell.SeenBy(transaction) is { } row && !Survives(transaction, table, cell.Key, row, truncate.Version)) keys.Add(cell.Key);
+                if (cell.SeenBy(transaction) is { } row && !Survives(transaction, table, cell.Key, row, truncate)) keys.Add(cell.Key);
             }
         }
 
         foreach (var key in keys)
         {
             if (await transaction.LockExistingAsync(table, key, cancellationToken) is not { } row) continue;
-            if (Survives(transaction, table, key, row, truncate.Version)) continue;
+            if (Survives(transaction, table, key, row, truncate)) continue;
             await transaction.DeleteAsync(truncate.Table, key, cancellationToken);
             lock (server.Gate) transaction.DropOwnNotes(table, key);
         }
@@ -94,8 +94,9 @@ internal sealed class InMemoryPlanWriter(InMemoryServer server)
     /// What this transaction wrote before, in operation order, goes. A row of the truncate's own origin goes, too: the origin's log orders
     /// them, and stamps are not compared (convergence R4). In a table with delta columns every row goes whose key has no later delete (R2).
     /// </summary>
-    private bool Survives(InMemoryTransaction transaction, InMemoryTable table, RowKey key, InMemoryRow row, in RowVersion truncated)
+    private bool Survives(InMemoryTransaction transaction, InMemoryTable table, RowKey key, InMemoryRow row, TruncateTable truncate)
     {
+        var truncated = truncate.Version;
         lock (server.Gate)
         {
             if (table.Definition.Settings.HasDeltaColumns)
@@ -107,7 +108,7 @@ internal sealed class InMemoryPlanWriter(InMemoryServer server)
             if (ReferenceEquals(row.WrittenBy, transaction.Record)) return false;
             var (stamp, origin) = server.StampOf(row.WrittenBy);
             var version = transaction.OverrideOf(table, key, row) ?? new RowVersion(stamp, origin, default);
-            return version.Origin != truncated.Origin && version.IsNewerThan(truncated);
+            return version.Origin != truncated.Origin && (version.IsNewerThan(truncated) || truncate.Later.Xids.Contains(row.WrittenBy.Xid));
         }
     }
 

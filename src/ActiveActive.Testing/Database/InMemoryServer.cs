@@ -80,17 +80,10 @@ internal sealed class InMemoryServer : IDisposable
 
     public InMemoryTransaction BeginForeign(NodeName origin) => Begin(origin, isLocal: false);
 
-    public void CommitLocal(InMemoryTransaction transaction)
+    /// <summary>Writes the commit record, durably. Its rows are shown later, by <see cref="InMemoryTransaction.Install"/>.</summary>
+    public void LogLocal(InMemoryTransaction transaction)
     {
-        if (transaction.Changes.Count == 0)
-        {
-            transaction.End();
-            return;
-        }
-
-        transaction.Record.Stamp = Now();
         Log.Append(new InMemoryLogEntry { Commit = transaction.Record, Changes = [.. transaction.Changes] });
-        transaction.Install(undo: null);
         Flush();
     }
 
@@ -109,11 +102,14 @@ internal sealed class InMemoryServer : IDisposable
         ArmLogWriter();
     }
 
-    public LogMarker WriteMarker()
+    /// <summary>The transactions that are open, those included whose commit is logged and not shown yet.</summary>
+    public IReadOnlyList<uint> Unfinished() => [.. _open.Select(t => t.Xid)];
+
+    public LogMarker WriteMarker(CommitTimestamp floor)
     {
         var horizon = _open.Count == 0 ? _nextXid : _open.Min(t => t.Xid);
         var commit = new InMemoryCommit(_nextXid++, _options.Node) { Stamp = Now() };
-        Log.Append(new InMemoryLogEntry { Commit = commit });
+        Log.Append(new InMemoryLogEntry { Commit = commit, Floor = floor });
         Flush();
         return new LogMarker(commit.Position, horizon);
     }

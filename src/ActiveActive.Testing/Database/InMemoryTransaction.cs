@@ -18,6 +18,7 @@ internal sealed partial class InMemoryTransaction : IDisposable
     private List<ConflictRecord>? _conflicts;
     private ReplicationException? _broken;
     private bool _isOver;
+    private bool _isLogged;
     private bool _hasFailed;
 
     internal InMemoryTransaction(InMemoryServer server, InMemoryCommit commit, bool isLocal)
@@ -151,24 +152,62 @@ internal sealed partial class InMemoryTransaction : IDisposable
         }
     }
 
-    /// <summary>Commits, durably for a local transaction. One that changed nothing leaves no trace and keeps an unknown stamp.</summary>
+    /// <summary>Commits a local transaction, durably. One that changed nothing leaves no trace and keeps an unknown stamp.</summary>
     public InMemoryCommit Commit()
     {
         lock (_server.Gate)
         {
-            ThrowIfNotOpen();
-            _server.CommitLocal(this);
+            TakeStamp();
+            Log();
+            Show();
             return _commit;
         }
     }
 
-    /// <summary>Rolls back; without effect on a transaction that is over.</summary>
-    public void Rollback()
+    /// <summary>
+    /// Commits as <see cref="Commit"/> does, in the steps that PostgreSQL takes: it reads the clock, writes the commit record, and shows the
+    /// rows; others go on in between. Once the record is written, nothing takes the commit back.
+    /// </summary>
+    /// <param name="logged">Called when the record is written.</param>
+    public async ValueTask CommitAsync(Action<InMemoryCommit> logged)
     {
+        lock (_server.Gate) TakeStamp();
+        if (_server.Interrupt is { } interrupt) await interrupt();
         lock (_server.Gate)
         {
-            if (!_isOver) End();
+            Log();
+            if (_isLogged) logged(_commit);
         }
+
+        if (_server.Interrupt is { } interruptAgain) await interruptAgain();
+        lock (_server.Gate) Show();
+    }
+
+    private void TakeStamp()
+    {
+        ThrowIfNotOpen();
+        if (_changes.Count > 0) _commit.Stamp = _server.Now();
+    }
+
+    private void Log()
+    {
+        ThrowIfNotOpen();
+        if (_changes.Count == 0) return;
+        _server.LogLocal(this);
+        _isLogged = true;
+    }
+
+    private void Show()
+    {
+        if (_isOver) return;
+        if (_isLogged) Install(undo: null);
+        else End();
+    }
+
+    /// <summary>Rolls back; without effect on a transaction that is over, or whose commit is logged.</summary>
+    public void Rollback()
+    {
+        lock (_server.Gate) Show();
     }
 
     public void Dispose() => Rollback();
@@ -176,13 +215,13 @@ internal sealed partial class InMemoryTransaction : IDisposable
     /// <summary>Marks it as failed: only a rollback is possible now, as after an error in PostgreSQL.</summary>
     internal void Fail() => _hasFailed = true;
 
-    /// <summary>The connection is gone: everything that waits or comes later fails, the writes are forgotten.</summary>
+    /// <summary>The connection is gone: everything that waits or comes later fails, writes that are not logged are forgotten.</summary>
     internal void Break(ReplicationException reason)
     {
         if (_isOver) return;
         _broken = reason;
         var wait = Waiting;
-        End();
+        Show();
         wait?.TrySetException(reason);
     }
 

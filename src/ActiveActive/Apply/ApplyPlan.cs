@@ -1,4 +1,5 @@
 using ActiveActive.Database;
+using ActiveActive.Progress;
 
 namespace ActiveActive.Apply;
 
@@ -44,7 +45,11 @@ internal sealed record DeleteRow(LocalTable Table, Changes.RowKey Key) : Planned
 /// deletes every row, but those whose key's (or table's) tombstone is newer (R2).
 /// With a <paramref name="Partition"/>, only the rows of that leaf, and no tombstone: the table as a whole was not truncated.
 /// </summary>
-internal sealed record TruncateTable(LocalTable Table, RowVersion Version, TableName? Partition = null) : PlannedWrite(Table);
+internal sealed record TruncateTable(LocalTable Table, RowVersion Version, TableName? Partition = null) : PlannedWrite(Table)
+{
+    /// <summary>Local transactions whose rows are after it, whatever stamp they show.</summary>
+    public CorrectedTransactions Later { get; init; } = CorrectedTransactions.None;
+}
 
 /// <summary>Enters a tombstone; never replaces a newer one.</summary>
 internal sealed record SetTombstone(LocalTable Table, Changes.RowKey Key, RowVersion Version) : PlannedWrite(Table);

@@ -1,7 +1,7 @@
 using ActiveActive.Changes;
 using ActiveActive.Conflicts;
 using ActiveActive.Database;
-using NpgsqlTypes;
+using ActiveActive.Progress;
 
 namespace ActiveActive.Apply;
 
@@ -14,14 +14,14 @@ internal static class ApplyPlanner
     /// <param name="transaction">The part.</param>
     /// <param name="mapping">The mapping of each relation in it.</param>
     /// <param name="states">What stands under each of its keys; changed to what will stand there after the plan.</param>
-    /// <param name="positionOf">The origin position of a visible row's transaction; zero where it is long stable.</param>
+    /// <param name="index">Which write a visible row shows.</param>
     public static ApplyPlan Plan(
         ChangeTransaction transaction,
         Func<Relation, RelationMapping> mapping,
         Dictionary<RowKey, KeyState> states,
-        Func<LocalRow, NpgsqlLogSequenceNumber> positionOf)
+        TransactionIndex index)
     {
-        var context = new PlanContext(transaction, states, positionOf);
+        var context = new PlanContext(transaction, states, index);
         var mapped = new List<MappedChange>(2);
         foreach (var change in transaction.Changes)
         {
@@ -78,11 +78,11 @@ internal static class ApplyPlanner
         var table = mapping.Table;
         if (mapping.Relation.Name != mapping.Relation.Root)
         {
-            context.Plan.Writes.Add(new TruncateTable(table, context.Incoming, mapping.Relation.Name));
+            context.Plan.Writes.Add(new TruncateTable(table, context.Incoming, mapping.Relation.Name) { Later = context.CorrectedLater() });
             return;
         }
 
-        context.Plan.Writes.Add(new TruncateTable(table, context.Incoming));
+        context.Plan.Writes.Add(new TruncateTable(table, context.Incoming) { Later = context.CorrectedLater() });
         foreach (var key in context.Keys.Where(k => k.Table == table.Name).ToList())
         {
             var state = context[key];

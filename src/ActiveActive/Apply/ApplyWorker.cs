@@ -14,6 +14,7 @@ namespace ActiveActive.Apply;
 internal sealed partial class ApplyWorker
 {
     private static readonly TimeSpan s_captureTimeout = TimeSpan.FromSeconds(10);
+    private static readonly TimeSpan s_visibilityDelay = TimeSpan.FromMilliseconds(1);
 
     private readonly NodeName _origin;
     private readonly ApplyContext _node;
@@ -119,7 +120,7 @@ internal sealed partial class ApplyWorker
         _node.Quarantine.RequireFree(part, _retried);
         var states = await ReadStatesAsync(keys, part, cancellationToken);
         var missing = keys.Where(k => states[k.Key].Row is null).Select(k => (Key: k, states[k.Key].Tombstone)).ToList();
-        var plan = ApplyPlanner.Plan(part, MappingOf, states, PositionOf);
+        var plan = ApplyPlanner.Plan(part, MappingOf, states, _index);
         var tombstones = plan.TakeTombstones();
         await _session.ExecuteAsync(plan, cancellationToken);
         await VerifyInsertsAsync(plan, missing, part, cancellationToken);
@@ -159,7 +160,7 @@ internal sealed partial class ApplyWorker
         {
             // Decide only on what capture has passed (convergence R1): a local delete may not be entered yet, and a row's xmin may not
             // be indexed yet. Rows that stand are locked, so the next look sees them again; one that has come since needs another wait.
-            passed = await WaitForCaptureAsync(cancellationToken);
+            passed = await PassCaptureAsync(part, cancellationToken);
             var before = states;
             states = await _session.ReadKeysAsync(keys, cancellationToken);
             mustWait = HasUncapturedRow(states, passed, before);
@@ -179,7 +180,7 @@ internal sealed partial class ApplyWorker
     {
         var tables = part.Changes.Where(static c => c.Kind == ChangeKind.Truncate).Select(c => MappingOf(c.Relation).Table).Where(static t => t.Settings.HasDeltaColumns).ToHashSet();
         foreach (var table in tables) await _session.LockTableAsync(table, cancellationToken);
-        if (tables.Count > 0) await WaitForCaptureAsync(cancellationToken);
+        if (part.Changes.Any(static c => c.Kind == ChangeKind.Truncate)) await PassCaptureAsync(part, cancellationToken);
     }
 
     /// <summary>
@@ -190,7 +191,7 @@ internal sealed partial class ApplyWorker
     private async ValueTask VerifyInsertsAsync(ApplyPlan plan, List<(LocalKey Key, RowVersion? Tombstone)> missing, ChangeTransaction part, CancellationToken cancellationToken)
     {
         if (!plan.Writes.Any(w => w is InsertRow)) return;
-        await WaitForCaptureAsync(cancellationToken);
+        await WaitForCaptureAsync(part, cancellationToken);
         var states = await _session.ReadKeysAsync([.. missing.Select(m => m.Key)], cancellationToken);
         for (var i = 0; i < missing.Count; i++)
         {
@@ -200,9 +201,26 @@ internal sealed partial class ApplyWorker
         }
     }
 
-    private async ValueTask<LogMarker> WaitForCaptureAsync(CancellationToken cancellationToken)
+    /// <summary>
+    /// Writes a marker and waits until capture has passed it and everything before it is visible. So a local transaction is either
+    /// seen by the next look, or its commit record stands behind the marker: then it counts as later than <paramref name="part"/>, though
+    /// it may have taken its stamp before.
+    /// </summary>
+    private async ValueTask<LogMarker> PassCaptureAsync(ChangeTransaction part, CancellationToken cancellationToken)
     {
-        var marker = await _node.Database.WriteMarkerAsync(cancellationToken);
+        var marker = await WaitForCaptureAsync(part, cancellationToken);
+        while (true)
+        {
+            // Captured, so its commit record is written, and yet not visible: that takes a moment.
+            var unfinished = await _node.Database.ReadUnfinishedAsync(cancellationToken);
+            if (!unfinished.Any(xid => _index.TryGetLocalPosition(xid, out _))) return marker;
+            await Task.Delay(s_visibilityDelay, _timeProvider, cancellationToken);
+        }
+    }
+
+    private async ValueTask<LogMarker> WaitForCaptureAsync(ChangeTransaction part, CancellationToken cancellationToken)
+    {
+        var marker = await _node.Database.WriteMarkerAsync(part.Stamp, cancellationToken);
         using var timeout = new CancellationTokenSource(s_captureTimeout, _timeProvider);
         using var either = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, timeout.Token);
         try
@@ -274,8 +292,6 @@ internal sealed partial class ApplyWorker
     }
 
     private RelationMapping MappingOf(Relation relation) => _mappings[relation];
-
-    private NpgsqlLogSequenceNumber PositionOf(LocalRow row) => _index.TryGetPosition(row.Xid, row.Origin, row.Stamp, out var position) ? position : default;
 
     private async ValueTask RollbackAsync()
     {

@@ -1,6 +1,6 @@
 using ActiveActive.Changes;
 using ActiveActive.Database;
-using NpgsqlTypes;
+using ActiveActive.Progress;
 
 namespace ActiveActive.Apply;
 
@@ -11,13 +11,13 @@ namespace ActiveActive.Apply;
 internal sealed class PlanContext
 {
     private readonly Dictionary<RowKey, KeyState> _states;
-    private readonly Func<LocalRow, NpgsqlLogSequenceNumber> _positionOf;
+    private readonly TransactionIndex _index;
 
-    public PlanContext(ChangeTransaction transaction, Dictionary<RowKey, KeyState> states, Func<LocalRow, NpgsqlLogSequenceNumber> positionOf)
+    public PlanContext(ChangeTransaction transaction, Dictionary<RowKey, KeyState> states, TransactionIndex index)
     {
         Transaction = transaction;
         _states = states;
-        _positionOf = positionOf;
+        _index = index;
     }
 
     public ChangeTransaction Transaction { get; }
@@ -34,12 +34,16 @@ internal sealed class PlanContext
 
     public IEnumerable<RowKey> Keys => _states.Keys;
 
-    /// <summary>Which write the visible row shows: the override where there is one, else what xmin tells.</summary>
+    /// <summary>The local transactions that are later than the incoming one, whatever stamp their rows show.</summary>
+    public CorrectedTransactions CorrectedLater() => _index.FindCorrectedAfter(Incoming);
+
+    /// <summary>Which write the visible row shows: the override where there is one, else what the index knows of its xmin, else what that shows.</summary>
     public RowVersion VersionOf(KeyState state)
     {
         var row = state.Row!;
         if (state.Override is { } version) return version;
-        return row.IsOwnWrite ? Incoming : new RowVersion(row.Stamp, row.Origin, _positionOf(row));
+        if (row.IsOwnWrite) return Incoming;
+        return _index.TryGetVersion(row.Xid, row.Origin, row.Stamp, out var known) ? known : new RowVersion(row.Stamp, row.Origin, default);
     }
 
     /// <summary>

@@ -11,6 +11,7 @@ namespace ActiveActive.Capture;
 internal sealed class CausalSequence
 {
     private readonly NodeName _self;
+    private CommitTimestamp _stamp;
 
     public CausalSequence(NodeName self, CaptureCheckpoint checkpoint)
     {
@@ -22,6 +23,7 @@ internal sealed class CausalSequence
     /// <summary>Per origin, the last transaction that the log so far shows as applied.</summary>
     public DependencyVector Applied { get; private set; }
 
+    /// <summary>The greatest stamp so far: local (as corrected), foreign, or a marker's floor.</summary>
     public CommitTimestamp GreatestStamp { get; private set; }
 
     /// <summary>The transaction to publish, or null: foreign transactions and markers only move the state.</summary>
@@ -29,17 +31,24 @@ internal sealed class CausalSequence
     {
         if (!captured.ForeignOrigin.IsNone)
         {
-            if (captured.IsLastPart) Applied = After(captured.ForeignOrigin, captured.ForeignPosition, captured.IsQuarantined);
+            if (!captured.IsLastPart) return null;
+            Applied = After(captured.ForeignOrigin, captured.ForeignPosition, captured.IsQuarantined);
+            Raise(captured.Stamp);
             return null;
         }
 
-        if (captured.Stamp > GreatestStamp) GreatestStamp = captured.Stamp;
-        if (captured.Changes.Count == 0 && captured.Part == 0 && captured.IsLastPart) return null;
+        if (captured.Changes.Count == 0 && captured.Part == 0 && captured.IsLastPart)
+        {
+            Raise(captured.Floor);
+            return null;
+        }
+
+        if (captured.Part == 0) Raise(_stamp = Correct(captured.Stamp));
         return new ChangeTransaction
         {
             Origin = _self,
             Position = captured.Position,
-            Stamp = captured.Stamp,
+            Stamp = _stamp,
             Dependencies = Applied,
             Changes = captured.Changes,
             Part = captured.Part,
@@ -51,4 +60,15 @@ internal sealed class CausalSequence
     private DependencyVector After(NodeName origin, NpgsqlLogSequenceNumber position, bool isQuarantined) => isQuarantined
         ? Applied.WithGap(origin, position)
         : Applied.Advance(origin, position).WithoutGap(origin, position);
+
+    /// <summary>
+    /// A transaction is later than all that stands before it in the log (convergence R4). Its server's clock may say otherwise: it was set
+    /// back, or the transaction read it before it wrote its commit record, and others passed it in between.
+    /// </summary>
+    private CommitTimestamp Correct(CommitTimestamp stamp) => stamp > GreatestStamp ? stamp : GreatestStamp.Next;
+
+    private void Raise(CommitTimestamp stamp)
+    {
+        if (stamp > GreatestStamp) GreatestStamp = stamp;
+    }
 }

@@ -118,8 +118,8 @@ internal sealed partial class ChangeCapture
 
             var isLocal = captured.ForeignOrigin.IsNone;
             // A marker writes no row, and must not be taken for a transaction that has its stamp.
-            if (!isLocal) Index.Add(captured.Xid, captured.Position, new RowVersion(captured.Stamp, captured.ForeignOrigin, captured.ForeignPosition));
-            else if (transaction is not null) Index.Add(captured.Xid, captured.Position, transaction.Version);
+            if (!isLocal) Index.Add(captured.Xid, captured.Position, captured.Stamp, new RowVersion(captured.Stamp, captured.ForeignOrigin, captured.ForeignPosition));
+            else if (transaction is not null) Index.Add(captured.Xid, captured.Position, captured.Stamp, transaction.Version);
         }
 
         _progress.Captured.Advance(captured.Position);
@@ -181,7 +181,7 @@ internal sealed partial class ChangeCapture
         }
         else if (_stream is { } stream && (ulong)stream.ReceivedPosition > (ulong)_captured + IdleMarkerBytes)
         {
-            await _database.WriteMarkerAsync(cancellationToken);
+            await _database.WriteMarkerAsync(CommitTimestamp.Unknown, cancellationToken);
         }
     }
 

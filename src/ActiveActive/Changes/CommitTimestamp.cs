@@ -18,6 +18,9 @@ public readonly record struct CommitTimestamp(long Microseconds) : IComparable<C
     /// <summary>The stamp of an instant, cut to microseconds.</summary>
     public static CommitTimestamp From(DateTimeOffset instant) => new((instant - s_epoch).Ticks / TimeSpan.TicksPerMicrosecond);
 
+    /// <summary>The next later stamp.</summary>
+    internal CommitTimestamp Next => new(Microseconds + 1);
+
     /// <summary>The instant in UTC.</summary>
     /// <exception cref="InvalidOperationException">The stamp is <see cref="Unknown"/>.</exception>
     public DateTimeOffset ToDateTimeOffset() => IsKnown

@@ -12,7 +12,11 @@ internal sealed record CapturedTransaction
     /// <summary>The start of its commit record.</summary>
     public required NpgsqlLogSequenceNumber Position { get; init; }
 
+    /// <summary>As the server gave it; a clock that stepped back makes it run backwards.</summary>
     public required CommitTimestamp Stamp { get; init; }
+
+    /// <summary>Of a marker: local transactions behind it count as later than this. Unknown where there is none.</summary>
+    public CommitTimestamp Floor { get; init; } = CommitTimestamp.Unknown;
 
     /// <summary>Default where the transaction was committed here; else the node whose transaction it applied.</summary>
     public NodeName ForeignOrigin { get; init; }

@@ -36,7 +36,15 @@ internal interface ILocalDatabase : IAsyncDisposable
     /// Commits a marker: everything visible to anyone before the call lies before it in the log, and the
     /// change stream will pass it (as a transaction without changes) without waiting for other traffic.
     /// </summary>
-    ValueTask<LogMarker> WriteMarkerAsync(CancellationToken cancellationToken);
+    /// <param name="floor">Local transactions behind the marker count as later than this; Unknown for none.</param>
+    /// <param name="cancellationToken">Ends the wait.</param>
+    ValueTask<LogMarker> WriteMarkerAsync(CommitTimestamp floor, CancellationToken cancellationToken);
+
+    /// <summary>
+    /// The ids of the transactions that are not over for everybody. A transaction shows its rows some time after its commit record is
+    /// written, even after the change stream has delivered it: until then it is among them.
+    /// </summary>
+    ValueTask<IReadOnlyList<uint>> ReadUnfinishedAsync(CancellationToken cancellationToken);
 
     /// <summary>Opens the one session that applies an origin's transactions; fenced: a second one anywhere fails with <see cref="ReplicationErrorKind.InUse"/>.</summary>
     ValueTask<IApplySession> OpenApplySessionAsync(NodeName origin, CancellationToken cancellationToken);

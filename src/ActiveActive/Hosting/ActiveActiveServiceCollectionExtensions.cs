@@ -5,7 +5,6 @@ using ActiveActive.Diagnostics;
 using ActiveActive.Hosting;
 using ActiveActive.Transport;
 using Microsoft.Extensions.Configuration;
-using Microsoft.Extensions.DependencyInjection.Extensions;
 using Microsoft.Extensions.Diagnostics.HealthChecks;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
@@ -19,49 +18,69 @@ public static class ActiveActiveServiceCollectionExtensions
 {
     /// <summary>Adds a node: <see cref="ReplicationNode"/> to inject, a hosted service that runs it, a health check <c>active_active</c>.</summary>
     /// <exception cref="OptionsValidationException">When the host starts: lists every problem of the options.</exception>
-    public static IServiceCollection AddActiveActive(this IServiceCollection services, Action<ReplicationNodeBuilder> configure)
-    {
-        ArgumentNullException.ThrowIfNull(services);
-        ArgumentNullException.ThrowIfNull(configure);
-        var builder = new ReplicationNodeBuilder(services, new ReplicationNodeOptions());
-        configure(builder);
-        services.TryAddSingleton(provider => CreateNode(provider, builder));
-        services.TryAddSingleton(provider => EndpointOf(provider.GetRequiredService<ReplicationNode>(), builder.Options));
-        services.AddSingleton<IHostedService>(provider => new ReplicationHostedService(provider.GetRequiredService<ReplicationNode>()));
-        services.AddHealthChecks().Add(new HealthCheckRegistration(
-            "active_active", provider => new ReplicationHealthCheck(provider.GetRequiredService<ReplicationNode>()), HealthStatus.Unhealthy, ["ready"]));
-        return services;
-    }
+    /// <exception cref="InvalidOperationException">A node was added already: several in one process need keys.</exception>
+    public static IServiceCollection AddActiveActive(this IServiceCollection services, Action<ReplicationNodeBuilder> configure) =>
+        Add(services, null, configure);
 
     /// <summary>Adds a node from a configuration section, whose keys are the properties of <see cref="ReplicationNodeOptions"/>; resolvers are added in code.</summary>
     /// <exception cref="FormatException">The section has an unknown key or a value that can't be read.</exception>
-    public static IServiceCollection AddActiveActive(this IServiceCollection services, IConfiguration section, Action<ReplicationNodeBuilder>? configure = null)
-    {
-        ArgumentNullException.ThrowIfNull(section);
-        return services.AddActiveActive(builder =>
-        {
-            ReplicationNodeConfiguration.Bind(section, builder.Options);
-            configure?.Invoke(builder);
-        });
-    }
+    /// <exception cref="InvalidOperationException">A node was added already: several in one process need keys.</exception>
+    public static IServiceCollection AddActiveActive(this IServiceCollection services, IConfiguration section, Action<ReplicationNodeBuilder>? configure = null) =>
+        Add(services, null, From(section, configure));
 
     /// <summary>
     /// Adds a node under a key, for several clusters in one process: inject it with <c>[FromKeyedServices(key)]</c>, map it with
     /// <c>MapActiveActive(serviceKey: key)</c>; its health check is <c>active_active_</c> and the key.
     /// </summary>
+    /// <exception cref="InvalidOperationException">A node was added under this key already.</exception>
     public static IServiceCollection AddKeyedActiveActive(this IServiceCollection services, string key, Action<ReplicationNodeBuilder> configure)
     {
-        ArgumentNullException.ThrowIfNull(services);
         ArgumentException.ThrowIfNullOrEmpty(key);
+        return Add(services, key, configure);
+    }
+
+    /// <summary>Adds a node under a key, as the other overload, from a configuration section.</summary>
+    /// <exception cref="FormatException">The section has an unknown key or a value that can't be read.</exception>
+    /// <exception cref="InvalidOperationException">A node was added under this key already.</exception>
+    public static IServiceCollection AddKeyedActiveActive(
+        this IServiceCollection services, string key, IConfiguration section, Action<ReplicationNodeBuilder>? configure = null)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(key);
+        return Add(services, key, From(section, configure));
+    }
+
+    private static Action<ReplicationNodeBuilder> From(IConfiguration section, Action<ReplicationNodeBuilder>? configure)
+    {
+        ArgumentNullException.ThrowIfNull(section);
+        return builder =>
+        {
+            ReplicationNodeConfiguration.Bind(section, builder.Options);
+            configure?.Invoke(builder);
+        };
+    }
+
+    /// <summary>Without a key, a keyed service is the plain one.</summary>
+    private static IServiceCollection Add(IServiceCollection services, string? key, Action<ReplicationNodeBuilder> configure)
+    {
+        ArgumentNullException.ThrowIfNull(services);
         ArgumentNullException.ThrowIfNull(configure);
+        if (services.Any(s => s.ServiceType == typeof(ReplicationNode) && Equals(s.ServiceKey, key)))
+        {
+            throw new InvalidOperationException(key is null
+                ? "AddActiveActive was called twice: a process has one node, or several under keys with AddKeyedActiveActive(key, …)."
+                : $"AddKeyedActiveActive was called twice with the key '{key}': give each node a key of its own.");
+        }
+
         var builder = new ReplicationNodeBuilder(services, new ReplicationNodeOptions());
         configure(builder);
-        services.TryAddKeyedSingleton(key, (provider, _) => CreateNode(provider, builder));
-        services.TryAddKeyedSingleton(key, (provider, _) => EndpointOf(provider.GetRequiredKeyedService<ReplicationNode>(key), builder.Options));
-        services.AddSingleton<IHostedService>(provider => new ReplicationHostedService(provider.GetRequiredKeyedService<ReplicationNode>(key)));
+        services.AddKeyedSingleton(key, (provider, _) => CreateNode(provider, builder));
+        services.AddKeyedSingleton(key, (provider, _) => EndpointOf(NodeOf(provider), builder.Options));
+        services.AddSingleton<IHostedService>(provider => new ReplicationHostedService(NodeOf(provider)));
         services.AddHealthChecks().Add(new HealthCheckRegistration(
-            $"active_active_{key}", provider => new ReplicationHealthCheck(provider.GetRequiredKeyedService<ReplicationNode>(key)), HealthStatus.Unhealthy, ["ready"]));
+            key is null ? "active_active" : $"active_active_{key}", provider => new ReplicationHealthCheck(NodeOf(provider)), HealthStatus.Unhealthy, ["ready"]));
         return services;
+
+        ReplicationNode NodeOf(IServiceProvider provider) => provider.GetRequiredKeyedService<ReplicationNode>(key);
     }
 
     private static ReplicationNode CreateNode(IServiceProvider provider, ReplicationNodeBuilder builder)

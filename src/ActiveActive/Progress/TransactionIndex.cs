@@ -3,19 +3,19 @@ using NpgsqlTypes;
 namespace ActiveActive.Progress;
 
 /// <summary>
-/// Which origin position a visible row stands for: PostgreSQL keeps stamp and origin of a transaction, not its place in the log,
-/// and coverage is decided by place (convergence R1). Filled by capture in log order, for local and foreign transactions; rebuilt by
-/// reading again from the checkpoint, and cut there: what lies before a checkpoint is stable.
+/// Which write a visible row shows: PostgreSQL keeps stamp and origin of a transaction, but not its place in the log, by which coverage
+/// is decided (convergence R1), nor the stamp by which it goes where the clock was wrong (R4). Filled by capture in log order, for local and
+/// foreign transactions; rebuilt by reading again from the checkpoint, and cut there: what lies before a checkpoint is stable.
 /// </summary>
 internal sealed class TransactionIndex
 {
     private readonly Lock _lock = new();
-    private readonly Dictionary<uint, (NpgsqlLogSequenceNumber Origin, NpgsqlLogSequenceNumber Local)> _byXid = [];
+    private readonly Dictionary<uint, Entry> _byXid = [];
 
     // A row written under a savepoint shows the subtransaction's xid, which the log does not tell; its stamp is the transaction's.
-    private readonly Dictionary<(NodeName Origin, CommitTimestamp Stamp), StampEntry> _byStamp = [];
-    private readonly Queue<(NpgsqlLogSequenceNumber LocalPosition, uint Xid, NodeName Origin, CommitTimestamp Stamp)> _order = new();
-
+    private readonly Dictionary<(NodeName Origin, CommitTimestamp Stamp), Entry> _byStamp = [];
+    private readonly Queue<Entry> _order = new();
+    private int _corrected;
     private LogMarker _marker;
 
     /// <summary>The latest marker that capture has passed.</summary>
@@ -37,15 +37,17 @@ internal sealed class TransactionIndex
 
     /// <param name="xid">The local transaction id.</param>
     /// <param name="localPosition">Its commit record in the local log.</param>
-    /// <param name="version">Its origin, stamp and place in its origin's log.</param>
-    public void Add(uint xid, NpgsqlLogSequenceNumber localPosition, in RowVersion version)
+    /// <param name="shownStamp">The stamp that its rows show.</param>
+    /// <param name="version">Its origin, true stamp and place in its origin's log.</param>
+    public void Add(uint xid, NpgsqlLogSequenceNumber localPosition, CommitTimestamp shownStamp, in RowVersion version)
     {
         lock (_lock)
         {
-            _byXid[xid] = (version.Position, localPosition);
-            _byStamp.TryGetValue((version.Origin, version.Stamp), out var earlier);
-            _byStamp[(version.Origin, version.Stamp)] = new StampEntry(xid, version.Position, earlier);
-            _order.Enqueue((localPosition, xid, version.Origin, version.Stamp));
+            var entry = new Entry(xid, localPosition, shownStamp, version) { Earlier = _byStamp.GetValueOrDefault((version.Origin, shownStamp)) };
+            _byXid[xid] = entry;
+            _byStamp[(version.Origin, shownStamp)] = entry;
+            _order.Enqueue(entry);
+            if (entry.IsCorrected) _corrected++;
         }
     }
 
@@ -64,31 +66,48 @@ internal sealed class TransactionIndex
         lock (_lock)
         {
             var isHeld = _byXid.TryGetValue(xid, out var entry);
-            position = entry.Local;
+            position = entry?.LocalPosition ?? default;
             return isHeld;
         }
     }
 
-    /// <summary>The place in its origin's log of a transaction that capture has passed; false where it is stable.</summary>
-    public bool TryGetPosition(uint xid, NodeName origin, CommitTimestamp stamp, out NpgsqlLogSequenceNumber originPosition)
+    /// <summary>The true version of a row whose transaction capture has passed; false where it is stable.</summary>
+    /// <param name="xid">The row's xmin.</param>
+    /// <param name="origin">The origin that it shows.</param>
+    /// <param name="shownStamp">The stamp that it shows.</param>
+    /// <param name="version">Its true version.</param>
+    public bool TryGetVersion(uint xid, NodeName origin, CommitTimestamp shownStamp, out RowVersion version)
     {
         lock (_lock)
         {
             if (_byXid.TryGetValue(xid, out var held))
             {
-                originPosition = held.Origin;
+                version = held.Version;
                 return true;
             }
 
-            originPosition = default;
             // A subtransaction's xid comes after its transaction's. Where several share the stamp, the latest is the careful answer: at
             // worst a writer looks unaware of what it saw. Without the comparison, a stable row would take the place of a later transaction.
-            for (var entry = _byStamp.GetValueOrDefault((origin, stamp)); entry is not null; entry = entry.Earlier)
+            version = default;
+            foreach (var entry in _byStamp.GetValueOrDefault((origin, shownStamp))?.Chain() ?? [])
             {
-                if ((int)(xid - entry.Xid) > 0 && entry.Position > originPosition) originPosition = entry.Position;
+                if ((int)(xid - entry.Xid) > 0 && entry.Version.Position > version.Position) version = entry.Version;
             }
 
-            return originPosition != default;
+            return version.Position != default;
+        }
+    }
+
+    /// <summary>The local transactions that are later than a foreign version, though their rows show an earlier stamp; nearly always none.</summary>
+    public CorrectedTransactions FindCorrectedAfter(RowVersion version)
+    {
+        lock (_lock)
+        {
+            if (_corrected == 0) return CorrectedTransactions.None;
+            var found = _order.Where(e => e.IsCorrected && e.Version.IsNewerThan(version) && !(e.Version with { Stamp = e.ShownStamp }).IsNewerThan(version)).ToList();
+            // Where a transaction that is earlier shows the same stamp, only the id tells them apart.
+            var stamps = found.Where(e => _byStamp[(e.Version.Origin, e.ShownStamp)].Chain().All(same => same.Version.IsNewerThan(version))).Select(e => e.ShownStamp);
+            return new CorrectedTransactions([.. found.Select(e => e.Xid)], [.. stamps.Distinct()]);
         }
     }
 
@@ -100,18 +119,49 @@ internal sealed class TransactionIndex
             while (_order.TryPeek(out var first) && first.LocalPosition < localPosition)
             {
                 _order.Dequeue();
+                if (first.IsCorrected) _corrected--;
                 _byXid.Remove(first.Xid);
-                var rest = StampEntry.Without(_byStamp.GetValueOrDefault((first.Origin, first.Stamp)), first.Xid);
-                if (rest is null) _byStamp.Remove((first.Origin, first.Stamp));
-                else _byStamp[(first.Origin, first.Stamp)] = rest;
+                var stamp = (first.Version.Origin, first.ShownStamp);
+                if (ReferenceEquals(_byStamp.GetValueOrDefault(stamp), first)) _byStamp.Remove(stamp);
+                else _byStamp.GetValueOrDefault(stamp)?.Cut(first);
             }
         }
     }
 
-    /// <summary>One of the transactions of an origin that have the same stamp; nearly always the only one.</summary>
-    private sealed record StampEntry(uint Xid, NpgsqlLogSequenceNumber Position, StampEntry? Earlier)
+    private sealed class Entry(uint xid, NpgsqlLogSequenceNumber localPosition, CommitTimestamp shownStamp, RowVersion version)
     {
-        public static StampEntry? Without(StampEntry? entry, uint xid) =>
-            entry is null || entry.Xid == xid ? entry?.Earlier : entry with { Earlier = Without(entry.Earlier, xid) };
+        public uint Xid => xid;
+
+        public NpgsqlLogSequenceNumber LocalPosition => localPosition;
+
+        public CommitTimestamp ShownStamp => shownStamp;
+
+        public RowVersion Version => version;
+
+        /// <summary>The transaction before it that shows the same stamp; nearly always none.</summary>
+        public Entry? Earlier { get; set; }
+
+        public bool IsCorrected => ShownStamp != Version.Stamp;
+
+        public IEnumerable<Entry> Chain()
+        {
+            for (var entry = this; entry is not null; entry = entry.Earlier) yield return entry;
+        }
+
+        /// <summary>Takes the oldest one off the chain.</summary>
+        public void Cut(Entry oldest)
+        {
+            var entry = this;
+            while (entry.Earlier is { } earlier && !ReferenceEquals(earlier, oldest)) entry = earlier;
+            entry.Earlier = null;
+        }
     }
+}
+
+/// <summary>Transactions whose rows show another stamp than they go by (convergence R4).</summary>
+/// <param name="Xids">Their ids.</param>
+/// <param name="Stamps">What rows that they wrote under a savepoint show, which have another id.</param>
+internal sealed record CorrectedTransactions(IReadOnlyList<uint> Xids, IReadOnlyList<CommitTimestamp> Stamps)
+{
+    public static readonly CorrectedTransactions None = new([], []);
 }

@@ -32,8 +32,8 @@ public sealed class NodeTablesTests(ApplyServers servers)
     {
         await using var database = await servers.CreateDatabaseAsync(version);
         var before = NpgsqlLogSequenceNumber.Parse(await database.ReadAsync("SELECT pg_current_wal_insert_lsn()"));
-        var first = (await database.Node.WriteMarkerAsync(default)).Position;
-        var second = (await database.Node.WriteMarkerAsync(default)).Position;
+        var first = (await database.Node.WriteMarkerAsync(CommitTimestamp.Unknown, default)).Position;
+        var second = (await database.Node.WriteMarkerAsync(CommitTimestamp.Unknown, default)).Position;
         Assert.True(before < first && first < second);
         Assert.True(second <= NpgsqlLogSequenceNumber.Parse(await database.ReadAsync("SELECT pg_current_wal_flush_lsn()")));
     }

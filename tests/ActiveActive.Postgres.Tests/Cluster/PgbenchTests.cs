@@ -51,7 +51,7 @@ public sealed class PgbenchTests(ClusterServers servers)
     private static async Task PgbenchAsync(ClusterNode node, params string[] arguments)
     {
         var connection = new NpgsqlConnectionStringBuilder(node.ConnectionString);
-        var start = new ProcessStartInfo("pgbench", [.. arguments, "-h", connection.Host!, "-p", $"{connection.Port}", "-U", connection.Username!, connection.Database!])
+        var start = new ProcessStartInfo(Program(), [.. arguments, "-h", connection.Host!, "-p", $"{connection.Port}", "-U", connection.Username!, connection.Database!])
         {
             RedirectStandardError = true,
             RedirectStandardOutput = true,
@@ -62,5 +62,14 @@ public sealed class PgbenchTests(ClusterServers servers)
         var errors = process.StandardError.ReadToEndAsync();
         await process.WaitForExitAsync(TestContext.Current.CancellationToken);
         Assert.True(process.ExitCode == 0, $"pgbench {string.Join(' ', arguments)} on {node.Name} failed: {await errors} {await output}");
+    }
+
+    /// <summary>On the PATH, or where Debian and others put it. It comes with PostgreSQL's server or client package; the embedded servers have none.</summary>
+    private static string Program()
+    {
+        var folders = (Environment.GetEnvironmentVariable("PATH") ?? "").Split(Path.PathSeparator)
+            .Concat(Enumerable.Range(15, 4).Reverse().SelectMany(v => (string[])[$"/usr/lib/postgresql/{v}/bin", $"/usr/pgsql-{v}/bin", $"/opt/homebrew/opt/postgresql@{v}/bin"]));
+        return folders.SelectMany(f => (string[])[Path.Combine(f, "pgbench"), Path.Combine(f, "pgbench.exe")]).FirstOrDefault(File.Exists)
+            ?? throw new InvalidOperationException("pgbench was not found. Install PostgreSQL 15 to 18 from the system's packages (Debian: postgresql), which bring it.");
     }
 }

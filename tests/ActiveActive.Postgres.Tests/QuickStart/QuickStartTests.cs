@@ -7,10 +7,12 @@ public sealed class QuickStartTests
 {
     private static readonly TimeSpan s_limit = TimeSpan.FromMinutes(8);
 
-    [Fact]
-    public async Task Three_nodes_converge()
+    [Theory]
+    [InlineData("15")]
+    [InlineData("15,17,18")]
+    public async Task Three_nodes_converge(string versions)
     {
-        var (exitCode, output) = await RunAsync("--seconds", "5", "--postgres", "15");
+        var (exitCode, output) = await RunAsync("--seconds", "5", "--postgres", versions);
         AssertConverged(exitCode, output, 3);
     }
 

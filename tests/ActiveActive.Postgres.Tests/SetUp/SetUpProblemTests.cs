@@ -141,6 +141,38 @@ public sealed class SetUpProblemTests(SetUpServers servers)
     }
 
     [Fact]
+    public async Task Pooler_that_passes_no_replication_on_is_told_from_a_server_that_is_away()
+    {
+        await using var database = await SetUpDatabase.CreateAsync(await servers.GetAsync(18), "CREATE TABLE t (id int PRIMARY KEY)");
+        NpgsqlConnectionStringBuilder target = new(database.ConnectionString) { SslMode = SslMode.Disable, GssEncryptionMode = GssEncryptionMode.Disable };
+        await using var pooler = new RefusingPooler(target.Host!, target.Port);
+        target.Port = pooler.Port;
+        target.Host = "127.0.0.1";
+
+        var refused = await Assert.ThrowsAsync<SetUpException>(() => database.SetUpAsync(connectionString: target.ConnectionString));
+
+        var problem = Assert.Single(refused.Problems);
+        Assert.Equal("AA1010", problem.Code);
+        Assert.Contains("08P01 unsupported startup parameter", problem.Problem, StringComparison.Ordinal);
+        Assert.Contains("connect to the server itself", problem.Fix, StringComparison.Ordinal);
+        await AssertNothingCreatedAsync(database);
+    }
+
+    [Fact]
+    public async Task Foreign_partition_is_refused_with_its_root()
+    {
+        await using var database = await SetUpDatabase.CreateAsync(await servers.GetAsync(18));
+        await database.SqlAsync($"CREATE FOREIGN DATA WRAPPER elsewhere; CREATE SERVER elsewhere FOREIGN DATA WRAPPER elsewhere; GRANT USAGE ON FOREIGN SERVER elsewhere TO \"{database.Owner}\"");
+        await database.AsOwnerAsync("CREATE TABLE t (id int) PARTITION BY RANGE (id); CREATE FOREIGN TABLE t1 PARTITION OF t DEFAULT SERVER elsewhere");
+
+        var problems = await database.ProblemsAsync();
+
+        // PostgreSQL gives such a table no primary key either.
+        Assert.Equal(["AA1301", "AA1308"], problems.Select(p => p.Code));
+        Assert.Contains("DETACH PARTITION \"public\".\"t1\"", problems[1].Fix, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task Every_problem_is_in_one_exception()
     {
         await using var database = await SetUpDatabase.CreateAsync(await servers.GetAsync(18),

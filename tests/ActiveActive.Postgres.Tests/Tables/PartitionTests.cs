@@ -55,6 +55,14 @@ public sealed class PartitionTests(ClusterServers servers)
     }
 
     [Fact]
+    public async Task Rows_written_between_the_truncates_of_leaves_stay_or_go_as_on_their_node()
+    {
+        await using var cluster = await TwoNodes.StartAsync(servers, "", ByRange, ByRange);
+        await cluster[0].ExecuteAsync("BEGIN; TRUNCATE p_low; INSERT INTO p VALUES (1, 'eu', 'stays'), (200, 'eu', 'goes'); TRUNCATE p_high; COMMIT");
+        await cluster.AssertSameAsync("(1,eu,stays)", "SELECT id, region, v FROM p");
+    }
+
+    [Fact]
     public async Task An_inheritance_child_replicates_as_a_table_of_its_own_where_its_parent_does_not()
     {
         await using var cluster = await TestCluster.StartAsync(

@@ -24,11 +24,14 @@ internal sealed record Effect(int Table, string? Key, string? Value, long Amount
 /// <param name="Node">Its origin.</param>
 /// <param name="Index">Its number among its origin's, from 0.</param>
 /// <param name="Position">In its origin's log.</param>
-/// <param name="Stamp">Microseconds.</param>
+/// <param name="RawStamp">Microseconds, as its server took it.</param>
 /// <param name="Seen">Per origin, how many transactions its node had visible.</param>
 /// <param name="Effects">In statement order.</param>
-internal sealed record Acknowledged(int Node, int Index, ulong Position, long Stamp, int[] Seen, IReadOnlyList<Effect> Effects)
+internal sealed record Acknowledged(int Node, int Index, ulong Position, long RawStamp, int[] Seen, IReadOnlyList<Effect> Effects)
 {
+    /// <summary>By which it goes, microseconds: known once it is published.</summary>
+    public long? Stamp { get; set; }
+
     public string Name => $"{(char)('a' + Node)}{Index}";
 
     /// <summary>Whether the writer of this one had seen another, or wrote both.</summary>
@@ -37,7 +40,7 @@ internal sealed record Acknowledged(int Node, int Index, ulong Position, long St
     /// <summary>The total order of versions.</summary>
     public int CompareTo(Acknowledged other) =>
         Node == other.Node ? Index.CompareTo(other.Index)
-        : Stamp != other.Stamp ? Stamp.CompareTo(other.Stamp) : Node.CompareTo(other.Node);
+        : Stamp != other.Stamp ? Stamp!.Value.CompareTo(other.Stamp) : Node.CompareTo(other.Node);
 }
 
 /// <summary>
@@ -75,6 +78,31 @@ internal sealed class History(int nodes, Trace trace, Findings findings)
         Committed[node].Add(transaction);
         Seen[node][node]++;
         trace.Note(TraceEvent.Commit, node, node, transaction.Index, transaction);
+    }
+
+    /// <summary>What the engine publishes must be the same each time, and later than all that its writer had seen.</summary>
+    public void Publish(int node, ulong position, long stamp)
+    {
+        if (Find(node, position) is not { } transaction)
+        {
+            findings.Violation($"node {Letter(node)} published a transaction at {position:X} that was never acknowledged");
+            return;
+        }
+
+        if (transaction.Stamp is { } before)
+        {
+            if (before != stamp) findings.Violation($"node {Letter(node)} published {transaction.Name} @{stamp}, and @{before} before");
+            return;
+        }
+
+        transaction.Stamp = stamp;
+        if (stamp < transaction.RawStamp) findings.Violation($"node {Letter(node)} published {transaction.Name} @{stamp}, before its commit @{transaction.RawStamp}");
+        for (var origin = 0; origin < nodes; origin++)
+        {
+            var last = transaction.Seen[origin] - 1;
+            if (last < 0 || Committed[origin][last].Stamp < stamp || ReferenceEquals(Committed[origin][last], transaction)) continue;
+            findings.Violation($"node {Letter(node)} published {transaction.Name} @{stamp}, and its writer had seen {Committed[origin][last].Name} @{Committed[origin][last].Stamp}");
+        }
     }
 
     public void Apply(int node, int origin, ulong position)

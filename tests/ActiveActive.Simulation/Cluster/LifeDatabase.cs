@@ -59,12 +59,18 @@ internal sealed class LifeDatabase(SimulatedNode node, InMemoryDatabase inner, E
         await PauseAsync();
     }
 
-    public async ValueTask<LogMarker> WriteMarkerAsync(CancellationToken cancellationToken)
+    public async ValueTask<LogMarker> WriteMarkerAsync(CommitTimestamp floor, CancellationToken cancellationToken)
     {
         await PauseAsync();
-        var marker = await inner.WriteMarkerAsync(cancellationToken);
+        var marker = await inner.WriteMarkerAsync(floor, cancellationToken);
         await PauseAsync();
         return marker;
+    }
+
+    public async ValueTask<IReadOnlyList<uint>> ReadUnfinishedAsync(CancellationToken cancellationToken)
+    {
+        await PauseAsync();
+        return await inner.ReadUnfinishedAsync(cancellationToken);
     }
 
     public async ValueTask<IApplySession> OpenApplySessionAsync(NodeName origin, CancellationToken cancellationToken)

@@ -61,7 +61,7 @@ internal sealed class NodeLife : IDisposable
         List<NodeName> peers = [.. _cluster.Nodes.Where(n => n != _node).Select(n => n.Name)];
         Progress = new ReplicationProgress(_node.Name, peers);
         Keys = new KeyGate(peers);
-        Capture = new ChangeCapture(Database, Progress, checkpoint, new SimulatedEncoder(), _cluster.Options.LogEntries * (long)SimulatedEncoder.EntryBytes, NullLogger.Instance);
+        Capture = new ChangeCapture(Database, Progress, checkpoint, new SimulatedEncoder(_node, _cluster), _cluster.Options.LogEntries * (long)SimulatedEncoder.EntryBytes, NullLogger.Instance);
         _ = GuardAsync(() => Capture.RunAsync(Ended));
         _ = GuardAsync(HeartbeatAsync);
         _ = GuardAsync(CollectAsync);

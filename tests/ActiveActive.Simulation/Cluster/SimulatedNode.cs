@@ -26,6 +26,7 @@ internal sealed class SimulatedNode
             Node = Name,
             Clock = Clock,
             Tables = SimulatedTables.Define(Tables),
+            MaxChangesPerPart = options.ChangesPerPart,
             SystemIdentifier = (ulong)index + 1,
             LogWriterDelay = random.Pick([TimeSpan.FromMicroseconds(300), TimeSpan.FromMilliseconds(10), Timeout.InfiniteTimeSpan]),
             Interrupt = () => Interruption.PauseAsync(cluster.Loop, 100),

@@ -1,6 +1,6 @@
 namespace ActiveActive.Simulation.Time;
 
-/// <summary>One node's clock: the loop's time, cut to granules (so that stamps of different nodes can be equal), with a constant offset.</summary>
+/// <summary>One node's clock: the loop's time, cut to granules (so that stamps of different nodes can be equal), with an offset that can be set.</summary>
 /// <param name="loop">Where the time comes from.</param>
 /// <param name="granule">In microseconds.</param>
 /// <param name="offset">In microseconds.</param>
@@ -13,13 +13,16 @@ internal sealed class NodeClock(EventLoop loop, long granule, long offset, bool 
 
     public override long TimestampFrequency => 1_000_000;
 
-    public long Offset => offset;
+    public long Offset { get; private set; } = offset;
+
+    /// <summary>Sets the clock forward or back, by microseconds.</summary>
+    public void Step(long delta) => Offset += delta;
 
     public override DateTimeOffset GetUtcNow()
     {
         var now = loop.Now / granule * granule;
         _last = repeats ? Math.Max(_last, now) : Math.Max(_last + 1, now);
-        return s_start.AddMicroseconds(_last + offset);
+        return s_start.AddMicroseconds(_last + Offset);
     }
 
     public override long GetTimestamp() => loop.Now;

@@ -49,8 +49,7 @@ internal sealed class Client(SimulatedNode node, SimulatedCluster cluster, Workl
         }
 
         if (_random.Chance(8)) return;
-        var commit = transaction.Commit();
-        if (_effects.Count > 0) cluster.History.Commit(node.Index, (ulong)commit.Position, NodeClock.Since(commit.Stamp), [.. _effects]);
+        await transaction.CommitAsync(commit => cluster.History.Commit(node.Index, (ulong)commit.Position, NodeClock.Since(commit.Stamp), [.. _effects]));
     }
 
     private async ValueTask StatementAsync(InMemoryTransaction transaction)

@@ -24,6 +24,14 @@ internal sealed class FaultInjector(SimulatedCluster cluster)
                 cluster.Trace.Say(TraceEvent.Fault, node.Index, () => $"! capture stalls until {node.CaptureStalledUntil}");
             }
 
+            if (options.ClockStepMicroseconds > 0 && _loop.Random.Chance(30))
+            {
+                var node = _loop.Random.Pick(cluster.Nodes);
+                var delta = _loop.Random.Between(-options.ClockStepMicroseconds, options.ClockStepMicroseconds) / options.GranuleMicroseconds * options.GranuleMicroseconds;
+                node.Clock.Step(delta);
+                cluster.Trace.Say(TraceEvent.Fault, node.Index, () => $"! clock is set by {delta}");
+            }
+
             if (options.Crashes && _loop.Random.Chance(30))
             {
                 var node = _loop.Random.Pick(cluster.Nodes);

@@ -21,7 +21,6 @@ public sealed class CausalSequenceTests
         var after = sequence.Next(Local(30, 4));
         Assert.Empty(before!.Dependencies);
         Assert.Equal(new(1000), after!.Dependencies[s_peer]);
-        Assert.Equal(new CommitTimestamp(5), sequence.GreatestStamp);
         Assert.Equal((s_self, 30UL), (after.Origin, (ulong)after.Position));
     }
 
@@ -50,9 +49,27 @@ public sealed class CausalSequenceTests
             var first = new CausalSequence(s_self, new CaptureCheckpoint(new(1), CommitTimestamp.Unknown, DependencyVector.Empty));
             foreach (var captured in log.Take(cut)) first.Next(captured);
             var again = new CausalSequence(s_self, new CaptureCheckpoint(new(1), first.GreatestStamp, first.Applied));
-            Assert.Equal(expected.Skip(cut).Select(t => t?.Dependencies), log.Skip(cut).Select(again.Next).Select(t => t?.Dependencies));
+            Assert.Equal(expected.Skip(cut).Select(t => (t?.Dependencies, t?.Stamp)), log.Skip(cut).Select(again.Next).Select(t => (t?.Dependencies, t?.Stamp)));
             Assert.Equal(whole.GreatestStamp, again.GreatestStamp);
         }
+    }
+
+    [Fact]
+    [Trait("Story", "2")]
+    public void Transaction_is_later_than_all_before_it_in_the_log_whatever_its_clock_said()
+    {
+        var sequence = new CausalSequence(s_self, new CaptureCheckpoint(new(1), CommitTimestamp.Unknown, DependencyVector.Empty));
+        long StampOf(CapturedTransaction captured) => sequence.Next(captured)!.Stamp.Microseconds;
+        Assert.Equal(100, StampOf(Local(10, 100)));
+        Assert.Equal(101, StampOf(Local(20, 40)));
+        Assert.Equal(102, StampOf(Local(30, 101)));
+        Assert.Null(sequence.Next(Foreign(40, 1000) with { Stamp = new CommitTimestamp(200) }));
+        Assert.Equal(201, StampOf(Local(50, 150)));
+        Assert.Null(sequence.Next(Local(60, 160) with { Changes = [], Floor = new CommitTimestamp(300) }));
+        // All parts of a transaction have one stamp.
+        Assert.Equal(301, StampOf(Local(70, 170) with { IsLastPart = false }));
+        Assert.Equal(301, StampOf(Local(70, 170) with { Part = 1 }));
+        Assert.Equal(400, StampOf(Local(80, 400)));
     }
 
     [Fact]

@@ -59,11 +59,15 @@ public sealed class PgOutputReaderTests
     {
         var truncate = new PgOutputReader(PgOutputBytes.Truncate(2, 5, 6));
         var message = new PgOutputReader(PgOutputBytes.Message(false, 8, "active_active", "abc"));
+        var marker = new PgOutputReader(PgOutputBytes.Message(true, 9, "active_active", LogicalMessage.MarkerContent(new CommitTimestamp(-17))));
+        var another = new PgOutputReader(PgOutputBytes.Message(true, 9, "another", "17"));
 
         var truncated = TruncateMessage.Read(ref truncate);
         Assert.Equal((false, true), (truncated.Cascade, truncated.RestartIdentity));
         Assert.Equal([5u, 6u], truncated.RelationIds);
-        Assert.Equal(new LogicalMessage(false, new(8), "active_active", false), LogicalMessage.Read(ref message));
+        Assert.Equal(new LogicalMessage(false, new(8), "active_active", CommitTimestamp.Unknown), LogicalMessage.Read(ref message));
+        Assert.Equal(new CommitTimestamp(-17), LogicalMessage.Read(ref marker).Floor);
+        Assert.Equal(CommitTimestamp.Unknown, LogicalMessage.Read(ref another).Floor);
     }
 
     [Theory, MemberData(nameof(EveryKind))]

@@ -1,6 +1,7 @@
 using ActiveActive.Apply;
 using ActiveActive.Changes;
 using ActiveActive.Database;
+using ActiveActive.Progress;
 using NpgsqlTypes;
 
 namespace ActiveActive.Tests.Conflicts;
@@ -26,7 +27,7 @@ internal sealed class RuleNode
     private readonly LocalTable _table;
     private readonly Relation _relation;
     private readonly Dictionary<RowKey, KeyState> _states;
-    private readonly Dictionary<uint, NpgsqlLogSequenceNumber> _positions = [];
+    private readonly TransactionIndex _index = new();
     private readonly Dictionary<Relation, RelationMapping> _mappings = [];
     private DependencyVector _applied = DependencyVector.Empty;
     private ulong _log;
@@ -60,7 +61,7 @@ internal sealed class RuleNode
         Assert.True(stamp > Clock, $"{Name} would commit at {stamp}, but has applied {Clock}.");
         var version = new RowVersion(new CommitTimestamp(stamp), Name, new(_log += 16));
         var xid = _xid++;
-        _positions[xid] = version.Position;
+        _index.Add(xid, version.Position, version.Stamp, version);
         var changes = writes.Select(write => Write(write, version, xid)).ToList();
         return new ChangeTransaction { Origin = Name, Position = version.Position, Stamp = version.Stamp, Dependencies = _applied, Changes = changes };
     }
@@ -70,9 +71,9 @@ internal sealed class RuleNode
     public ApplyPlan Apply(ChangeTransaction transaction)
     {
         Assert.True(CanApply(transaction), $"{transaction} comes before what its writer had seen.");
-        var plan = ApplyPlanner.Plan(transaction, MappingOf, _states, row => _positions.GetValueOrDefault(row.Xid));
+        var plan = ApplyPlanner.Plan(transaction, MappingOf, _states, _index);
         var xid = _xid++;
-        _positions[xid] = transaction.Position;
+        _index.Add(xid, new(_log += 16), transaction.Stamp, transaction.Version);
         foreach (var (key, state) in _states.ToList())
         {
             if (state.Row is { IsOwnWrite: true } row) _states[key] = state with { Row = new LocalRow(row.Values, xid, transaction.Stamp, transaction.Origin, false) };
@@ -91,7 +92,7 @@ internal sealed class RuleNode
     public string Describe() => string.Join("\n", _states.OrderBy(s => s.Key.ToText(), StringComparer.Ordinal).Select(s =>
         $"{s.Key.ToText()}: {(s.Value.Row is { } row ? $"{string.Join("|", row.Values)} @ {(_table.Settings.Resolver is null ? s.Value.Override ?? VersionOf(row) : null)}" : "none")}"));
 
-    private RowVersion VersionOf(LocalRow row) => new(row.Stamp, row.Origin, _positions[row.Xid]);
+    private RowVersion VersionOf(LocalRow row) => _index.TryGetVersion(row.Xid, row.Origin, row.Stamp, out var version) ? version : throw new InvalidOperationException($"{Name} has no transaction {row.Xid}.");
 
     private Change Write(LocalWrite write, RowVersion version, uint xid)
     {

@@ -57,7 +57,7 @@ public sealed class InMemoryCrashTests
         Func<Task>[] durable =
         [
             async () => await fixture.RunLocalAsync(Accounts.Insert("1", "ann", "0")),
-            async () => await fixture.Database.WriteMarkerAsync(Token),
+            async () => await fixture.Database.WriteMarkerAsync(CommitTimestamp.Unknown, Token),
             async () => await fixture.Database.SaveTombstonesAsync([], Token),
             async () => await session.FlushAsync(Token),
         ];

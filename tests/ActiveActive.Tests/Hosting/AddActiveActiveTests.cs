@@ -21,9 +21,9 @@ public sealed class AddActiveActiveTests
         var options = Bind("""
             { "Name": "eu", "ConnectionString": "Host=h;Database=d", "SharedToken": "0123456789abcdef", "Path": "/peers",
               "Peers": { "us": "https://us.example.com" },
-              "Tables": [ "public.*", { "Pattern": "public.accounts", "DeltaColumns": ["balance", "points"], "AllowSequenceKeys": true }, { "Pattern": "public.log", "Exclude": "true" } ],
+              "Tables": [ "public.*", { "Pattern": "public.accounts", "DeltaColumns": ["balance", "points"], "AllowSequenceKeys": true, "OnApplyError": "Quarantine" }, { "Pattern": "public.log", "Exclude": "true" } ],
               "ConflictRetention": "1.00:00:00", "HeartbeatInterval": "00:00:02", "ReconnectDelay": "00:00:00.3", "MaxReconnectDelay": "00:00:20", "MaxClockSkew": "00:00:09",
-              "ChangeLogBytes": 2097152, "MaxChangesPerPart": 77, "MaxFrameBytes": 70000 }
+              "OnApplyError": "quarantine", "ChangeLogBytes": 2097152, "MaxChangesPerPart": 77, "MaxFrameBytes": 70000 }
             """);
         Assert.Equal(("eu", "Host=h;Database=d", "0123456789abcdef", "/peers"), (options.Name, options.ConnectionString, options.SharedToken, options.Path));
         Assert.Equal(new Uri("https://us.example.com"), options.Peers["us"]);
@@ -35,14 +35,16 @@ public sealed class AddActiveActiveTests
             (TimeSpan.FromDays(1), TimeSpan.FromSeconds(2), TimeSpan.FromSeconds(0.3), TimeSpan.FromSeconds(20), TimeSpan.FromSeconds(9)),
             (options.ConflictRetention, options.HeartbeatInterval, options.ReconnectDelay, options.MaxReconnectDelay, options.MaxClockSkew));
         Assert.Equal((2_097_152L, 77, 70_000), (options.ChangeLogBytes, options.MaxChangesPerPart, options.MaxFrameBytes));
+        Assert.Equal((ApplyErrorPolicy.Quarantine, null, ApplyErrorPolicy.Quarantine), (options.OnApplyError, options.Tables[0].OnApplyError, options.Tables[1].OnApplyError));
         Assert.Empty(ReplicationNodeOptionsValidator.Validate(options));
         // A new option must be bound as well: resolvers are the only ones that need code.
-        Assert.Equal(15, typeof(ReplicationNodeOptions).GetProperties().Length);
+        Assert.Equal(16, typeof(ReplicationNodeOptions).GetProperties().Length);
     }
 
     [Theory]
     [InlineData("""{ "Nmae": "eu" }""", "Node:Nmae", "not a setting")]
     [InlineData("""{ "Tables": [ { "Pattern": "a", "DeltaColums": ["b"] } ] }""", "Node:Tables:0:DeltaColums", "not a setting")]
+    [InlineData("""{ "Tables": [ { "Pattern": "a", "OnApplyError": "Drop" } ] }""", "Node:Tables:0:OnApplyError", "'Drop' is not a policy. Use Hold or Quarantine")]
     [InlineData("""{ "HeartbeatInterval": "soon" }""", "Node:HeartbeatInterval", "'soon' is not a TimeSpan")]
     [InlineData("""{ "Peers": { "us": "us.example.com" } }""", "Node:Peers:us", "not an absolute address")]
     public void Unknown_key_or_value_is_named(string json, params string[] said)
@@ -126,10 +128,8 @@ public sealed class AddActiveActiveTests
     {
         var builder = WebApplication.CreateSlimBuilder();
         builder.Logging.ClearProviders();
-        foreach (var key in new[] { "orders", "stock" })
-        {
-            builder.Services.AddKeyedActiveActive(key, node => node.Named($"{key}-eu").UsePostgres(Unreachable).Replicate("public.*").With(o => o.Path = $"/{key}"));
-        }
+        builder.Services.AddKeyedActiveActive("orders", node => node.Named("orders-eu").UsePostgres(Unreachable).Replicate("public.*").With(o => o.Path = "/orders"));
+        builder.Services.AddKeyedActiveActive("stock", Section("""{ "Name": "stock-eu", "Path": "/stock", "Tables": ["public.*"] }"""), node => node.UsePostgres(Unreachable));
 
         await using var host = builder.Build();
         host.MapActiveActive(serviceKey: "orders");
@@ -141,6 +141,15 @@ public sealed class AddActiveActiveTests
         Assert.Equal(2, host.Services.GetServices<IHostedService>().OfType<ReplicationHostedService>().Count());
         var health = await host.Services.GetRequiredService<HealthCheckService>().CheckHealthAsync();
         Assert.Equal(["active_active_orders", "active_active_stock"], health.Entries.Keys.Order());
+    }
+
+    [Fact]
+    public void A_second_node_needs_a_key_of_its_own()
+    {
+        var services = new ServiceCollection().AddActiveActive(node => node.Named("eu")).AddKeyedActiveActive("orders", node => node.Named("eu"));
+        Assert.Contains("AddKeyedActiveActive(key, …)", Assert.Throws<InvalidOperationException>(() => services.AddActiveActive(node => node.Named("us"))).Message, StringComparison.Ordinal);
+        Assert.Contains("'orders'", Assert.Throws<InvalidOperationException>(() => services.AddKeyedActiveActive("orders", node => node.Named("us"))).Message, StringComparison.Ordinal);
+        services.AddKeyedActiveActive("stock", node => node.Named("eu"));
     }
 
     private static IHost Build(Action<ReplicationNodeBuilder> configure)

@@ -31,18 +31,52 @@ public sealed class ProgressTests
     public void Index_finds_a_transaction_by_xid_or_stamp_until_it_is_cut()
     {
         var index = new TransactionIndex();
-        index.Add(700, new(10), V(1, s_a, 1000));
-        index.Add(701, new(20), V(2, s_b, 2000));
-        Assert.True(index.TryGetPosition(700, s_a, new(1), out var position));
-        Assert.Equal(new(1000), position);
+        index.Add(700, new(10), new(1), V(1, s_a, 1000));
+        index.Add(701, new(20), new(2), V(2, s_b, 2000));
+        Assert.True(index.TryGetVersion(700, s_a, new(1), out var version));
+        Assert.Equal(V(1, s_a, 1000), version);
         // Under a savepoint the row shows another xid.
-        Assert.True(index.TryGetPosition(999, s_b, new(2), out position));
-        Assert.Equal(new(2000), position);
-        Assert.False(index.TryGetPosition(999, s_a, new(2), out _));
+        Assert.True(index.TryGetVersion(999, s_b, new(2), out version));
+        Assert.Equal(V(2, s_b, 2000), version);
+        Assert.False(index.TryGetVersion(999, s_a, new(2), out _));
+        Assert.True(index.TryGetLocalPosition(701, out var local));
+        Assert.Equal(new(20), local);
         index.CutBefore(new(20));
-        Assert.False(index.TryGetPosition(700, s_a, new(1), out _));
-        Assert.True(index.TryGetPosition(701, s_b, new(2), out _));
+        Assert.False(index.TryGetVersion(700, s_a, new(1), out _));
+        Assert.False(index.TryGetLocalPosition(700, out _));
+        Assert.True(index.TryGetVersion(701, s_b, new(2), out _));
         Assert.Equal(1, index.Count);
+    }
+
+    [Fact]
+    [Trait("Story", "2")]
+    public void Index_tells_the_true_stamp_of_a_transaction_whose_clock_was_behind()
+    {
+        var index = new TransactionIndex();
+        index.Add(700, new(10), new(5), V(5, s_a, 10));
+        index.Add(701, new(20), new(5), V(12, s_a, 20));
+        index.Add(702, new(30), new(3), V(13, s_a, 30));
+        Assert.True(index.TryGetVersion(702, s_a, new(3), out var version));
+        Assert.Equal(V(13, s_a, 30), version);
+        // Of the two that show 5 only the second is later; a savepoint's row can't tell which one it is of.
+        var later = index.FindCorrectedAfter(V(9, s_b, 1));
+        Assert.Equal([701u, 702u], later.Xids);
+        Assert.Equal([new CommitTimestamp(3)], later.Stamps);
+        Assert.Empty(index.FindCorrectedAfter(V(20, s_b, 1)).Xids);
+        index.CutBefore(new(20));
+        Assert.Equal([new CommitTimestamp(5), new CommitTimestamp(3)], index.FindCorrectedAfter(V(9, s_b, 1)).Stamps);
+        index.CutBefore(new(40));
+        Assert.Same(CorrectedTransactions.None, index.FindCorrectedAfter(V(1, s_b, 1)));
+    }
+
+    [Fact]
+    public void Marker_is_after_those_that_had_ended_whatever_the_xid_counter_does()
+    {
+        var marker = new LogMarker(new(1), 5);
+        Assert.True(marker.IsAfter(4));
+        Assert.False(marker.IsAfter(5));
+        Assert.True(marker.IsAfter(uint.MaxValue - 7));
+        Assert.False(default(LogMarker).IsAfter(4));
     }
 
     [Fact]

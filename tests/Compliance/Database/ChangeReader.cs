@@ -50,7 +50,7 @@ internal sealed class ChangeReader : IAsyncDisposable
     /// <summary>Everything that is committed by now and was not read: writes a marker and reads up to it.</summary>
     public async Task<IReadOnlyList<CapturedTransaction>> ReadAllAsync()
     {
-        var marker = await _database.WriteMarkerAsync(CancellationToken.None);
+        var marker = await _database.WriteMarkerAsync(CommitTimestamp.Unknown, CancellationToken.None);
         var read = new List<CapturedTransaction>();
         while (true)
         {

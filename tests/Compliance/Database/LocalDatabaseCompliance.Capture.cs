@@ -182,12 +182,13 @@ public abstract partial class LocalDatabaseCompliance
         var waiting = reader.Ask();
         Assert.False(waiting.IsCompleted);
 
-        var marker = await fixture.Database.WriteMarkerAsync(Token);
+        var marker = await fixture.Database.WriteMarkerAsync(s_future, Token);
 
         var passed = await reader.NextAsync("the marker passes");
         Assert.True(passed.Position >= marker.Position);
+        Assert.Equal(s_future, passed.Floor);
         Assert.Empty(passed.Changes);
-        Assert.True((await fixture.Database.WriteMarkerAsync(Token)).Position > marker.Position);
+        Assert.True((await fixture.Database.WriteMarkerAsync(CommitTimestamp.Unknown, Token)).Position > marker.Position);
     }
 
     [Fact]
@@ -200,15 +201,19 @@ public abstract partial class LocalDatabaseCompliance
         await us.BeginAsync(Token);
         await ExecuteAsync(us, Items, t => new InsertRow(t, Texts("2", "under way", null)));
 
-        var marker = await fixture.Database.WriteMarkerAsync(Token);
+        var marker = await fixture.Database.WriteMarkerAsync(CommitTimestamp.Unknown, Token);
+        var unfinished = await fixture.Database.ReadUnfinishedAsync(Token);
         await us.CommitAsync(At(0x100), s_past, Token);
-        var later = await fixture.Database.WriteMarkerAsync(Token);
+        var later = await fixture.Database.WriteMarkerAsync(CommitTimestamp.Unknown, Token);
 
         var before = (await LookAsync(ap, Items, Items.KeyOf("1"))).Row!.Xid;
         var underWay = (await LookAsync(ap, Items, Items.KeyOf("2"))).Row!.Xid;
         Assert.True(marker.IsAfter(before));
         Assert.False(marker.IsAfter(underWay));
         Assert.True(later.IsAfter(underWay));
+        Assert.Contains(underWay, unfinished);
+        Assert.DoesNotContain(before, unfinished);
+        Assert.DoesNotContain(underWay, await fixture.Database.ReadUnfinishedAsync(Token));
     }
 
     [Fact]
@@ -288,7 +293,7 @@ public abstract partial class LocalDatabaseCompliance
         var initial = await fixture.Database.ReadCheckpointAsync(Token);
         Assert.Empty(initial.Applied);
         await fixture.RunLocalAsync(Items.Insert("1", "one", null));
-        var position = await fixture.Database.WriteMarkerAsync(Token);
+        var position = await fixture.Database.WriteMarkerAsync(CommitTimestamp.Unknown, Token);
         var saved = new CaptureCheckpoint(position.Position, s_past, DependencyVector.Empty.Advance(Us, At(0x10)).Advance(Ap, At(ulong.MaxValue)));
 
         await fixture.Database.SaveCheckpointAsync(saved, Token);

@@ -18,8 +18,7 @@ internal sealed class PartitionTruncates(NpgsqlDataSource dataSource)
         WHERE t.isleaf
         """;
 
-    public static bool IsNeeded(CapturedTransaction transaction) =>
-        transaction.Changes.Any(static c => c.Kind == ChangeKind.Truncate && c.Relation.Name != c.Relation.Root);
+    public static bool IsNeeded(CapturedTransaction transaction) => transaction.Changes.Any(IsOfLeaf);
 
     /// <summary>
     /// The transaction with one TRUNCATE of the root in place of those of all its leaves. A leaf that has come since makes it stay as it
@@ -27,20 +26,48 @@ internal sealed class PartitionTruncates(NpgsqlDataSource dataSource)
     /// </summary>
     public async ValueTask<CapturedTransaction> GatherAsync(CapturedTransaction transaction, CancellationToken cancellationToken)
     {
-        var changes = transaction.Changes.ToList();
-        foreach (var root in changes.Where(c => c.Kind == ChangeKind.Truncate).Select(c => c.Relation.Root).Distinct().ToList())
+        var leaves = new Dictionary<TableName, IReadOnlySet<TableName>>();
+        foreach (var root in transaction.Changes.Where(IsOfLeaf).Select(c => c.Relation.Root).Distinct())
         {
-            var truncated = changes.Where(c => c.Kind == ChangeKind.Truncate && c.Relation.Root == root && c.Relation.Name != root).ToList();
-            if (truncated.Count == 0) continue;
-            var leaves = await ReadLeavesAsync(root, cancellationToken);
-            if (leaves.Count == 0 || !leaves.IsSubsetOf(truncated.Select(c => c.Relation.Name))) continue;
-            var first = truncated[0];
-            changes[changes.IndexOf(first)] = Change.Truncate(new Relation(root, root, first.Relation.Columns));
-            changes.RemoveAll(truncated.Contains);
+            leaves.Add(root, await ReadLeavesAsync(root, cancellationToken));
         }
 
-        return transaction with { Changes = changes };
+        return transaction with { Changes = Gather(transaction.Changes, leaves) };
     }
+
+    /// <summary>
+    /// Gathers truncates that have no other change of their table between them: a row that was inserted between two of them would else
+    /// outlive its own truncate, or be taken by one that came before it.
+    /// </summary>
+    public static IReadOnlyList<Change> Gather(IReadOnlyList<Change> changes, IReadOnlyDictionary<TableName, IReadOnlySet<TableName>> leavesOfRoots)
+    {
+        var gathered = changes.ToArray<Change?>();
+        foreach (var (root, leaves) in leavesOfRoots)
+        {
+            var run = new List<int>();
+            for (var i = 0; i <= changes.Count; i++)
+            {
+                if (i < changes.Count && changes[i].Relation.Root != root) continue;
+                if (i < changes.Count && IsOfLeaf(changes[i]))
+                {
+                    run.Add(i);
+                    continue;
+                }
+
+                if (leaves.Count > 0 && leaves.IsSubsetOf(run.Select(at => changes[at].Relation.Name)))
+                {
+                    foreach (var at in run) gathered[at] = null;
+                    gathered[run[0]] = Change.Truncate(new Relation(root, root, changes[run[0]].Relation.Columns));
+                }
+
+                run.Clear();
+            }
+        }
+
+        return [.. gathered.OfType<Change>()];
+    }
+
+    private static bool IsOfLeaf(Change change) => change.Kind == ChangeKind.Truncate && change.Relation.Name != change.Relation.Root;
 
     private async ValueTask<HashSet<TableName>> ReadLeavesAsync(TableName root, CancellationToken cancellationToken)
     {

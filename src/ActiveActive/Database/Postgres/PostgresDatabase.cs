@@ -1,7 +1,8 @@
 using System.Runtime.CompilerServices;
 using ActiveActive.Changes;
-using Npgsql;
+using ActiveActive.Database.Postgres.PgOutput;
 using ActiveActive.Progress;
+using Npgsql;
 using NpgsqlTypes;
 
 namespace ActiveActive.Database.Postgres;
@@ -40,15 +41,24 @@ internal sealed class PostgresDatabase : ILocalDatabase
         ? default
         : ExecuteAsync($"saving {tombstones.Count} tombstones", [TombstoneTable.Save(tombstones)], cancellationToken);
 
-    public ValueTask<LogMarker> WriteMarkerAsync(CancellationToken cancellationToken) => RunAsync("writing a marker", async () =>
+    public ValueTask<LogMarker> WriteMarkerAsync(CommitTimestamp floor, CancellationToken cancellationToken) => RunAsync("writing a marker", async () =>
     {
         // The position is the message's; its commit record lies behind it, at or after which capture sees the transaction.
         // A transaction that the statement's snapshot shows as ended has its commit record before it.
         await using var command = _dataSource.CreateCommand(
-            $"SELECT pg_logical_emit_message(true, '{PostgresNames.MessagePrefix}', 'marker'), pg_snapshot_xmin(pg_current_snapshot())::text::bigint");
+            $"SELECT pg_logical_emit_message(true, '{PostgresNames.MessagePrefix}', '{LogicalMessage.MarkerContent(floor)}'), pg_snapshot_xmin(pg_current_snapshot())::text::bigint");
         await using var reader = await command.ExecuteReaderAsync(cancellationToken);
         await reader.ReadAsync(cancellationToken);
         return new LogMarker(reader.GetFieldValue<NpgsqlLogSequenceNumber>(0), (uint)reader.GetInt64(1));
+    });
+
+    public ValueTask<IReadOnlyList<uint>> ReadUnfinishedAsync(CancellationToken cancellationToken) => RunAsync<IReadOnlyList<uint>>("reading which transactions are under way", async () =>
+    {
+        await using var command = _dataSource.CreateCommand("SELECT pg_snapshot_xip(pg_current_snapshot())::text::bigint");
+        await using var reader = await command.ExecuteReaderAsync(cancellationToken);
+        var ids = new List<uint>();
+        while (await reader.ReadAsync(cancellationToken)) ids.Add((uint)reader.GetInt64(0));
+        return ids;
     });
 
     public async ValueTask<IApplySession> OpenApplySessionAsync(NodeName origin, CancellationToken cancellationToken) =>

@@ -104,8 +104,9 @@ internal sealed class PostgresSetUp
             await replication.IdentifySystem(cancellationToken);
             return null;
         }
-        catch (PostgresException e) when (PostgresErrors.KindOf(e.SqlState) is not ReplicationErrorKind.Transient)
+        catch (PostgresException e) when (e.SqlState is PostgresErrorCodes.ProtocolViolation || PostgresErrors.KindOf(e.SqlState) is not ReplicationErrorKind.Transient)
         {
+            // 08P01 is a pooler's answer to the start-up parameter; any other fault of a connection passes.
             return $"{e.SqlState} {e.MessageText}";
         }
     }

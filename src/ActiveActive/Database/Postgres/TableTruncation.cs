@@ -26,13 +26,13 @@ internal sealed class TableTruncation(NpgsqlConnection connection, NodeName loca
     /// <exception cref="ReplicationException">ApplyRefused: the partition to truncate is not here.</exception>
     public async ValueTask RunAsync(TruncateTable truncate, ApplyStatements statements, CancellationToken cancellationToken)
     {
-        var (table, version) = (truncate.Table, truncate.Version);
+        var table = truncate.Table;
         var target = PostgresNames.Quote(truncate.Partition ?? table.Name);
         if (truncate.Partition is { } partition) await RequirePartitionAsync(table, partition, cancellationToken);
         await origins.LoadAsync(connection, cancellationToken);
         var survives = Survives(table, statements);
-        if (await TryTruncateAsync(table, target, survives, version, cancellationToken)) return;
-        await using var delete = Command($"DELETE FROM {target} AS t WHERE NOT ({survives})", table, version);
+        if (await TryTruncateAsync(truncate, target, survives, cancellationToken)) return;
+        await using var delete = Command($"DELETE FROM {target} AS t WHERE NOT ({survives})", truncate);
         await delete.ExecuteNonQueryAsync(cancellationToken);
     }
 
@@ -46,8 +46,7 @@ internal sealed class TableTruncation(NpgsqlConnection connection, NodeName loca
             $"A peer truncated {partition}, a partition of {table.Name} that this database does not have. Create it, or detach it on the peer and truncate by DELETE.");
     }
 
-    private async ValueTask<bool> TryTruncateAsync(
-        LocalTable table, string target, string survives, RowVersion version, CancellationToken cancellationToken)
+    private async ValueTask<bool> TryTruncateAsync(TruncateTable truncate, string target, string survives, CancellationToken cancellationToken)
     {
         await using (var check = new NpgsqlCommand(IsTruncatable, connection))
         {
@@ -67,7 +66,7 @@ internal sealed class TableTruncation(NpgsqlConnection connection, NodeName loca
             return false;
         }
 
-        await using (var later = Command($"SELECT EXISTS (SELECT FROM {target} AS t WHERE {survives})", table, version))
+        await using (var later = Command($"SELECT EXISTS (SELECT FROM {target} AS t WHERE {survives})", truncate))
         {
             if (await later.ExecuteScalarAsync(cancellationToken) is true)
             {
@@ -91,28 +90,31 @@ internal sealed class TableTruncation(NpgsqlConnection connection, NodeName loca
           EXISTS (SELECT FROM active_active.tombstone m, (SELECT $2::bigint AS stamp, $3::text AS origin, $4::pg_lsn AS position) AS v
                   WHERE m.table_name = $1 AND (m.key = '' OR {statements.MatchesStoredKey("t", "NULLIF(m.key, '')")})
                     AND {VersionSql.IsNewer("m", "v")})
-          AND $5::text IS NOT NULL AND $6::bigint[] IS NOT NULL AND $7::text[] IS NOT NULL
+          AND $5::text IS NOT NULL AND $6::bigint[] IS NOT NULL AND $7::text[] IS NOT NULL AND $8::bigint[] IS NOT NULL AND $9::bigint[] IS NOT NULL
           """
         : $"""
           t.xmin IS DISTINCT FROM pg_current_xact_id_if_assigned()::xid AND $4::pg_lsn IS NOT NULL AND COALESCE(
               (SELECT o.origin <> $3 AND (o.stamp, o.origin COLLATE "C") > ($2::bigint, $3::text COLLATE "C")
                FROM active_active.version_override o
                WHERE o.table_name = $1 AND o.xid = t.xmin::text::bigint AND {statements.MatchesStoredKey("t", "o.key")}),
-              (SELECT x.origin <> $3 AND (x.stamp, x.origin COLLATE "C") > ($2::bigint, $3::text COLLATE "C")
+              (SELECT x.origin <> $3 AND ((x.stamp, x.origin COLLATE "C") > ($2::bigint, $3::text COLLATE "C")
+                   OR t.xmin::text::bigint = ANY ($8::bigint[]) OR x.origin = $5 AND x.stamp = ANY ($9::bigint[]))
                FROM (SELECT {VersionSql.Microseconds("c.\"timestamp\"")} AS stamp,
                             COALESCE((SELECT n.node FROM unnest($6::bigint[], $7::text[]) AS n(id, node) WHERE n.id = c.roident::bigint), $5::text) AS origin
                      FROM pg_xact_commit_timestamp_origin(t.xmin) c) x),
               false)
           """;
 
-    private NpgsqlCommand Command(string sql, LocalTable table, RowVersion version)
+    private NpgsqlCommand Command(string sql, TruncateTable truncate)
     {
+        var version = truncate.Version;
         var (identifiers, nodes) = origins.ToArrays();
         var command = new NpgsqlCommand(sql, connection);
         foreach (var parameter in (ReadOnlySpan<NpgsqlParameter>)
         [
-            SqlParameters.Text(table.Name.ToString()), SqlParameters.Number(version.Stamp.Microseconds), SqlParameters.Text(version.Origin.Value),
+            SqlParameters.Text(truncate.Table.Name.ToString()), SqlParameters.Number(version.Stamp.Microseconds), SqlParameters.Text(version.Origin.Value),
             SqlParameters.Text(version.Position.ToString()), SqlParameters.Text(local.Value), SqlParameters.Numbers(identifiers), SqlParameters.Texts(nodes),
+            SqlParameters.Numbers([.. truncate.Later.Xids.Select(static xid => (long)xid)]), SqlParameters.Numbers([.. truncate.Later.Stamps.Select(static s => s.Microseconds)]),
         ])
         {
             command.Parameters.Add(parameter);

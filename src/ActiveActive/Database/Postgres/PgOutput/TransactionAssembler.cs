@@ -16,6 +16,7 @@ internal sealed class TransactionAssembler(uint databaseOid, int maxChangesPerPa
     private NpgsqlLogSequenceNumber _foreignPosition;
     private bool _isQuarantined;
     private List<Change> _changes = [];
+    private CommitTimestamp _floor;
     private int _characters;
     private int _part;
 
@@ -45,10 +46,10 @@ internal sealed class TransactionAssembler(uint databaseOid, int maxChangesPerPa
                 TypeMessage.Read(ref reader);
                 return AssemblyStep.Continue;
             case PgOutputKind.LogicalMessage:
-                // A marker's transaction is yielded for its Begin and Commit.
                 var logical = LogicalMessage.Read(ref reader);
                 if (!logical.IsTransactional) return AssemblyStep.Continue;
                 RequireTransaction(in reader);
+                if (logical.Floor > _floor) _floor = logical.Floor;
                 _isQuarantined |= logical.MarksQuarantine;
                 return AssemblyStep.Continue;
             default:
@@ -71,6 +72,7 @@ internal sealed class TransactionAssembler(uint databaseOid, int maxChangesPerPa
         _foreignOrigin = default;
         _foreignPosition = default;
         _isQuarantined = false;
+        _floor = CommitTimestamp.Unknown;
         _characters = 0;
         _part = 0;
     }
@@ -225,6 +227,7 @@ internal sealed class TransactionAssembler(uint databaseOid, int maxChangesPerPa
             Xid = begin.Xid,
             Position = begin.Position,
             Stamp = begin.Stamp,
+            Floor = _floor,
             ForeignOrigin = _foreignOrigin,
             ForeignPosition = _foreignPosition,
             IsQuarantined = _isQuarantined && !_foreignOrigin.IsNone,
