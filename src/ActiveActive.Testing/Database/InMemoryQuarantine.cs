@@ -18,7 +18,7 @@ internal sealed class InMemoryQuarantine
     public QuarantinedTransaction? Find(long id) => _entries.GetValueOrDefault(id);
 
     public ReadOnlyMemory<byte>? Part(QuarantinedTransaction entry, int part) =>
-        _parts.TryGetValue((entry.Origin, entry.Position, part), out var content) ? content : null;
+        _parts.TryGetValue((entry.Origin, entry.Position, part), out var content) ? content : default(ReadOnlyMemory<byte>?);
 
     public void Set(QuarantinedTransaction entry) => _entries[entry.Id] = entry;
 

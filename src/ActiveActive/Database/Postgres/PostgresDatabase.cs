@@ -85,7 +85,7 @@ internal sealed class PostgresDatabase : ILocalDatabase
             await using var batch = _dataSource.CreateBatch();
             batch.BatchCommands.Add(QuarantineTable.ReadPart(transaction.Origin, transaction.Position, part));
             await using var reader = await batch.ExecuteReaderAsync(cancellationToken);
-            return await reader.ReadAsync(cancellationToken) ? reader.GetFieldValue<byte[]>(0) : null;
+            return await reader.ReadAsync(cancellationToken) ? reader.GetFieldValue<byte[]>(0) : default(ReadOnlyMemory<byte>?);
         });
 
     public ValueTask NoteRefusalAsync(QuarantinedTransaction transaction, string code, string reason, CancellationToken cancellationToken) => ExecuteAsync(
