@@ -38,7 +38,7 @@ internal sealed partial class ApplyWorker
 
             await _session.ReleaseAsync(entry, cancellationToken);
             await _session.CommitAsync(entry.Position, entry.Stamp, cancellationToken);
-            Leave(entry);
+            await LeaveAsync(entry, cancellationToken);
         }
         catch
         {

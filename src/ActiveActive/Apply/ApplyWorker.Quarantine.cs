@@ -57,7 +57,7 @@ internal sealed partial class ApplyWorker
             {
                 _retried = entry;
                 for (var i = 0; i < entry.Parts; i++) await ApplyPartAsync(await ReadStoredAsync(entry, i, cancellationToken), cancellationToken);
-                Leave(entry);
+                await LeaveAsync(entry, cancellationToken);
                 return true;
             }
             catch (ReplicationException e) when (e.Kind == ReplicationErrorKind.ApplyRefused)
@@ -112,8 +112,10 @@ internal sealed partial class ApplyWorker
         StoredTransaction.Decode(await _node.Database.ReadQuarantinedPartAsync(entry, part, cancellationToken) ?? throw new ReplicationException(
             ReplicationErrorKind.Corrupt, $"Part {part} of transaction {entry.Origin} {entry.Position} is not in active_active.quarantine_part."));
 
-    private void Leave(QuarantinedTransaction entry)
+    private async ValueTask LeaveAsync(QuarantinedTransaction entry, CancellationToken cancellationToken)
     {
+        // Whoever asked for it is told of it: it is durable by then.
+        await _session.FlushAsync(cancellationToken);
         _node.Quarantine.Remove(entry);
         if (_conflicts.Count > 0) _node.ConflictsRecorded([.. _conflicts]);
         _conflicts.Clear();

@@ -17,17 +17,19 @@ public sealed partial class TransactionQuarantine
     private readonly ILocalDatabase _database;
     private readonly IReadOnlyDictionary<NodeName, PeerLink> _links;
     private readonly Func<NodeRun?> _run;
+    private readonly CancellationToken _stopping;
     private readonly ILogger _logger;
 
     // Holds one item while somebody works through the entries.
     private readonly Channel<bool> _turn = Channel.CreateBounded<bool>(1);
 
-    internal TransactionQuarantine(NodeName node, ILocalDatabase database, IReadOnlyDictionary<NodeName, PeerLink> links, Func<NodeRun?> run, ILogger logger)
+    internal TransactionQuarantine(NodeName node, ILocalDatabase database, IReadOnlyDictionary<NodeName, PeerLink> links, Func<NodeRun?> run, CancellationToken stopping, ILogger logger)
     {
         _node = node;
         _database = database;
         _links = links;
         _run = run;
+        _stopping = stopping;
         _logger = logger;
     }
 
@@ -72,7 +74,7 @@ public sealed partial class TransactionQuarantine
         try
         {
             var entry = await FindAsync(id, cancellationToken);
-            await LinkOf(entry).RunOnSessionAsync(async (worker, ended) => await worker.DiscardAsync(entry, ended), cancellationToken);
+            await RunAsync(entry, async (worker, ended) => await worker.DiscardAsync(entry, ended), cancellationToken);
             LogReleased(_node, entry.Origin, entry.Position, entry.Id, "discarded");
         }
         finally
@@ -100,7 +102,7 @@ public sealed partial class TransactionQuarantine
                 }
 
                 // Entries of one origin in a row share its session.
-                await LinkOf(entry).RunOnSessionAsync(async (worker, ended) =>
+                await RunAsync(entry, async (worker, ended) =>
                 {
                     for (; next < entries.Count && entries[next].Origin == entry.Origin; next++)
                     {
@@ -126,10 +128,13 @@ public sealed partial class TransactionQuarantine
         (await _database.ReadQuarantineAsync(null, cancellationToken)).FirstOrDefault(e => e.Id == id)
         ?? throw new ArgumentException($"Node '{_node}' has no entry {id} in quarantine.", nameof(id));
 
-    private PeerLink LinkOf(QuarantinedTransaction entry)
+    /// <summary>Does something on the apply session of the entry's origin; ends with the node.</summary>
+    private async Task RunAsync(QuarantinedTransaction entry, Func<ApplyWorker, CancellationToken, Task> work, CancellationToken cancellationToken)
     {
         RequireRun();
-        return _links.TryGetValue(entry.Origin, out var link) ? link : throw new ReplicationException(ReplicationErrorKind.Misconfigured,
+        using var either = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, _stopping);
+        if (_links.TryGetValue(entry.Origin, out var link)) await link.RunOnSessionAsync(work, either.Token);
+        else throw new ReplicationException(ReplicationErrorKind.Misconfigured,
             $"Entry {entry.Id} came from node '{entry.Origin}', which is no peer of node '{_node}' any more. Add it as a peer again, with any address, until the quarantine is empty.");
     }
 
