@@ -45,7 +45,7 @@ public sealed partial class ReplicationNode : IPeerAcceptor, IAsyncDisposable
         _backOff = new BackOff(options.ReconnectDelay, options.MaxReconnectDelay, timeProvider);
         Name = new NodeName(options.Name!);
         Conflicts = new ConflictHistory(database);
-        Quarantine = new TransactionQuarantine(Name, database, _links, () => _run, _stopping.Token, _logger);
+        Quarantine = new TransactionQuarantine(Name, database, _links, () => _run, _logger, _stopping.Token);
         var rules = new ReplicatedTables(options.Tables, options.DefaultResolver);
         _metrics = new NodeMetrics(this);
         var context = new PeerLinkContext

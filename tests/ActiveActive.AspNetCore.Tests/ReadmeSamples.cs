@@ -61,6 +61,50 @@ internal static class ReadmeSamples
     }
 }
 
+/// <summary>The tests that README.md shows for a resolver.</summary>
+public sealed class TagUnionTests
+{
+    [Fact]
+    public async Task Tags_of_both_nodes_stay()
+    {
+        await using var cluster = await InMemoryCluster.StartAsync(["eu", "us"], options => options
+            .Table("profiles", "id integer", "tags text[]")
+            .Node(node => node.ResolveConflictsWith<TagUnion>("public.profiles")));
+        var (eu, us) = (cluster[0], cluster[1]);
+        await eu.InsertAsync("profiles", ("id", "1"), ("tags", "{a}"));
+        await cluster.ConvergeAsync();
+        await eu.UpdateAsync("profiles", ("id", "1"), ("tags", "{a,b}"));
+        await us.UpdateAsync("profiles", ("id", "1"), ("tags", "{a,c}"));
+        await cluster.ConvergeAsync();
+        Assert.Equal("{a,b,c}", us.Read("profiles", "1")!["tags"]);
+        Assert.Equal(ConflictOutcome.Merge, Assert.Single(us.Conflicts).Outcome);
+    }
+
+    [Fact]
+    public void Resolver_converges()
+    {
+        var report = ResolverLaws.Check<TagUnion>(random => Row.Of(("id", "1"), ("name", $"{random.Next(9)}"), ("tags", $"{{{random.Next(9)}}}")));
+        report.EnsureConverges();
+        Assert.True(report.Associativity.Holds, report.ToString());
+    }
+
+    [Theory]
+    [InlineData("""
+        [{"id": 1, "recorded_at": "2026-01-01T00:00:03+00:00", "table_name": "public.profiles", "key": ["1"], "type": "update_origin_differs",
+         "local_row": {"id": "1", "tags": "{a,b}"}, "local_stamp": "2026-01-01T00:00:01+00:00", "local_origin": "eu", "local_position": "0/1",
+         "remote_row": {"id": "1", "tags": "{a,c}"}, "remote_stamp": "2026-01-01T00:00:02+00:00", "remote_origin": "us", "remote_position": "0/1",
+         "outcome": "merge", "winner": "us", "resolver": "TagUnion", "reason": "-"}]
+        """)]
+    public void Recorded_conflicts_keep_all_tags(string conflicts)
+    {
+        foreach (var conflict in RecordedConflict.ReadAll(conflicts).Where(c => c.CanReplay))
+        {
+            var tags = conflict.Replay(new TagUnion()).GetArray("tags")!;
+            Assert.All(conflict.Record.LocalRow!.GetArray("tags")!, tag => Assert.Contains(tag, tags));
+        }
+    }
+}
+
 /// <summary>The resolver of README.md.</summary>
 public sealed class TagUnion : IConflictResolver
 {

@@ -1,4 +1,5 @@
 using System.Globalization;
+using ActiveActive.Diagnostics;
 
 namespace ActiveActive.Simulation;
 
@@ -14,8 +15,9 @@ internal sealed record CommandLine
           --failures N      how many failures to print (default 3)
           --determinism     run each seed twice and compare the traces
           --mutants         switch each safeguard off in turn: every one must be missed
+          --mutant NAME     only that one
         Options of all seeds instead of drawn ones: --nodes --keys --transactions --clients --tables 0,1,2 --truncates --crashes --network --slow-capture --ties (0 or 1)
-        --deletes --skew --granule --latency --think --hold --heartbeat --log --steps --part
+        --deletes --skew --granule --latency --think --hold --heartbeat --log --commit --steps --part --quarantine
         """;
 
     public int Seeds { get; init; } = 1000;
@@ -31,6 +33,11 @@ internal sealed record CommandLine
     public bool CheckDeterminism { get; init; }
 
     public bool Mutants { get; init; }
+
+    /// <summary>The one mutant to run; null for all.</summary>
+    private string? Mutant { get; init; }
+
+    public bool Covers(Safeguard safeguard) => Mutant is null || safeguard.ToString() == Mutant;
 
     private IReadOnlyList<(string Name, string Value)> Overrides { get; init; } = [];
 
@@ -51,6 +58,7 @@ internal sealed record CommandLine
                     "--failures" => command with { Failures = Number(args[++i]) },
                     "--determinism" => command with { CheckDeterminism = true },
                     "--mutants" => command with { Mutants = true },
+                    "--mutant" => command with { Mutants = true, Mutant = Enum.Parse<Safeguard>(args[++i]).ToString() },
                     _ => Keep(command, args[i], args[++i]),
                 };
             }
@@ -59,7 +67,7 @@ internal sealed record CommandLine
             command.OptionsOf(1);
             return command;
         }
-        catch (Exception e) when (e is FormatException or IndexOutOfRangeException or OverflowException)
+        catch (Exception e) when (e is FormatException or ArgumentException or IndexOutOfRangeException or OverflowException)
         {
             Console.Error.WriteLine($"{e.Message}{Environment.NewLine}{Usage}");
             return null;
@@ -96,8 +104,10 @@ internal sealed record CommandLine
                 "--hold" => options with { HoldMicroseconds = Number(value) },
                 "--heartbeat" => options with { HeartbeatMicroseconds = Number(value) },
                 "--ties" => options with { TiesWithinNode = value == "1" },
+                "--commit" => options with { CommitMicroseconds = Number(value) },
                 "--steps" => options with { ClockStepMicroseconds = Number(value) },
                 "--part" => options with { ChangesPerPart = Number(value) },
+                "--quarantine" => options with { QuarantinePercent = Number(value) },
                 "--log" => options with { LogEntries = Number(value) },
                 _ => throw new FormatException($"'{name}' is not an option."),
             };

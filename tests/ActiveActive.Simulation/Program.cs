@@ -3,4 +3,4 @@ using ActiveActive.Simulation;
 var command = CommandLine.Parse(args);
 if (command is null) return 2;
 if (command.CheckDeterminism) return Determinism.Check(command);
-return SeedRun.Run(command);
+return command.Mutants ? MutantRun.Run(command) : SeedRun.Run(command);

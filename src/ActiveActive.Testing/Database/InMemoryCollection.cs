@@ -1,4 +1,5 @@
 using ActiveActive.Changes;
+using ActiveActive.Diagnostics;
 
 namespace ActiveActive.Testing.Database;
 
@@ -31,7 +32,7 @@ internal static class InMemoryCollection
         var wholeGoes = whole is not null && whole.IsCoveredBy(stable);
         foreach (var (key, note) in tombstones)
         {
-            var goes = whole is null || ReferenceEquals(note, whole) ? note.IsCoveredBy(stable)
+            var goes = whole is null || ReferenceEquals(note, whole) || Safeguards.IsOff(Safeguard.GreatestDeleteStays) ? note.IsCoveredBy(stable)
                 : wholeGoes ? note.IsCoveredBy(stable) || whole.Version.IsNewerThan(note.Version)
                 : note.IsCoveredBy(stable) && !note.Version.IsNewerThan(whole.Version);
             if (goes) tombstones.Remove(key);

@@ -226,12 +226,56 @@ internal sealed class InMemoryDatabase : ILocalDatabase
         }
     }
 
+    /// <summary>What stands under every key that the table has, or has a tombstone of: the row, or null, and which write it shows.</summary>
+    public IReadOnlyList<(RowKey Key, ColumnValue[]? Row, RowVersion Version)> ReadVersions(LocalTable table)
+    {
+        lock (_server.Gate)
+        {
+            var target = _server.TableOf(table);
+            var found = new List<(RowKey Key, ColumnValue[]? Row, RowVersion Version)>();
+            foreach (var cell in target.Cells)
+            {
+                if (cell.Committed is not { } row) continue;
+                var (stamp, origin) = _server.StampOf(row.WrittenBy);
+                var version = target.Overrides.Find(cell.Key) is { } note && note.Xid == row.WrittenBy.Xid ? note.Version : new RowVersion(stamp, origin, default);
+                found.Add((cell.Key, row.Values, version));
+            }
+
+            foreach (var (key, tombstone) in target.Tombstones.All)
+            {
+                if (key.Values.Count > 0 && target.Find(key)?.Committed is null) found.Add((key, null, tombstone.Version));
+            }
+
+            return found;
+        }
+    }
+
+    /// <summary>The conflict history, oldest first.</summary>
+    public IReadOnlyList<ConflictRecord> ReadConflicts()
+    {
+        lock (_server.Gate)
+        {
+            var records = _server.Conflicts.Find(new ConflictQuery { Limit = int.MaxValue });
+            records.Reverse();
+            return records;
+        }
+    }
+
     /// <summary>How many tombstones, overrides and siblings are kept.</summary>
     public int NoteCount
     {
         get
         {
             lock (_server.Gate) return _server.Tables.Sum(t => t.Tombstones.Count + t.Overrides.Count + t.Siblings.Count);
+        }
+    }
+
+    /// <summary>The transactions in quarantine.</summary>
+    public IReadOnlyList<QuarantinedTransaction> Quarantined
+    {
+        get
+        {
+            lock (_server.Gate) return _server.Quarantine.All(null);
         }
     }
 

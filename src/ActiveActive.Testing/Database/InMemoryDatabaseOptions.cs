@@ -28,6 +28,9 @@ internal sealed record InMemoryDatabaseOptions
     /// </summary>
     public TimeSpan LogWriterDelay { get; init; } = TimeSpan.FromMilliseconds(200);
 
+    /// <summary>Awaited between the steps of a local commit (<see cref="InMemoryTransaction.CommitAsync"/>). Default: nothing.</summary>
+    public Func<ValueTask>? CommitInterrupt { get; init; }
+
     /// <summary>Awaited wherever a server may let others go first: before each row that a statement locks. Default: nothing.</summary>
     public Func<ValueTask>? Interrupt { get; init; }
 }

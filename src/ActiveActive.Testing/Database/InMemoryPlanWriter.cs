@@ -1,5 +1,6 @@
 using ActiveActive.Apply;
 using ActiveActive.Changes;
+using ActiveActive.Diagnostics;
 
 namespace ActiveActive.Testing.Database;
 
@@ -86,7 +87,7 @@ internal sealed class InMemoryPlanWriter(InMemoryServer server)
             lock (server.Gate) transaction.DropOwnNotes(table, key);
         }
 
-        if (truncate.Partition is not null) return;
+        if (truncate.Partition is not null || Safeguards.IsOff(Safeguard.TableTombstone)) return;
         lock (server.Gate) transaction.WriteNote(table.Tombstones, table.WholeTable, new InMemoryNote(transaction.Xid, truncate.Version, []));
     }
 
@@ -105,7 +106,7 @@ internal sealed class InMemoryPlanWriter(InMemoryServer server)
                     || transaction.ReadNote(table.Tombstones, table.WholeTable) is { } whole && whole.Version.IsNewerThan(truncated);
             }
 
-            if (ReferenceEquals(row.WrittenBy, transaction.Record)) return false;
+            if (ReferenceEquals(row.WrittenBy, transaction.Record) || Safeguards.IsOff(Safeguard.LaterRowsStay)) return false;
             var (stamp, origin) = server.StampOf(row.WrittenBy);
             var version = transaction.OverrideOf(table, key, row) ?? new RowVersion(stamp, origin, default);
             return version.Origin != truncated.Origin && (version.IsNewerThan(truncated) || truncate.Later.Xids.Contains(row.WrittenBy.Xid));

@@ -49,6 +49,8 @@ internal sealed class InMemoryServer : IDisposable
 
     public Func<ValueTask>? Interrupt => _options.Interrupt;
 
+    public Func<ValueTask>? CommitInterrupt => _options.CommitInterrupt;
+
     public IEnumerable<InMemoryTable> Tables => _tables.Values;
 
     public CommitTimestamp Now() => CommitTimestamp.From(_options.Clock.GetUtcNow());
@@ -204,11 +206,15 @@ internal sealed class InMemoryServer : IDisposable
 
     public void Start() => IsRunning = true;
 
+    /// <summary>Stops the server; <see cref="Start"/> starts it again with all that was committed.</summary>
     public void Dispose()
     {
         BreakConnections("The database was closed");
+        Flush();
         IsRunning = false;
         _logWriter?.Dispose();
+        _logWriter = null;
+        _logWriterIsArmed = false;
     }
 
     private InMemoryTransaction Begin(NodeName origin, bool isLocal)

@@ -1,5 +1,6 @@
 using ActiveActive.Changes;
 using ActiveActive.Database;
+using ActiveActive.Diagnostics;
 
 namespace ActiveActive.Testing.Database;
 
@@ -172,14 +173,14 @@ internal sealed partial class InMemoryTransaction : IDisposable
     public async ValueTask CommitAsync(Action<InMemoryCommit> logged)
     {
         lock (_server.Gate) TakeStamp();
-        if (_server.Interrupt is { } interrupt) await interrupt();
+        if (_server.CommitInterrupt is { } interrupt) await interrupt();
         lock (_server.Gate)
         {
             Log();
             if (_isLogged) logged(_commit);
         }
 
-        if (_server.Interrupt is { } interruptAgain) await interruptAgain();
+        if (_server.CommitInterrupt is { } interruptAgain) await interruptAgain();
         lock (_server.Gate) Show();
     }
 
@@ -257,7 +258,7 @@ internal sealed partial class InMemoryTransaction : IDisposable
     /// </summary>
     internal void DropOwnNotes(InMemoryTable table, RowKey key)
     {
-        DropOwnNote(table.Overrides, key);
+        if (!Safeguards.IsOff(Safeguard.DropOwnOverride)) DropOwnNote(table.Overrides, key);
         DropOwnNote(table.Siblings, key);
     }
 

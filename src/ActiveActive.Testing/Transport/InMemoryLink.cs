@@ -14,17 +14,17 @@ internal sealed class InMemoryLink
     private int _openEnds = 2;
     private int _broken;
 
-    public InMemoryLink(NodeName from, NodeName to, PipeScheduler? scheduler, Action<InMemoryLink> onEnd)
+    public InMemoryLink(NodeName from, NodeName to, PipeScheduler? scheduler, LinkFaults? faults, Action<InMemoryLink> onEnd)
     {
         _from = from;
         _to = to;
         _onEnd = onEnd;
         var options = new PipeOptions(
             readerScheduler: scheduler, writerScheduler: scheduler, pauseWriterThreshold: BufferBytes, resumeWriterThreshold: BufferBytes / 2);
-        var toAcceptor = new Pipe(options);
-        var toDialler = new Pipe(options);
-        Dialler = new InMemoryPeerConnection(this, toDialler.Reader, toAcceptor.Writer);
-        Acceptor = new InMemoryPeerConnection(this, toAcceptor.Reader, toDialler.Writer);
+        var (fromDialler, toAcceptor) = Direction(from, to, options, faults);
+        var (fromAcceptor, toDialler) = Direction(to, from, options, faults);
+        Dialler = new InMemoryPeerConnection(this, toDialler, fromDialler);
+        Acceptor = new InMemoryPeerConnection(this, toAcceptor, fromAcceptor);
     }
 
     public InMemoryPeerConnection Dialler { get; }
@@ -49,6 +49,15 @@ internal sealed class InMemoryLink
     public void EndClosed()
     {
         if (Interlocked.Decrement(ref _openEnds) == 0) _onEnd(this);
+    }
+
+    private (PipeWriter Sender, PipeReader Receiver) Direction(NodeName from, NodeName to, PipeOptions options, LinkFaults? faults)
+    {
+        var near = new Pipe(options);
+        if (faults is null) return (near.Writer, near.Reader);
+        var far = new Pipe(options);
+        _ = new FrameRelay(from, to, near.Reader, far.Writer, faults, Break).RunAsync();
+        return (near.Writer, far.Reader);
     }
 }
 

@@ -10,7 +10,8 @@ namespace ActiveActive.Testing.Transport;
 /// Where pipe continuations run; null for the thread pool. A simulation gives its own, since a pipe does not come back to the
 /// <see cref="TaskScheduler"/> that awaits it.
 /// </param>
-internal sealed class InMemoryNetwork(PipeScheduler? scheduler = null)
+/// <param name="faults">What befalls frames under way; null for nothing, and then the bytes need be no frames.</param>
+internal sealed class InMemoryNetwork(PipeScheduler? scheduler = null, LinkFaults? faults = null)
 {
     private readonly Lock _gate = new();
     private readonly Dictionary<NodeName, Registration> _nodes = [];
@@ -65,6 +66,21 @@ internal sealed class InMemoryNetwork(PipeScheduler? scheduler = null)
         lock (_gate) _cutLinks.Remove(Pair(a, b));
     }
 
+    /// <summary>Lets all nodes reach each other again.</summary>
+    public void HealAll()
+    {
+        lock (_gate) _cutLinks.Clear();
+    }
+
+    /// <summary>The pairs of nodes that can't reach each other.</summary>
+    public IReadOnlyList<(NodeName A, NodeName B)> CutLinks
+    {
+        get
+        {
+            lock (_gate) return [.. _cutLinks.Order()];
+        }
+    }
+
     private static (NodeName, NodeName) Pair(NodeName a, NodeName b) => a < b ? (a, b) : (b, a);
 
     private InMemoryPeerConnection Connect(NodeName from, PeerAddress peer)
@@ -75,7 +91,7 @@ internal sealed class InMemoryNetwork(PipeScheduler? scheduler = null)
         {
             if (_cutLinks.Contains(Pair(from, peer.Name))) throw Unreachable(peer, $"the link from {from} is cut");
             if (!_nodes.TryGetValue(peer.Name, out target!)) throw Unreachable(peer, "no such node is on the network");
-            link = new InMemoryLink(from, peer.Name, scheduler, Forget);
+            link = new InMemoryLink(from, peer.Name, scheduler, faults, Forget);
             _links.Add(link);
         }
 

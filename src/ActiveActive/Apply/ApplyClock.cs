@@ -1,4 +1,5 @@
 using ActiveActive.Database;
+using ActiveActive.Diagnostics;
 
 namespace ActiveActive.Apply;
 
@@ -15,7 +16,7 @@ internal sealed class ApplyClock(TimeProvider timeProvider)
 
     public async ValueTask WaitUntilPastAsync(CommitTimestamp stamp, IApplySession session, CancellationToken cancellationToken)
     {
-        if (session.ServerTime > stamp)
+        if (session.ServerTime > stamp || Safeguards.IsOff(Safeguard.ApplyWait))
         {
             LastWait = TimeSpan.Zero;
             return;
@@ -25,7 +26,7 @@ internal sealed class ApplyClock(TimeProvider timeProvider)
         while (true)
         {
             var now = await session.ReadServerTimeAsync(cancellationToken);
-            if (now > stamp) break;
+            if (now > stamp || (now == stamp && Safeguards.IsOff(Safeguard.StrictApplyWait))) break;
             var ahead = TimeSpan.FromMicroseconds(stamp.Microseconds - now.Microseconds + 1);
             if (first) LastWait = ahead;
             first = false;

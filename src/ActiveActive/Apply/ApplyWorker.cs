@@ -52,12 +52,13 @@ internal sealed partial class ApplyWorker
     public async ValueTask<bool> ApplyAsync(ChangeTransaction part, CancellationToken cancellationToken)
     {
         // A duplicate after a reconnect: its first delivery committed together with the progress that tells so (M5).
-        if (!part.IsHeartbeat && part.Position <= _session.AppliedPosition) return false;
+        if (!part.IsHeartbeat && part.Position <= _session.AppliedPosition && !Safeguards.IsOff(Safeguard.Deduplication)) return false;
+        if (Safeguards.IsOff(Safeguard.NoteMemberInOrder)) _progress.NoteMember(_origin, part.Dependencies);
 
         if (part.Part == 0)
         {
             Held = part;
-            await _progress.WaitForDependenciesAsync(part.Dependencies, cancellationToken);
+            if (!Safeguards.IsOff(Safeguard.CausalHold)) await _progress.WaitForDependenciesAsync(part.Dependencies, cancellationToken);
             Held = null;
         }
 
@@ -156,7 +157,7 @@ internal sealed partial class ApplyWorker
         var passed = new LogMarker(_progress.Captured.Current, _index.PassedMarker.Horizon);
         var states = await _session.ReadKeysAsync(keys, cancellationToken);
         var mustWait = HasUndecidedDelete(keys, states, part) || HasUncapturedRow(states, passed, before: null);
-        while (mustWait)
+        while (mustWait && !Safeguards.IsOff(Safeguard.DecideBehindCapture))
         {
             // Decide only on what capture has passed (convergence R1): a local delete may not be entered yet, and a row's xmin may not
             // be indexed yet. Rows that stand are locked, so the next look sees them again; one that has come since needs another wait.
@@ -179,7 +180,11 @@ internal sealed partial class ApplyWorker
     private async ValueTask LockTruncatedTablesAsync(ChangeTransaction part, CancellationToken cancellationToken)
     {
         var tables = part.Changes.Where(static c => c.Kind == ChangeKind.Truncate).Select(c => MappingOf(c.Relation).Table).Where(static t => t.Settings.HasDeltaColumns).ToHashSet();
-        foreach (var table in tables) await _session.LockTableAsync(table, cancellationToken);
+        foreach (var table in tables)
+        {
+            if (!Safeguards.IsOff(Safeguard.LockTruncatedTables)) await _session.LockTableAsync(table, cancellationToken);
+        }
+
         if (part.Changes.Any(static c => c.Kind == ChangeKind.Truncate)) await PassCaptureAsync(part, cancellationToken);
     }
 
@@ -190,7 +195,7 @@ internal sealed partial class ApplyWorker
     /// </summary>
     private async ValueTask VerifyInsertsAsync(ApplyPlan plan, List<(LocalKey Key, RowVersion? Tombstone)> missing, ChangeTransaction part, CancellationToken cancellationToken)
     {
-        if (!plan.Writes.Any(w => w is InsertRow)) return;
+        if (!plan.Writes.Any(w => w is InsertRow) || Safeguards.IsOff(Safeguard.VerifyInserts)) return;
         await WaitForCaptureAsync(part, cancellationToken);
         var states = await _session.ReadKeysAsync([.. missing.Select(m => m.Key)], cancellationToken);
         for (var i = 0; i < missing.Count; i++)
@@ -209,18 +214,20 @@ internal sealed partial class ApplyWorker
     private async ValueTask<LogMarker> PassCaptureAsync(ChangeTransaction part, CancellationToken cancellationToken)
     {
         var marker = await WaitForCaptureAsync(part, cancellationToken);
-        while (true)
+        while (!Safeguards.IsOff(Safeguard.WaitUntilVisible))
         {
             // Captured, so its commit record is written, and yet not visible: that takes a moment.
             var unfinished = await _node.Database.ReadUnfinishedAsync(cancellationToken);
             if (!unfinished.Any(xid => _index.TryGetLocalPosition(xid, out _))) return marker;
             await Task.Delay(s_visibilityDelay, _timeProvider, cancellationToken);
         }
+
+        return marker;
     }
 
     private async ValueTask<LogMarker> WaitForCaptureAsync(ChangeTransaction part, CancellationToken cancellationToken)
     {
-        var marker = await _node.Database.WriteMarkerAsync(part.Stamp, cancellationToken);
+        var marker = await _node.Database.WriteMarkerAsync(Safeguards.IsOff(Safeguard.MarkerFloor) ? CommitTimestamp.Unknown : part.Stamp, cancellationToken);
         using var timeout = new CancellationTokenSource(s_captureTimeout, _timeProvider);
         using var either = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, timeout.Token);
         try
@@ -250,7 +257,7 @@ internal sealed partial class ApplyWorker
             // Seen before the marker was written, or ended before it: passed, whether the index still holds it, or it is stable.
             if (before?[i].Row?.Xid == row.Xid || passed.IsAfter(row.Xid)) continue;
             // Tombstones of foreign deletes come with the row; a local row's are there only if it had been passed before the look.
-            if (!_index.TryGetLocalPosition(row.Xid, out var position) || (row.Origin == _progress.Self && position > passed.Position)) return true;
+            if (!_index.TryGetLocalPosition(row.Xid, out var position) || (row.Origin == _progress.Self && position > passed.Position && !Safeguards.IsOff(Safeguard.PassedBeforeTheLook))) return true;
         }
 
         return false;

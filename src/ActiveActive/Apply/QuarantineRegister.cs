@@ -1,4 +1,5 @@
 using ActiveActive.Changes;
+using ActiveActive.Diagnostics;
 using ActiveActive.Progress;
 using NpgsqlTypes;
 
@@ -46,7 +47,7 @@ internal sealed class QuarantineRegister(ReplicationProgress progress)
             // An attempt to put the same transaction aside that was rolled back had another number.
             foreach (var earlier in _entries.Values.Where(e => IsSame(e, entry)).ToList()) _entries.Remove(earlier.Id);
             _entries[entry.Id] = entry;
-            progress.Withhold(entry.Origin, entry.Position, entry.Dependencies);
+            if (!Safeguards.IsOff(Safeguard.QuarantineWithheld)) progress.Withhold(entry.Origin, entry.Position, entry.Dependencies);
         }
     }
 
@@ -70,7 +71,7 @@ internal sealed class QuarantineRegister(ReplicationProgress progress)
     {
         lock (_lock)
         {
-            if (_entries.Count == 0 || (own is not null && _entries.Count == 1)) return;
+            if (_entries.Count == 0 || (own is not null && _entries.Count == 1) || Safeguards.IsOff(Safeguard.QuarantineOrder)) return;
             var keys = WrittenKeys.Of(part);
             if (InTheWayOf(keys, e => HasSeen(part, e), own?.Id) is not { } first) return;
             throw new BehindQuarantineException(

@@ -1,5 +1,6 @@
 using ActiveActive.Changes;
 using ActiveActive.Database;
+using ActiveActive.Diagnostics;
 using NpgsqlTypes;
 
 namespace ActiveActive.Capture;
@@ -57,7 +58,7 @@ internal sealed class CausalSequence
     }
 
     // A transaction that comes again has left the quarantine: it is applied (or given up) from here on, and not before.
-    private DependencyVector After(NodeName origin, NpgsqlLogSequenceNumber position, bool isQuarantined) => isQuarantined
+    private DependencyVector After(NodeName origin, NpgsqlLogSequenceNumber position, bool isQuarantined) => isQuarantined && !Safeguards.IsOff(Safeguard.QuarantineGap)
         ? Applied.WithGap(origin, position)
         : Applied.Advance(origin, position).WithoutGap(origin, position);
 
@@ -65,7 +66,7 @@ internal sealed class CausalSequence
     /// A transaction is later than all that stands before it in the log (convergence R4). Its server's clock may say otherwise: it was set
     /// back, or the transaction read it before it wrote its commit record, and others passed it in between.
     /// </summary>
-    private CommitTimestamp Correct(CommitTimestamp stamp) => stamp > GreatestStamp ? stamp : GreatestStamp.Next;
+    private CommitTimestamp Correct(CommitTimestamp stamp) => stamp > GreatestStamp || Safeguards.IsOff(Safeguard.CorrectStamps) ? stamp : GreatestStamp.Next;
 
     private void Raise(CommitTimestamp stamp)
     {

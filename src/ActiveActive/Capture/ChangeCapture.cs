@@ -1,5 +1,6 @@
 using ActiveActive.Changes;
 using ActiveActive.Database;
+using ActiveActive.Diagnostics;
 using ActiveActive.Progress;
 using ActiveActive.Transport;
 using Microsoft.Extensions.Logging;
@@ -82,7 +83,7 @@ internal sealed partial class ChangeCapture
                 tombstones.Clear();
                 LocalDeletes.AddTombstones(transaction, tombstones);
                 // Tombstones are durable BEFORE the deletes are published or the slot is confirmed past them (convergence R1).
-                if (tombstones.Count > 0) await _database.SaveTombstonesAsync(tombstones, cancellationToken);
+                if (tombstones.Count > 0 && !Safeguards.IsOff(Safeguard.LocalTombstones)) await _database.SaveTombstonesAsync(tombstones, cancellationToken);
             }
 
             Publish(captured, transaction);

@@ -1,3 +1,4 @@
+using ActiveActive.Diagnostics;
 using NpgsqlTypes;
 
 namespace ActiveActive;
@@ -19,7 +20,7 @@ public readonly record struct RowVersion(CommitTimestamp Stamp, NodeName Origin,
     {
         if (Origin == other.Origin && Position != default && other.Position != default) return Position > other.Position;
         var order = Stamp.CompareTo(other.Stamp);
-        return order != 0 ? order > 0 : Origin > other.Origin;
+        return order != 0 || Safeguards.IsOff(Safeguard.TieByNode) ? order > 0 : Origin > other.Origin;
     }
 
     /// <inheritdoc/>

@@ -1,11 +1,8 @@
 namespace ActiveActive;
 
-/// <summary>Two concurrent versions of one row, as a resolver sees them.</summary>
+/// <summary>Two concurrent versions of one row, as a resolver sees them: all that is the same on every node, and nothing else.</summary>
 public sealed record Conflict
 {
-    /// <summary>What kind of conflict, in PostgreSQL's words.</summary>
-    public required ConflictType Type { get; init; }
-
     /// <summary>The table; for a partition, its root.</summary>
     public required TableName Table { get; init; }
 
@@ -20,7 +17,4 @@ public sealed record Conflict
 
     /// <summary>Which write <see cref="Remote"/> is.</summary>
     public required RowVersion RemoteVersion { get; init; }
-
-    /// <summary>The row that the later writer replaced, where its transaction carried it (REPLICA IDENTITY FULL); else null.</summary>
-    public Row? RemoteOld { get; init; }
 }

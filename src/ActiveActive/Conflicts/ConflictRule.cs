@@ -1,6 +1,7 @@
 using ActiveActive.Apply;
 using ActiveActive.Changes;
 using ActiveActive.Database;
+using ActiveActive.Diagnostics;
 
 namespace ActiveActive.Conflicts;
 
@@ -50,7 +51,7 @@ internal abstract class ConflictRule
     /// </summary>
     protected static void TakePlace(MappedChange change, PlanContext context)
     {
-        if ((change.Values ?? change.OldValues) is not { } row) return;
+        if ((change.Values ?? change.OldValues) is not { } row || Safeguards.IsOff(Safeguard.TakePlace)) return;
         context.Plan.Writes.Add(new InsertRow(change.Table, row));
         context.Plan.Writes.Add(new DeleteRow(change.Table, change.Key));
     }

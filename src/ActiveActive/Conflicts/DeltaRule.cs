@@ -1,6 +1,7 @@
 using ActiveActive.Apply;
 using ActiveActive.Changes;
 using ActiveActive.Database;
+using ActiveActive.Diagnostics;
 
 namespace ActiveActive.Conflicts;
 
@@ -15,7 +16,7 @@ internal sealed class DeltaRule : ConflictRule
     protected override void Write(MappedChange change, PlanContext context)
     {
         var state = context[change.Key];
-        if (state.Tombstone is { } tombstone && !context.HasSeen(tombstone))
+        if (state.Tombstone is { } tombstone && !context.HasSeen(tombstone) && !Safeguards.IsOff(Safeguard.RuleE))
         {
             Record(change, context, ConflictType.UpdateMissing, ConflictOutcome.Skip, state, tombstone, tombstone.Origin, Name, "Written without knowledge of the greatest delete of this key: it does not count.");
         }
@@ -78,7 +79,7 @@ internal sealed class DeltaRule : ConflictRule
 
         context.Plan.Writes.Add(new UpdateRow(change.Table, change.Key, RowImages.Difference(state.Row.Values, after)));
         // The row now carries this transaction's stamp; where that one lost, its true version is still the local one.
-        if (!wins) context.Plan.Writes.Add(new SetOverride(change.Table, change.Key, local));
+        if (!wins && !Safeguards.IsOff(Safeguard.VersionOverride)) context.Plan.Writes.Add(new SetOverride(change.Table, change.Key, local));
         else if (state.Override is not null) context.Plan.Writes.Add(new SetOverride(change.Table, change.Key, null));
         context[change.Key] = PlanContext.Written(after, state, wins ? null : local);
     }

@@ -5,8 +5,9 @@ namespace ActiveActive;
 /// <c>ResolveConflictsWith&lt;T&gt;("public.profiles")</c>; it comes from dependency injection.
 /// </summary>
 /// <remarks>
-/// <para><b>Determinism.</b> The answer must depend on the given rows, versions and types alone: no clock, no random number, no
-/// database, no node name of its own. Every node asks the same question and must hear the same answer.</para>
+/// <para><b>Determinism.</b> The answer must depend on the two rows, their versions and the table alone: no clock, no random number, no
+/// database, no node name of its own. Every node asks the same question and must hear the same answer.
+/// <c>ResolverLaws</c> in ActiveActive.Testing looks for mistakes.</para>
 /// <para><b>Order.</b> So that any deterministic resolver converges, concurrent writes of a row are folded in the order of their
 /// versions: <see cref="Conflict.Local"/> is what the earlier ones came to, <see cref="Conflict.Remote"/> the next later one,
 /// on every node alike and whichever of them arrived first (see docs/ARCHITECTURE.md, "Merges").</para>

@@ -1,6 +1,7 @@
 using ActiveActive.Apply;
 using ActiveActive.Changes;
 using ActiveActive.Database;
+using ActiveActive.Diagnostics;
 
 namespace ActiveActive.Conflicts;
 
@@ -31,7 +32,7 @@ internal sealed class LastUpdateWinsRule : ConflictRule
                     state.Tombstone is null ? "There was no row to delete." : "The row had been deleted concurrently.");
             }
 
-            Bury(change, context, state);
+            if (!Safeguards.IsOff(Safeguard.TombstoneWithoutRow)) Bury(change, context, state);
             return;
         }
 
@@ -67,6 +68,7 @@ internal sealed class LastUpdateWinsRule : ConflictRule
             if (!equal) Record(change, context, TypeOfWrite(change), ConflictOutcome.ApplyRemote, state, local, context.Incoming.Origin, Name, "The remote row is the later write.");
         }
 
+        if (equal && !seen && Safeguards.IsOff(Safeguard.EqualRowsAreWritten)) return;
         // Equal rows are written, too: the row must show the later version, or a third write would be compared with the wrong one.
         var after = RowImages.Overlay(state.Row.Values, change.Values!);
         context.Plan.Writes.Add(new UpdateRow(change.Table, change.Key, RowImages.Difference(state.Row.Values, after)));

@@ -1,6 +1,7 @@
 using ActiveActive.Apply;
 using ActiveActive.Changes;
 using ActiveActive.Database;
+using ActiveActive.Diagnostics;
 
 namespace ActiveActive.Conflicts;
 
@@ -45,7 +46,7 @@ internal sealed class MergeRule : ConflictRule
     {
         if (state.Row is { } row)
         {
-            return state.Siblings.Count > 0 ? state.Siblings : [new Sibling(context.VersionOf(state), row.Values)];
+            return state.Siblings.Count > 0 && !Safeguards.IsOff(Safeguard.Siblings) ? state.Siblings : [new Sibling(context.VersionOf(state), row.Values)];
         }
 
         if (state.Tombstone is not { } tombstone) return state.Siblings;
@@ -76,13 +77,11 @@ internal sealed class MergeRule : ConflictRule
         {
             resolution = table.Settings.Resolver!.Resolve(new Conflict
             {
-                Type = TypeOfWrite(change),
                 Table = table.Name,
                 Local = RowImages.ToRow(table, earlier),
                 LocalVersion = earlierVersion,
                 Remote = RowImages.ToRow(table, later.Values!),
                 RemoteVersion = later.Version,
-                RemoteOld = change.OldValues is { } old && later.Values == change.Values ? RowImages.ToRow(table, old) : null,
             });
         }
         catch (Exception e)

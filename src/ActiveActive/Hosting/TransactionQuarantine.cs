@@ -1,4 +1,5 @@
 using System.Threading.Channels;
+using ActiveActive.Apply;
 using ActiveActive.Database;
 using ActiveActive.Hosting;
 using ActiveActive.Transport;
@@ -23,7 +24,7 @@ public sealed partial class TransactionQuarantine
     // Holds one item while somebody works through the entries.
     private readonly Channel<bool> _turn = Channel.CreateBounded<bool>(1);
 
-    internal TransactionQuarantine(NodeName node, ILocalDatabase database, IReadOnlyDictionary<NodeName, PeerLink> links, Func<NodeRun?> run, CancellationToken stopping, ILogger logger)
+    internal TransactionQuarantine(NodeName node, ILocalDatabase database, IReadOnlyDictionary<NodeName, PeerLink> links, Func<NodeRun?> run, ILogger logger, CancellationToken stopping)
     {
         _node = node;
         _database = database;

@@ -12,4 +12,21 @@ internal static class CancellableWait
         using var registration = cancellationToken.UnsafeRegister(static (state, token) => ((TaskCompletionSource)state!).TrySetCanceled(token), source);
         await source.Task;
     }
+
+    /// <summary>
+    /// Waits for a signal that others wait for, too. After a cancellation the signal still knows of this wait: it must be one that comes soon.
+    /// </summary>
+    public static Task WaitForSignalAsync(this Task signal, CancellationToken cancellationToken)
+    {
+        if (signal.IsCompleted) return signal;
+        var source = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        _ = PassOnAsync(signal, source);
+        return source.WaitAsync(cancellationToken);
+    }
+
+    private static async Task PassOnAsync(Task signal, TaskCompletionSource source)
+    {
+        await signal;
+        source.TrySetResult();
+    }
 }

@@ -1,5 +1,6 @@
 using ActiveActive.Capture;
 using ActiveActive.Database;
+using ActiveActive.Progress;
 using Microsoft.Extensions.Logging;
 using NpgsqlTypes;
 
@@ -116,7 +117,7 @@ internal sealed partial class PeerFeed
 
             foreach (var entry in entries) await WriteAsync(frames, entry, cancellationToken);
             if (entries.Count > 0) await frames.FlushAsync(cancellationToken);
-            else await appended.WaitAsync(cancellationToken);
+            else await appended.WaitForSignalAsync(cancellationToken);
         }
     }
 

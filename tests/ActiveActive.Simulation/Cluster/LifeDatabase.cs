@@ -132,6 +132,8 @@ internal sealed class LifeStream(LifeDatabase life, IChangeStream inner, EventLo
 /// <summary>An apply session that tells the simulation's history what became visible.</summary>
 internal sealed class LifeSession(LifeDatabase life, IApplySession inner, SimulatedNode node, int origin) : IApplySession
 {
+    private bool _quarantines;
+
     public NpgsqlLogSequenceNumber AppliedPosition => inner.AppliedPosition;
 
     public CommitTimestamp ServerTime => inner.ServerTime;
@@ -149,6 +151,7 @@ internal sealed class LifeSession(LifeDatabase life, IApplySession inner, Simula
     public async ValueTask BeginAsync(CancellationToken cancellationToken)
     {
         await life.PauseAsync();
+        _quarantines = false;
         await inner.BeginAsync(cancellationToken);
     }
 
@@ -175,7 +178,11 @@ internal sealed class LifeSession(LifeDatabase life, IApplySession inner, Simula
     public ValueTask StoreQuarantinedPartAsync(NpgsqlLogSequenceNumber position, int part, ReadOnlyMemory<byte> content, CancellationToken cancellationToken) =>
         inner.StoreQuarantinedPartAsync(position, part, content, cancellationToken);
 
-    public ValueTask<long> QuarantineAsync(QuarantinedTransaction transaction, CancellationToken cancellationToken) => inner.QuarantineAsync(transaction, cancellationToken);
+    public ValueTask<long> QuarantineAsync(QuarantinedTransaction transaction, CancellationToken cancellationToken)
+    {
+        _quarantines = true;
+        return inner.QuarantineAsync(transaction, cancellationToken);
+    }
 
     public ValueTask ReleaseAsync(QuarantinedTransaction transaction, CancellationToken cancellationToken) => inner.ReleaseAsync(transaction, cancellationToken);
 
@@ -184,7 +191,7 @@ internal sealed class LifeSession(LifeDatabase life, IApplySession inner, Simula
         await life.PauseAsync();
         // The commit completes at once, so that the history learns of it before anyone sees the rows.
         var commit = inner.CommitAsync(position, stamp, cancellationToken);
-        if (commit.IsCompletedSuccessfully) node.Applied(origin, position);
+        if (commit.IsCompletedSuccessfully) node.Applied(origin, position, _quarantines);
         await commit;
         await life.PauseAsync();
     }

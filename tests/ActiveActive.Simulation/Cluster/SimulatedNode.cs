@@ -29,6 +29,7 @@ internal sealed class SimulatedNode
             MaxChangesPerPart = options.ChangesPerPart,
             SystemIdentifier = (ulong)index + 1,
             LogWriterDelay = random.Pick([TimeSpan.FromMicroseconds(300), TimeSpan.FromMilliseconds(10), Timeout.InfiniteTimeSpan]),
+            CommitInterrupt = () => random.Chance(50) ? new(cluster.Loop.Delay(random.Between(1, options.CommitMicroseconds))) : Interruption.PauseAsync(cluster.Loop, 100),
             Interrupt = () => Interruption.PauseAsync(cluster.Loop, 100),
         });
     }
@@ -75,7 +76,7 @@ internal sealed class SimulatedNode
         Database.Crash(stayDown: true);
         foreach (var node in _cluster.Nodes)
         {
-            if (node != this) _cluster.History.Lose(Index, node.Index, (ulong)Database.ProgressOf(node.Name));
+            if (node != this) _cluster.History.Lose(Index, node.Index, (ulong)Database.ProgressOf(node.Name), Database.Quarantined.Where(e => e.Origin == node.Name).Select(e => (ulong)e.Position));
         }
 
         Life?.End();
@@ -86,5 +87,5 @@ internal sealed class SimulatedNode
         });
     }
 
-    public void Applied(int origin, NpgsqlLogSequenceNumber position) => _cluster.History.Apply(Index, origin, (ulong)position);
+    public void Applied(int origin, NpgsqlLogSequenceNumber position, bool isQuarantined) => _cluster.History.Apply(Index, origin, (ulong)position, isQuarantined);
 }

@@ -2,9 +2,9 @@ using System.Collections.Concurrent;
 using System.Diagnostics;
 using System.Diagnostics.Metrics;
 using ActiveActive.Diagnostics;
+using ActiveActive.Testing;
 using ActiveActive.Tests.Cluster;
 using Microsoft.Extensions.Diagnostics.HealthChecks;
-using Microsoft.Extensions.Time.Testing;
 
 namespace ActiveActive.Tests.Hosting;
 
@@ -14,33 +14,32 @@ public sealed class NodeTests
     [Fact]
     public async Task Paused_peer_is_not_applied_and_all_of_it_after_resuming()
     {
-        await using var cluster = await MemoryCluster.StartAsync(["a", "b", "c"]);
+        await using var cluster = await TestTables.StartAsync("a", "b", "c");
         var (a, b, c) = (cluster[0], cluster[1], cluster[2]);
-        b.Node.PausePeer(a.Node.Name);
+        b.Replication.PausePeer(a.Name);
         await cluster.UntilAsync("b has paused a", () => b.StatusOf(a).Receiving == PeerLinkState.Paused);
-        for (var i = 0; i < 30; i++) await a.InsertAsync("lww", $"{i}", "x");
-        await c.InsertAsync("delta", "1", "of c", "1");
+        for (var i = 0; i < 30; i++) await a.PutAsync("lww", $"{i}", "x");
+        await c.PutAsync("delta", "1", "of c", "1");
         // c has a's rows and b has c's, which c wrote before it had any of a's: the pause stops one peer only.
-        await cluster.UntilAsync("c has a's rows, and b has c's", () => c.Row("lww", "29") is not null && b.Row("delta", "1") is not null);
-        Assert.Null(b.Row("lww", "0"));
+        await cluster.UntilAsync("c has a's rows, and b has c's", () => c.Text("lww", "29") is not null && b.Text("delta", "1") is not null);
+        Assert.Null(b.Text("lww", "0"));
         Assert.Equal(HealthStatus.Degraded, (await HealthAsync(b)).Status);
 
-        b.Node.ResumePeer(a.Node.Name);
-        await cluster.QuietAsync();
-        cluster.AssertIdentical();
-        Assert.NotNull(b.Row("lww", "29"));
-        Assert.Throws<ArgumentException>(() => b.Node.PausePeer(new NodeName("nobody")));
+        b.Replication.ResumePeer(a.Name);
+        await cluster.ConvergeAsync();
+        Assert.NotNull(b.Text("lww", "29"));
+        Assert.Throws<ArgumentException>(() => b.Replication.PausePeer(new NodeName("nobody")));
     }
 
     [Fact]
     public async Task Status_tells_positions_lag_and_states()
     {
-        await using var cluster = await MemoryCluster.StartAsync(["a", "b"]);
+        await using var cluster = await TestTables.StartAsync("a", "b");
         var (a, b) = (cluster[0], cluster[1]);
-        for (var i = 0; i < 5; i++) await a.InsertAsync("lww", $"{i}", "x");
-        await cluster.QuietAsync();
-        await cluster.UntilAsync("a knows what b applied", () => a.StatusOf(b).AcknowledgedPosition >= a.Node.Status.PublishedPosition);
-        var (onA, onB) = (a.Node.Status, b.StatusOf(a));
+        for (var i = 0; i < 5; i++) await a.PutAsync("lww", $"{i}", "x");
+        await cluster.ConvergeAsync();
+        await cluster.UntilAsync("a knows what b applied", () => a.StatusOf(b).AcknowledgedPosition >= a.Replication.Status.PublishedPosition);
+        var (onA, onB) = (a.Replication.Status, b.StatusOf(a));
         Assert.Equal((NodeState.Running, 5L, null), (onA.State, onA.PublishedTransactions, onA.Message));
         Assert.Equal((5L, 0L, TimeSpan.Zero, 0L), (onB.AppliedTransactions, onB.LagBytes, onB.LagTime, onB.Retries));
         Assert.Equal((PeerLinkState.Streaming, PeerFeedState.Streaming, null), (onB.Receiving, onB.Sending, onB.Message));
@@ -50,18 +49,18 @@ public sealed class NodeTests
         Assert.Equal(HealthStatus.Healthy, health.Status);
         Assert.Contains("Streaming", (string)health.Data["b"], StringComparison.Ordinal);
 
-        cluster.Network.Cut(a.Node.Name, b.Node.Name);
+        cluster.Partition(a, b);
         await cluster.UntilAsync("b misses a", () => b.StatusOf(a).Receiving == PeerLinkState.Disconnected);
         health = await HealthAsync(b);
         Assert.Equal(HealthStatus.Degraded, health.Status);
         Assert.Contains("Peer 'a' is", health.Description, StringComparison.Ordinal);
 
         b.Database.Crash(stayDown: true);
-        await cluster.UntilAsync("b says that its database is down", () => b.Node.Status.Message?.Contains("database", StringComparison.Ordinal) == true);
+        await cluster.UntilAsync("b says that its database is down", () => b.Replication.Status.Message?.Contains("database", StringComparison.Ordinal) == true);
         Assert.Equal(HealthStatus.Unhealthy, (await HealthAsync(b)).Status);
         b.Database.Start();
-        cluster.Network.Heal(a.Node.Name, b.Node.Name);
-        await cluster.UntilAsync("b is back", () => b.Node.Status is { State: NodeState.Running, Message: null } && b.StatusOf(a).Receiving == PeerLinkState.Streaming);
+        cluster.Heal();
+        await cluster.UntilAsync("b is back", () => b.Replication.Status is { State: NodeState.Running, Message: null } && b.StatusOf(a).Receiving == PeerLinkState.Streaming);
     }
 
     [Fact]
@@ -71,9 +70,9 @@ public sealed class NodeTests
         using var meters = new MeterListener { InstrumentPublished = (instrument, listener) => { if (instrument.Meter.Name == "ActiveActive") listener.EnableMeasurementEvents(instrument); } };
         meters.SetMeasurementEventCallback<long>((instrument, value, tags, _) => measured.Add((instrument.Name, value, string.Join(",", tags.ToArray().Select(t => $"{t.Key}={t.Value}")))));
         meters.Start();
-        await using var cluster = await MemoryCluster.StartAsync(["watch1", "watch2"]);
+        await using var cluster = await TestTables.StartAsync("watch1", "watch2");
         var (a, b) = (cluster[0], cluster[1]);
-        await using var watching = b.Node.Conflicts.WatchAsync(TestContext.Current.CancellationToken).GetAsyncEnumerator();
+        await using var watching = b.Replication.Conflicts.WatchAsync(TestContext.Current.CancellationToken).GetAsyncEnumerator();
         var seen = watching.MoveNextAsync();
         await MakeConflictsAsync(cluster, "lww", 4);
         await MakeConflictsAsync(cluster, "delta", 2);
@@ -85,7 +84,7 @@ public sealed class NodeTests
         var all = await QueryAsync(b, new ConflictQuery());
         Assert.Equal(6, all.Count);
         Assert.Equal(all.OrderByDescending(r => r.Id).Select(r => r.Id), all.Select(r => r.Id));
-        Assert.Equal(6, b.Node.Status.Conflicts);
+        Assert.Equal(6, b.Replication.Status.Conflicts);
         Assert.Equal(2, (await QueryAsync(b, new ConflictQuery { Table = new("public", "delta") })).Count);
         Assert.Equal(6, (await QueryAsync(b, new ConflictQuery { Type = ConflictType.InsertExists })).Count);
         Assert.Empty(await QueryAsync(b, new ConflictQuery { Type = ConflictType.DeleteMissing }));
@@ -93,7 +92,7 @@ public sealed class NodeTests
         var first = await QueryAsync(b, new ConflictQuery { Limit = 4 });
         var rest = await QueryAsync(b, new ConflictQuery { Limit = 4, BeforeId = first[^1].Id });
         Assert.Equal(all.Select(r => r.Id), first.Concat(rest).Select(r => r.Id));
-        Assert.Throws<ArgumentOutOfRangeException>(() => b.Node.Conflicts.QueryAsync(new ConflictQuery { Limit = 0 }));
+        Assert.Throws<ArgumentOutOfRangeException>(() => b.Replication.Conflicts.QueryAsync(new ConflictQuery { Limit = 0 }));
 
         meters.RecordObservableInstruments();
         Assert.Equal(6, measured.Count(m => m.Instrument == "active_active.conflicts" && m.Tags == "node=watch2,peer=watch1,type=InsertExists"));
@@ -104,18 +103,12 @@ public sealed class NodeTests
     [Fact]
     public async Task Conflicts_older_than_their_retention_are_deleted()
     {
-        var clock = new FakeTimeProvider(new DateTimeOffset(2026, 1, 1, 0, 0, 0, TimeSpan.Zero));
-        await using var cluster = await MemoryCluster.StartAsync(["a", "b"], o => o.ConflictRetention = TimeSpan.FromMinutes(1), clock);
+        await using var cluster = await TestTables.StartAsync(["a", "b"], o => o.ConflictRetention = TimeSpan.FromMinutes(1));
         await MakeConflictsAsync(cluster, "lww", 1);
-        var recorded = Assert.Single(await QueryAsync(cluster[1], new ConflictQuery())).RecordedAt;
-        while ((await QueryAsync(cluster[1], new ConflictQuery())).Count > 0)
-        {
-            Assert.True(clock.GetUtcNow() < recorded.AddMinutes(5), "The conflict is still there.");
-            clock.Advance(TimeSpan.FromSeconds(1));
-            await Task.Yield();
-        }
-
-        Assert.True(clock.GetUtcNow() > recorded.AddMinutes(1), "The conflict was deleted too early.");
+        await cluster.PassAsync(TimeSpan.FromSeconds(55));
+        Assert.Single(await QueryAsync(cluster[1], new ConflictQuery()));
+        await cluster.PassAsync(TimeSpan.FromMinutes(2));
+        Assert.Empty(await QueryAsync(cluster[1], new ConflictQuery()));
     }
 
     [Fact]
@@ -127,49 +120,52 @@ public sealed class NodeTests
             ShouldListenTo = source => source.Name == "ActiveActive", Sample = (ref ActivityCreationOptions<ActivityContext> _) => ActivitySamplingResult.AllData, ActivityStopped = spans.Add,
         };
         ActivitySource.AddActivityListener(listener);
-        await using var cluster = await MemoryCluster.StartAsync(["span1", "span2"]);
-        await cluster[0].InsertAsync("lww", "1", "x");
-        await cluster.QuietAsync();
+        await using var cluster = await TestTables.StartAsync("span1", "span2");
+        await cluster[0].PutAsync("lww", "1", "x");
+        await cluster.ConvergeAsync();
         var span = Assert.Single(spans, s => (string?)s.GetTagItem("node") == "span2");
         Assert.Equal("apply", span.OperationName);
-        Assert.Equal(("span1", cluster[0].Node.Status.PublishedPosition.ToString(), 1), ((string?)span.GetTagItem("peer"), (string?)span.GetTagItem("position"), (int?)span.GetTagItem("changes")));
+        Assert.Equal(("span1", cluster[0].Replication.Status.PublishedPosition.ToString(), 1), ((string?)span.GetTagItem("peer"), (string?)span.GetTagItem("position"), (int?)span.GetTagItem("changes")));
         Assert.True(span.Duration > TimeSpan.Zero);
     }
 
     [Fact]
     public async Task Stopping_node_lets_its_peer_take_a_burst_that_was_just_committed()
     {
-        await using var cluster = await MemoryCluster.StartAsync(["a", "b"]);
+        await using var cluster = await TestTables.StartAsync("a", "b");
         var (a, b) = (cluster[0], cluster[1]);
-        for (var i = 0; i < 500; i++) await a.InsertAsync("lww", $"{i}", "x");
+        for (var i = 0; i < 500; i++) await a.PutAsync("lww", $"{i}", "x");
         using var patience = new CancellationTokenSource(TimeSpan.FromSeconds(30));
-        await a.Node.StopAsync(patience.Token);
-        Assert.Equal(a.Dump(), b.Dump());
-        Assert.Equal(NodeState.Stopped, a.Node.Status.State);
+        await cluster.RunAsync("a has stopped", async () =>
+        {
+            await a.Replication.StopAsync(patience.Token);
+            return true;
+        });
+        Assert.Equal(500, b.ReadAll("lww").Count);
+        Assert.Equal(NodeState.Stopped, a.Replication.Status.State);
     }
 
     /// <summary>Inserts under the same keys on both nodes while they do not see each other.</summary>
-    private static async Task MakeConflictsAsync(MemoryCluster cluster, string table, int count)
+    private static async Task MakeConflictsAsync(InMemoryCluster cluster, string table, int count)
     {
         var (a, b) = (cluster[0], cluster[1]);
-        cluster.Network.Cut(a.Node.Name, b.Node.Name);
+        cluster.Partition(a, b);
         for (var i = 0; i < count; i++)
         {
-            await a.InsertAsync(table, $"{i}", table == "delta" ? ["of a", "1"] : ["of a"]);
-            await b.InsertAsync(table, $"{i}", table == "delta" ? ["of b", "1"] : ["of b"]);
+            await a.PutAsync(table, $"{i}", "of a");
+            await b.PutAsync(table, $"{i}", "of b");
         }
 
-        cluster.Network.Heal(a.Node.Name, b.Node.Name);
-        await cluster.QuietAsync();
-        cluster.AssertIdentical();
+        cluster.Heal();
+        await cluster.ConvergeAsync();
     }
 
-    private static async Task<List<ConflictRecord>> QueryAsync(MemoryNode node, ConflictQuery query)
+    private static async Task<List<ConflictRecord>> QueryAsync(InMemoryNode node, ConflictQuery query)
     {
         var records = new List<ConflictRecord>();
-        await foreach (var record in node.Node.Conflicts.QueryAsync(query)) records.Add(record);
+        await foreach (var record in node.Replication.Conflicts.QueryAsync(query)) records.Add(record);
         return records;
     }
 
-    private static Task<HealthCheckResult> HealthAsync(MemoryNode node) => new ReplicationHealthCheck(node.Node).CheckHealthAsync(new HealthCheckContext());
+    private static Task<HealthCheckResult> HealthAsync(InMemoryNode node) => new ReplicationHealthCheck(node.Replication).CheckHealthAsync(new HealthCheckContext());
 }

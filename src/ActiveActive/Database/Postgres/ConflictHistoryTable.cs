@@ -99,6 +99,10 @@ internal static class ConflictHistoryTable
         Reason = reader.GetString(16),
     };
 
+    public static ConflictType ParseType(string text) => Parse(s_types, text);
+
+    public static ConflictOutcome ParseOutcome(string text) => Parse(s_outcomes, text);
+
     private static RowVersion? ReadVersion(NpgsqlDataReader reader, int first) => reader.IsDBNull(first + 1)
         ? null
         : new RowVersion(

@@ -1,0 +1,39 @@
+using ActiveActive.Database;
+using ActiveActive.Testing.Database;
+
+namespace ActiveActive.Testing;
+
+/// <summary>A table that every node of an <see cref="InMemoryCluster"/> has. How it replicates is said by the nodes' table rules, as in production.</summary>
+/// <param name="Name"><c>schema.table</c>; without a dot in <c>public</c>.</param>
+/// <param name="Columns">Name and type of each column, for example <c>id integer</c>. Types are not checked; delta columns compute by theirs.</param>
+public sealed record TableDefinition(string Name, params IReadOnlyList<string> Columns)
+{
+    /// <summary>The primary key's columns, in key order. Default: the first column.</summary>
+    public IReadOnlyList<string>? Key { get; init; }
+
+    /// <summary>Columns whose values PostgreSQL would store apart (TOAST): the log leaves them out where an update does not set them. Default: none.</summary>
+    public IReadOnlyList<string> LargeColumns { get; init; } = [];
+
+    internal TableName FullName => TableName.Parse(Name);
+
+    internal InMemoryTableDefinition Build(ReplicatedTables rules)
+    {
+        if (!rules.Contains(FullName)) throw new ArgumentException($"Table {FullName} is excluded from replication: leave it out of the cluster, or mend the table rules.");
+        LocalColumn[] columns = [.. Columns.Select(ParseColumn)];
+        var names = columns.Select(c => c.Name).ToList();
+        var settings = rules.SettingsOf(FullName);
+        var unknown = (Key ?? []).Concat(LargeColumns).Concat(settings.DeltaColumns.Select(d => d.Name)).FirstOrDefault(name => !names.Contains(name));
+        if (unknown is not null) throw new ArgumentException($"Table {FullName} has no column '{unknown}'; it has: {string.Join(", ", names)}.");
+        if (columns.Length == 0 || Key is { Count: 0 }) throw new ArgumentException($"Table {FullName} has no primary key: name its columns, the key first.");
+        int[] key = Key is null ? [0] : [.. Key.Select(name => names.IndexOf(name))];
+        return new InMemoryTableDefinition(new LocalTable(FullName, columns, key, settings), [.. LargeColumns]);
+    }
+
+    private LocalColumn ParseColumn(string column)
+    {
+        var text = column.Trim();
+        var space = text.IndexOf(' ', StringComparison.Ordinal);
+        return space > 0 ? new LocalColumn(text[..space], text[space..].Trim())
+            : throw new ArgumentException($"Column '{column}' of table {FullName} has no type: write, for example, '{column} text'.");
+    }
+}

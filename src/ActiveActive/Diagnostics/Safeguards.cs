@@ -1,0 +1,107 @@
+namespace ActiveActive.Diagnostics;
+
+/// <summary>
+/// The rules that convergence rests on, each of which the simulation must miss when it is off: a test that can't fail shows nothing. In brackets
+/// what of convergence it is.
+/// </summary>
+internal enum Safeguard
+{
+    None,
+
+    /// <summary>A transaction waits for what its writer had seen (M3).</summary>
+    CausalHold,
+
+    /// <summary>What was applied is not applied again (M5).</summary>
+    Deduplication,
+
+    /// <summary>Local deletes are entered by capture (R1).</summary>
+    LocalTombstones,
+
+    /// <summary>A delete that finds no row leaves a tombstone all the same (R1).</summary>
+    TombstoneWithoutRow,
+
+    /// <summary>A missing row, or one that capture has not passed, is decided about behind capture (R1).</summary>
+    DecideBehindCapture,
+
+    /// <summary>A local row's tombstones count as entered only if capture had passed it before the look (R1).</summary>
+    PassedBeforeTheLook,
+
+    /// <summary>An insert is verified behind capture (R1).</summary>
+    VerifyInserts,
+
+    /// <summary>Capture having passed a transaction, its rows are waited for until they are visible (R1).</summary>
+    WaitUntilVisible,
+
+    /// <summary>What commits behind a marker counts as later than the transaction for which it was written (R1, R4).</summary>
+    MarkerFloor,
+
+    /// <summary>Two apply workers do not decide about a key at once (R1).</summary>
+    KeyGate,
+
+    /// <summary>Only what all members' own streams cover is collected (R1).</summary>
+    CollectWhenStable,
+
+    /// <summary>A member's vector counts once what its stream holds before it is applied (R1).</summary>
+    NoteMemberInOrder,
+
+    /// <summary>Equal rows take the later version all the same (R1).</summary>
+    EqualRowsAreWritten,
+
+    /// <summary>What was written without knowledge of the greatest delete does not count (R2, rule E).</summary>
+    RuleE,
+
+    /// <summary>A foreign delete that finds no row excludes a local insert under way (R2).</summary>
+    TakePlace,
+
+    /// <summary>A truncate excludes local writers of a table with delta columns (R2, R7).</summary>
+    LockTruncatedTables,
+
+    /// <summary>A key's greatest delete never falls back to an older one (R2).</summary>
+    GreatestDeleteStays,
+
+    /// <summary>A delta added for a losing write leaves the row its version (R3).</summary>
+    VersionOverride,
+
+    /// <summary>A later write of the same transaction drops the row's override (R3).</summary>
+    DropOwnOverride,
+
+    /// <summary>A stamp is later than all before it in the log (R4).</summary>
+    CorrectStamps,
+
+    /// <summary>Equal stamps are ordered by node (R4).</summary>
+    TieByNode,
+
+    /// <summary>A transaction is applied only when the server's clock has reached its stamp (R4).</summary>
+    ApplyWait,
+
+    /// <summary>The server's clock must be past it, not at it (R4).</summary>
+    StrictApplyWait,
+
+    /// <summary>A truncate leaves the table's tombstone (R7).</summary>
+    TableTombstone,
+
+    /// <summary>Rows later than a truncate stay (R7).</summary>
+    LaterRowsStay,
+
+    /// <summary>Concurrent versions are kept as siblings and folded in version order (R8).</summary>
+    Siblings,
+
+    /// <summary>A transaction in quarantine is a gap in the vector (R1, R2, R8).</summary>
+    QuarantineGap,
+
+    /// <summary>What has seen a transaction in quarantine and writes its rows waits behind it (M3).</summary>
+    QuarantineOrder,
+
+    /// <summary>For what is stable, a transaction in quarantine is still on its way (R1).</summary>
+    QuarantineWithheld,
+}
+
+/// <summary>Switches one of them off, in tests only.</summary>
+internal static class Safeguards
+{
+    private static Safeguard s_off;
+
+    public static bool IsOff(Safeguard safeguard) => s_off == safeguard;
+
+    public static void SwitchOff(Safeguard safeguard) => s_off = safeguard;
+}
