@@ -212,7 +212,7 @@ public sealed partial class ReplicationNode : IPeerAcceptor, IAsyncDisposable
         var capture = new ChangeCapture(_database, progress, checkpoint, new TransactionEncoder(_options.MaxFrameBytes), _options.ChangeLogBytes, _logger);
         using var ended = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         var run = new NodeRun(new Handshake(Name, identity, peers, ClusterSettings.Of(_options.Tables, _options.DefaultResolver)), progress, capture, new KeyGate(peers), quarantine, ended.Token);
-        var loops = new List<Task> { capture.RunAsync(ended.Token), HeartbeatAsync(capture, ended.Token), CollectAsync(progress, ended.Token) };
+        var loops = new List<Task> { capture.RunAsync(ended.Token), HeartbeatAsync(capture, ended.Token), CollectAsync(progress, capture, ended.Token) };
         loops.AddRange(_links.Values.Select(link => link.RunAsync(run, ended.Token)));
         _run = run;
         _state = NodeState.Running;
@@ -241,12 +241,12 @@ public sealed partial class ReplicationNode : IPeerAcceptor, IAsyncDisposable
         }
     }
 
-    private async Task CollectAsync(ReplicationProgress progress, CancellationToken cancellationToken)
+    private async Task CollectAsync(ReplicationProgress progress, ChangeCapture capture, CancellationToken cancellationToken)
     {
         using var timer = new PeriodicTimer(s_retentionInterval, _timeProvider);
         while (await timer.WaitForNextTickAsync(cancellationToken))
         {
-            await _database.CollectAsync(progress.Stable(), cancellationToken);
+            await _database.CollectAsync(progress.Stable(capture.Checkpoint), cancellationToken);
             await _database.DeleteConflictsAsync(_timeProvider.GetUtcNow() - _options.ConflictRetention, cancellationToken);
         }
     }

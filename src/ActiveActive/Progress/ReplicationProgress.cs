@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using ActiveActive.Changes;
+using ActiveActive.Database;
 using ActiveActive.Diagnostics;
 using NpgsqlTypes;
 
@@ -92,15 +93,17 @@ internal sealed class ReplicationProgress
 
     public void Release(NodeName origin, NpgsqlLogSequenceNumber position) => _withheld.TryRemove((origin, position), out _);
 
-    /// <summary>Per origin (this node included), what may be collected here.</summary>
-    public DependencyVector Stable()
+    /// <summary>
+    /// Per origin (this node included), what may be collected here: what is stable and lies before the saved checkpoint. Reading again from
+    /// there enters local deletes anew, and the greatest delete of a key must not fall back to one that another had replaced (convergence R2).
+    /// </summary>
+    public DependencyVector Stable(CaptureCheckpoint checkpoint)
     {
         var entries = new List<KeyValuePair<NodeName, NpgsqlLogSequenceNumber>>();
         foreach (var origin in _peers.Append(Self))
         {
             var position = StablePositionOf(origin);
-            // This node is a member, too: it may drop what it has applied itself, and of its own log what it has captured.
-            var here = origin == Self ? Captured.Current : _applied[origin].Current;
+            var here = origin == Self ? checkpoint.LastPublished : checkpoint.Applied[origin];
             entries.Add(new(origin, position < here ? position : here));
         }
 

@@ -91,7 +91,7 @@ internal sealed class NodeLife : IDisposable
         while (!IsOver)
         {
             await _loop.Delay(_loop.Random.Between(1, _cluster.Options.HeartbeatMicroseconds * 4));
-            var stable = Progress!.Stable();
+            var stable = Progress!.Stable(Capture!.Checkpoint);
             await Database.CollectAsync(stable, Ended);
         }
     }

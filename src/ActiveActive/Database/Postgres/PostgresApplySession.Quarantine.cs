@@ -11,6 +11,7 @@ internal sealed partial class PostgresApplySession
         $"SELECT pg_logical_emit_message(true, '{PostgresNames.MessagePrefix}', '{Encoding.ASCII.GetString(PostgresNames.QuarantinedMessage)}')";
 
     private bool _quarantines;
+    private bool _releases;
 
     public ValueTask StoreQuarantinedPartAsync(NpgsqlLogSequenceNumber position, int part, ReadOnlyMemory<byte> content, CancellationToken cancellationToken) =>
         new(RunQuarantineAsync(position, QuarantineTable.StorePart(_origin, position, part, content), cancellationToken).AsTask());
@@ -23,6 +24,7 @@ internal sealed partial class PostgresApplySession
 
     public async ValueTask ReleaseAsync(QuarantinedTransaction transaction, CancellationToken cancellationToken)
     {
+        _releases = true;
         if (await RunQuarantineAsync(transaction.Position, QuarantineTable.Release(transaction.Id), cancellationToken) == 1) return;
         throw new ReplicationException(ReplicationErrorKind.Corrupt,
             $"Transaction {_origin} {transaction.Position} is not in active_active.quarantine any more: somebody else took it out.");

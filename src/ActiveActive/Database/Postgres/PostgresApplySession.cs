@@ -96,7 +96,7 @@ internal sealed partial class PostgresApplySession : IApplySession
             // Sent with the first statement: a round trip less.
             _writer.Begin();
             _isBeginPending = true;
-            _quarantines = false;
+            _quarantines = _releases = false;
             return new ValueTask<bool>(true);
         }).AsTask());
     }
@@ -136,9 +136,10 @@ internal sealed partial class PostgresApplySession : IApplySession
             if (TakeBegin()) batch.BatchCommands.Add(new NpgsqlBatchCommand(BeginSql));
             batch.BatchCommands.Add(SqlParameters.Command(
                 "SELECT pg_replication_origin_xact_setup($1, $2)", SqlParameters.Text(position.ToString()), SqlParameters.Text(VersionSql.Text(stamp))));
-            if (!_writer.HasWrittenRows)
+            if (!_writer.HasWrittenRows || _releases)
             {
-                // Without a write to a published table capture never hears of the commit (and without any, it moves no progress).
+                // Without a write to a published table capture never hears of the commit (and without any, it moves no progress). The table of
+                // a transaction that leaves the quarantine may be so new that it is not published yet.
                 batch.BatchCommands.Add(new NpgsqlBatchCommand(_quarantines ? s_quarantinedSql : s_appliedSql));
             }
 
