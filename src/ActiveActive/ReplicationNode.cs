@@ -158,10 +158,11 @@ public sealed partial class ReplicationNode : IPeerAcceptor, IAsyncDisposable
             greeting.CancelAfter(s_helloTimeout);
             if (await frames.ReadAsync(greeting.Token) is not HelloFrame hello) return;
             var answer = run?.Handshake.Answer(hello, _feeds.GetValueOrDefault(hello.From)?.ConnectedDatabase, run.Capture.Checkpoint.LastPublished)
-                ?? new RefuseFrame(PeerLink.NotReadyCode, $"Node '{Name}' is not replicating yet{(_message is null ? "." : $": {_message}")}");
+                ?? new RefuseFrame(PeerGreeting.NotReadyCode, $"Node '{Name}' is not replicating yet{(_message is null ? "." : $": {_message}")}");
             await frames.WriteAsync(answer, greeting.Token);
             await frames.FlushAsync(greeting.Token);
             if (answer is RefuseFrame refuse) LogRefused(Name, hello.From, refuse.Code, refuse.Message);
+            else if (hello.Purpose == HelloPurpose.Rows) await new RowFeed(Name, _database, run!.Progress, run.Capture.Index, _timeProvider).RunAsync(frames, ended.Token);
             else
             {
                 // A peer that dials is there again: its own stream need not wait for the end of the back-off.

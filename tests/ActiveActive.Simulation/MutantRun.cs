@@ -28,6 +28,7 @@ internal static class MutantRun
                 if (result.Findings.IsClean) continue;
                 var finding = result.Findings.All[0].Split('\n')[0];
                 Console.WriteLine($"{mutant}: killed by seed {result.Options.Seed}, the {seeds}th: {(finding.Length > 150 ? finding[..150] + "…" : finding)}");
+                if (command.Verbose) SeedRun.Print(Trimming.Trim(result.Options), verbose: false);
                 return true;
             }
 
@@ -46,14 +47,16 @@ internal static class MutantRun
         Safeguard.RuleE or Safeguard.VersionOverride or Safeguard.DropOwnOverride => options with { Tables = [1] },
         Safeguard.LockTruncatedTables or Safeguard.GreatestDeleteStays => options with { Tables = [1], Truncates = true },
         Safeguard.TableTombstone or Safeguard.LaterRowsStay => options with { Tables = [0], Truncates = true },
-        Safeguard.MarkerFloor or Safeguard.WaitUntilVisible => options with { Tables = [0], Keys = 1, DeletePercent = 50, LatencyMicroseconds = 100, ThinkMicroseconds = 500, HoldMicroseconds = 50, SkewMicroseconds = 0, GranuleMicroseconds = 1, ClockStepMicroseconds = 0, CommitMicroseconds = 3000 },
+        Safeguard.MarkerFloor or Safeguard.WaitUntilVisible => options with { Transactions = 16, Tables = [0], Keys = 1, DeletePercent = 50, LatencyMicroseconds = 100, ThinkMicroseconds = 500, HoldMicroseconds = 50, SkewMicroseconds = 0, GranuleMicroseconds = 1, ClockStepMicroseconds = 0, CommitMicroseconds = 3000 },
         Safeguard.TombstoneWithoutRow => options with { Nodes = 4, Tables = [0], Keys = 1, DeletePercent = 50 },
-        Safeguard.EqualRowsAreWritten => options with { Nodes = 3, Tables = [0], Keys = 1, DeletePercent = 0 },
-        Safeguard.TakePlace => options with { Tables = [1], Keys = 1, DeletePercent = 50, LatencyMicroseconds = 100, ThinkMicroseconds = 500 },
+        Safeguard.EqualRowsAreWritten => options with { Nodes = 3, Tables = [0], Keys = 1, DeletePercent = 0, SameValuePercent = 50 },
+        Safeguard.TakePlace => options with { Tables = [1], Keys = 1, DeletePercent = 50, LatencyMicroseconds = 100, ThinkMicroseconds = 500, HoldMicroseconds = 5000, CommitMicroseconds = 3000, ClientsPerNode = 3, Truncates = false },
         Safeguard.KeyGate => options with { Nodes = 4, Keys = 1, Tables = [0], DeletePercent = 50, ThinkMicroseconds = 500, LatencyMicroseconds = 100 },
-        Safeguard.NoteMemberInOrder => options with { Nodes = 4, HeartbeatMicroseconds = 1000, NetworkFaults = true },
+        Safeguard.NoteMemberInOrder => options with { Nodes = 4, Keys = 1, DeletePercent = 35, HeartbeatMicroseconds = 1000, NetworkFaults = true },
         Safeguard.CorrectStamps => options with { ClockStepMicroseconds = 50_000 },
         Safeguard.TieByNode => options with { GranuleMicroseconds = 1000, TiesWithinNode = true },
+        Safeguard.WholeRows or Safeguard.AbsentUntilReplaced => options with { Nodes = 3, Tables = [0], Keys = 1, DeletePercent = 0 },
+        Safeguard.FetchWhenVisible => options with { Tables = [0], Keys = 1, DeletePercent = 0, LatencyMicroseconds = 100, ThinkMicroseconds = 500, HoldMicroseconds = 50 },
         Safeguard.Siblings => options with { Tables = [2] },
         Safeguard.QuarantineGap => options with { Tables = [2], QuarantinePercent = 10 },
         Safeguard.QuarantineOrder or Safeguard.QuarantineWithheld => options with { Tables = [0], Keys = 1, QuarantinePercent = 10 },

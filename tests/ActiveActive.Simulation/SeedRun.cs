@@ -30,7 +30,7 @@ internal static class SeedRun
         return divergences + losses + violations == 0 ? 0 : 1;
     }
 
-    private static void Print(SimulationOptions options, bool verbose)
+    public static void Print(SimulationOptions options, bool verbose)
     {
         var result = Simulation.Run(options, keepTrace: true);
         Console.WriteLine($"FAILED {options}");

@@ -24,6 +24,9 @@ internal sealed record SimulationOptions
     /// <summary>Percent of statements that are deletes, key changes included.</summary>
     public int DeletePercent { get; init; } = 25;
 
+    /// <summary>Percent of values that are the same on all nodes: equal rows are no conflict.</summary>
+    public int SameValuePercent { get; init; } = 10;
+
     public bool Crashes { get; init; }
 
     public bool NetworkFaults { get; init; }

@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using ActiveActive.Apply;
 using ActiveActive.Changes;
 using ActiveActive.Database;
 using ActiveActive.Progress;
@@ -118,6 +119,23 @@ internal sealed class InMemoryDatabase : ILocalDatabase
         {
             _server.ThrowIfDown();
             return new(_server.OpenSession(origin));
+        }
+    }
+
+    public async IAsyncEnumerable<StoredRow?> ReadRowsAsync(IReadOnlyList<RowToFetch> rows, [EnumeratorCancellation] CancellationToken cancellationToken)
+    {
+        await ValueTask.CompletedTask;
+        foreach (var row in rows)
+        {
+            cancellationToken.ThrowIfCancellationRequested();
+            StoredRow? stored;
+            lock (_server.Gate)
+            {
+                _server.ThrowIfDown();
+                stored = _server.ReadCommitted(row);
+            }
+
+            yield return stored;
         }
     }
 

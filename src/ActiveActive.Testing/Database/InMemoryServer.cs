@@ -1,3 +1,4 @@
+using ActiveActive.Apply;
 using ActiveActive.Changes;
 using ActiveActive.Database;
 using ActiveActive.Progress;
@@ -75,6 +76,16 @@ internal sealed class InMemoryServer : IDisposable
     /// <summary>What a row's xmin says of its writer; an unknown stamp, and this node, where the server has forgotten.</summary>
     public (CommitTimestamp Stamp, NodeName Origin) StampOf(InMemoryCommit commit) =>
         commit.Stamp.IsKnown && commit.Xid >= _oldestStampedXid ? (commit.Stamp, commit.Origin) : (CommitTimestamp.Unknown, _options.Node);
+
+    public StoredRow? ReadCommitted(RowToFetch asked)
+    {
+        var table = TableOf(asked.Table);
+        var key = asked.KeyIn(table.Definition);
+        if (table.Find(key)?.Committed is not { } row) return null;
+        var (stamp, origin) = StampOf(row.WrittenBy);
+        RowVersion? version = table.Overrides.Find(key) is { } note && note.Xid == row.WrittenBy.Xid ? note.Version : null;
+        return new StoredRow(table.Definition, new LocalRow((ColumnValue[])row.Values.Clone(), row.WrittenBy.Xid, stamp, origin, IsOwnWrite: false), version);
+    }
 
     public void ForgetCommitTimestamps() => _oldestStampedXid = _nextXid;
 

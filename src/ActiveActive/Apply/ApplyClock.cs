@@ -1,5 +1,4 @@
 using ActiveActive.Database;
-using ActiveActive.Diagnostics;
 
 namespace ActiveActive.Apply;
 
@@ -16,7 +15,7 @@ internal sealed class ApplyClock(TimeProvider timeProvider)
 
     public async ValueTask WaitUntilPastAsync(CommitTimestamp stamp, IApplySession session, CancellationToken cancellationToken)
     {
-        if (session.ServerTime > stamp || Safeguards.IsOff(Safeguard.ApplyWait))
+        if (session.ServerTime > stamp)
         {
             LastWait = TimeSpan.Zero;
             return;
@@ -26,7 +25,7 @@ internal sealed class ApplyClock(TimeProvider timeProvider)
         while (true)
         {
             var now = await session.ReadServerTimeAsync(cancellationToken);
-            if (now > stamp || (now == stamp && Safeguards.IsOff(Safeguard.StrictApplyWait))) break;
+            if (now > stamp) break;
             var ahead = TimeSpan.FromMicroseconds(stamp.Microseconds - now.Microseconds + 1);
             if (first) LastWait = ahead;
             first = false;

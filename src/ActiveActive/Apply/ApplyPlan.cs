@@ -10,6 +10,9 @@ internal sealed class ApplyPlan
 
     public List<ConflictRecord> Conflicts { get; } = [];
 
+    /// <summary>Rows whose values must be fetched from their origin first; the plan is not performed then, but made again with them.</summary>
+    public List<(Changes.RowKey Key, RowToFetch Row)> RowsToFetch { get; } = [];
+
     /// <summary>Moves the tombstones of keys to a plan of their own. They depend on no other write, and none depends on them.</summary>
     public ApplyPlan TakeTombstones()
     {

@@ -15,13 +15,15 @@ internal static class ApplyPlanner
     /// <param name="mapping">The mapping of each relation in it.</param>
     /// <param name="states">What stands under each of its keys; changed to what will stand there after the plan.</param>
     /// <param name="index">Which write a visible row shows.</param>
+    /// <param name="fetched">What the origin has answered about the transaction's rows.</param>
     public static ApplyPlan Plan(
         ChangeTransaction transaction,
         Func<Relation, RelationMapping> mapping,
         Dictionary<RowKey, KeyState> states,
-        TransactionIndex index)
+        TransactionIndex index,
+        FetchedRows fetched)
     {
-        var context = new PlanContext(transaction, states, index);
+        var context = new PlanContext(transaction, states, index, fetched);
         var mapped = new List<MappedChange>(2);
         foreach (var change in transaction.Changes)
         {

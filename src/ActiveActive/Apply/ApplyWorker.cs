@@ -22,6 +22,7 @@ internal sealed partial class ApplyWorker
     private readonly ReplicationProgress _progress;
     private readonly TransactionIndex _index;
     private readonly ApplyClock _clock;
+    private readonly FetchedRows _fetched;
     private readonly TimeProvider _timeProvider;
     private readonly Dictionary<Relation, RelationMapping> _mappings = [];
     private readonly List<ConflictRecord> _conflicts = [];
@@ -29,7 +30,7 @@ internal sealed partial class ApplyWorker
     private int _changes;
     private bool _isOpen;
 
-    public ApplyWorker(NodeName origin, ApplyContext node, IApplySession session, ApplyClock clock)
+    public ApplyWorker(NodeName origin, ApplyContext node, IApplySession session, ApplyClock clock, FetchedRows fetched)
     {
         _origin = origin;
         _node = node;
@@ -37,6 +38,7 @@ internal sealed partial class ApplyWorker
         _progress = node.Progress;
         _index = node.Index;
         _clock = clock;
+        _fetched = fetched;
         _timeProvider = clock.TimeProvider;
         // The session holds the origin: no earlier one's transaction is under way any more.
         node.Keys.Settle(origin, isCommitted: false);
@@ -53,7 +55,6 @@ internal sealed partial class ApplyWorker
     {
         // A duplicate after a reconnect: its first delivery committed together with the progress that tells so (M5).
         if (!part.IsHeartbeat && part.Position <= _session.AppliedPosition && !Safeguards.IsOff(Safeguard.Deduplication)) return false;
-        if (Safeguards.IsOff(Safeguard.NoteMemberInOrder)) _progress.NoteMember(_origin, part.Dependencies);
 
         if (part.Part == 0)
         {
@@ -82,6 +83,7 @@ internal sealed partial class ApplyWorker
         Trace(part);
         _progress.AppliedOf(_origin).Advance(part.Position);
         _progress.NoteMember(_origin, part.Dependencies);
+        _fetched.Forget(part.Position);
         if (_conflicts.Count > 0) _node.ConflictsRecorded([.. _conflicts]);
         _conflicts.Clear();
         return true;
@@ -114,25 +116,42 @@ internal sealed partial class ApplyWorker
             throw new ReplicationException(ReplicationErrorKind.Transient, $"{part} arrived after its beginning was rolled back.");
         }
 
-        _changes += part.Changes.Count;
         await MapRelationsAsync(part, cancellationToken);
         var keys = ApplyPlanner.KeysOf(part, MappingOf);
         await TakeKeysAsync(keys, part, cancellationToken);
         _node.Quarantine.RequireFree(part, _retried);
         var states = await ReadStatesAsync(keys, part, cancellationToken);
         var missing = keys.Where(k => states[k.Key].Row is null).Select(k => (Key: k, states[k.Key].Tombstone)).ToList();
-        var plan = ApplyPlanner.Plan(part, MappingOf, states, _index);
+        var plan = ApplyPlanner.Plan(part, MappingOf, states, _index, _fetched);
+        if (plan.RowsToFetch.Count > 0)
+        {
+            await FetchAsync(part, plan, cancellationToken);
+            return;
+        }
+
         var tombstones = plan.TakeTombstones();
         await _session.ExecuteAsync(plan, cancellationToken);
         await VerifyInsertsAsync(plan, missing, part, cancellationToken);
         // Entered last: while this transaction holds the tombstone of a key, capture could not enter its own, and the wait for it would fail.
         if (tombstones.Writes.Count > 0) await _session.ExecuteAsync(tombstones, cancellationToken);
         _conflicts.AddRange(plan.Conflicts);
+        _changes += part.Changes.Count;
         if (!part.IsLastPart) return;
         if (_retried is { } released) await _session.ReleaseAsync(released, cancellationToken);
         await _session.CommitAsync(part.Position, part.Stamp, cancellationToken);
         _isOpen = false;
         _node.Keys.Settle(_origin, isCommitted: true);
+    }
+
+    /// <summary>
+    /// Fetches what the plan asks for and plans the part again. The beginning of a transaction holds no lock while it waits. A later part can't let
+    /// go of what was written before it, and waits as it does for the next part to arrive.
+    /// </summary>
+    private async ValueTask FetchAsync(ChangeTransaction part, ApplyPlan plan, CancellationToken cancellationToken)
+    {
+        if (part.Part == 0) await RollbackAsync();
+        await _fetched.FetchAsync(part, plan.RowsToFetch, cancellationToken);
+        await ApplyPartAsync(part, cancellationToken);
     }
 
     private async ValueTask TakeKeysAsync(List<LocalKey> keys, ChangeTransaction part, CancellationToken cancellationToken)
@@ -173,19 +192,20 @@ internal sealed partial class ApplyWorker
     }
 
     /// <summary>
-    /// In a table with delta columns a truncate takes all that its writer had not seen (R2). A local insert under way would escape it, and
-    /// then commit before it in the log: dead elsewhere, alive here. So local writers are kept out, and the deletes of those that
-    /// came before are entered first. By stamps alone such an insert would be the later write.
+    /// A local write under way would escape a truncate. In a table with delta columns, where the truncate takes all that its writer had not
+    /// seen (R2), it would be dead elsewhere and alive here; elsewhere its row could show a stamp before the truncate's and count as
+    /// later. So local writers are kept out, and capture passes those that came before.
     /// </summary>
     private async ValueTask LockTruncatedTablesAsync(ChangeTransaction part, CancellationToken cancellationToken)
     {
-        var tables = part.Changes.Where(static c => c.Kind == ChangeKind.Truncate).Select(c => MappingOf(c.Relation).Table).Where(static t => t.Settings.HasDeltaColumns).ToHashSet();
+        var tables = part.Changes.Where(static c => c.Kind == ChangeKind.Truncate).Select(c => MappingOf(c.Relation).Table).ToHashSet();
+        if (tables.Count == 0) return;
         foreach (var table in tables)
         {
             if (!Safeguards.IsOff(Safeguard.LockTruncatedTables)) await _session.LockTableAsync(table, cancellationToken);
         }
 
-        if (part.Changes.Any(static c => c.Kind == ChangeKind.Truncate)) await PassCaptureAsync(part, cancellationToken);
+        await PassCaptureAsync(part, cancellationToken);
     }
 
     /// <summary>

@@ -27,6 +27,21 @@ internal sealed record MappedChange(ChangeKind Kind, RelationMapping Mapping, Ro
         }
     }
 
+    /// <summary>The same write with its missing values taken from its row at the origin.</summary>
+    public MappedChange FilledFrom(Row row)
+    {
+        var values = (ColumnValue[])Values!.Clone();
+        for (var i = 0; i < values.Length; i++)
+        {
+            if (!values[i].IsUnchanged || !Mapping.IsSent(i)) continue;
+            values[i] = !row.TryGetValue(Table.Columns[i].Name, out var text)
+                ? throw new ReplicationException(ReplicationErrorKind.ApplyRefused, $"Column '{Table.Columns[i].Name}' of {Table.Name} was dropped on its origin before its value was fetched. Add it there again.")
+                : text is null ? ColumnValue.Null : ColumnValue.Of(text);
+        }
+
+        return this with { Values = values };
+    }
+
     /// <summary>
     /// Splits a row change: an update whose key differs is a delete of the old key and an insert of the new, with one stamp.
     /// A truncate has no key and is not mapped.

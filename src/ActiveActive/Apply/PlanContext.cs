@@ -13,8 +13,9 @@ internal sealed class PlanContext
     private readonly Dictionary<RowKey, KeyState> _states;
     private readonly TransactionIndex _index;
 
-    public PlanContext(ChangeTransaction transaction, Dictionary<RowKey, KeyState> states, TransactionIndex index)
+    public PlanContext(ChangeTransaction transaction, Dictionary<RowKey, KeyState> states, TransactionIndex index, FetchedRows fetched)
     {
+        Fetched = fetched;
         Transaction = transaction;
         _states = states;
         _index = index;
@@ -23,6 +24,9 @@ internal sealed class PlanContext
     public ChangeTransaction Transaction { get; }
 
     public RowVersion Incoming => Transaction.Version;
+
+    /// <summary>What the transaction's origin has answered about rows that the transaction left partly unchanged.</summary>
+    public FetchedRows Fetched { get; }
 
     public ApplyPlan Plan { get; } = new();
 

@@ -166,11 +166,16 @@ internal sealed partial class ChangeCapture
     public async Task SaveCheckpointAsync(CancellationToken cancellationToken)
     {
         CaptureCheckpoint? reached = null;
-        lock (_lock)
+        if (HasStableSnapshot())
         {
-            var stable = 0;
-            while (stable < _snapshots.Count && IsStable(_snapshots[stable])) reached = _snapshots[stable++];
-            _snapshots.RemoveRange(0, stable);
+            // What is not visible yet stays in the index, which apply asks for it.
+            var shown = Index.FirstOf(await _database.ReadUnfinishedAsync(cancellationToken));
+            lock (_lock)
+            {
+                var stable = 0;
+                while (stable < _snapshots.Count && _snapshots[stable].Position <= shown && IsStable(_snapshots[stable])) reached = _snapshots[stable++];
+                _snapshots.RemoveRange(0, stable);
+            }
         }
 
         if (reached is not null && reached.Position > Checkpoint.Position)
@@ -184,6 +189,11 @@ internal sealed partial class ChangeCapture
         {
             await _database.WriteMarkerAsync(CommitTimestamp.Unknown, cancellationToken);
         }
+    }
+
+    private bool HasStableSnapshot()
+    {
+        lock (_lock) return _snapshots.Count > 0 && IsStable(_snapshots[0]);
     }
 
     /// <summary>While a peer is away nothing becomes stable: every second snapshot goes, and a later checkpoint is a little coarser.</summary>

@@ -34,15 +34,25 @@ internal abstract class ConflictRule
         change.Kind == ChangeKind.Insert ? ConflictType.InsertExists : ConflictType.UpdateOriginDiffers;
 
     /// <summary>
-    /// A concurrent winner, or a row to re-create, must be whole: a value that its update left unchanged may have another content here.
+    /// The write with all its values. A concurrent winner, or a row to create, must be whole: a value that its update left unchanged may have
+    /// another content here. What the log does not hold is asked of the origin. Null where the origin's row has been written again since, or
+    /// deleted, so that nobody has the values any more; that later write is on its way.
     /// </summary>
-    protected static void RequireWholeRow(MappedChange change, PlanContext context)
+    protected static MappedChange? WholeRow(MappedChange change, PlanContext context)
     {
-        if (!change.HasGaps) return;
-        throw new ReplicationException(ReplicationErrorKind.ApplyRefused,
-            $"An update of {change.Table.Name} from node '{context.Transaction.Origin}' ({context.Transaction.Position}) wins over a concurrent write, but left a large (TOASTed) column unchanged, whose value the log does not carry. "
-            + $"Run on every node: ALTER TABLE {change.Table.Name} REPLICA IDENTITY FULL, then set the row once on node '{context.Transaction.Origin}'.");
+        if (!change.HasGaps || Safeguards.IsOff(Safeguard.WholeRows)) return change;
+        var position = context.Transaction.Position;
+        if (context.Fetched.Find(change.Key, position) is { } answer) return answer.Position == position ? change.FilledFrom(answer.Row!) : null;
+        var columns = change.Table.KeyOrdinals.Select((ordinal, i) => new KeyValuePair<string, string?>(change.Table.Columns[ordinal].Name, change.Key.Values[i]));
+        context.Plan.RowsToFetch.Add((change.Key, new RowToFetch(change.Mapping.Relation.Root, new Row(columns))));
+        return change;
     }
+
+    /// <summary>For tables whose log holds whole rows (REPLICA IDENTITY FULL): gaps come from before that was set.</summary>
+    protected static MappedChange RequireWholeRow(MappedChange change, PlanContext context) =>
+        WholeRow(change, context) ?? throw new ReplicationException(ReplicationErrorKind.ApplyRefused,
+            $"An update of {change.Table.Name} from node '{context.Transaction.Origin}' ({context.Transaction.Position}) left a large (TOASTed) column unchanged, whose value the log does not carry, and the row has been written again since. "
+            + $"Such tables need REPLICA IDENTITY FULL before they are written: ALTER TABLE {change.Table.Name} REPLICA IDENTITY FULL on every node, then bring the nodes' rows together.");
 
     /// <summary>
     /// A change that finds no row and leaves none may overlook a local insert that is not committed yet, which then commits before it in

@@ -26,9 +26,9 @@ internal sealed class DeltaRule : ConflictRule
         }
         else if (change.Kind == ChangeKind.Insert)
         {
-            RequireWholeRow(change, context);
-            context.Plan.Writes.Add(new InsertRow(change.Table, change.Values!));
-            context[change.Key] = PlanContext.Written(change.Values!, state);
+            var whole = RequireWholeRow(change, context);
+            context.Plan.Writes.Add(new InsertRow(change.Table, whole.Values!));
+            context[change.Key] = PlanContext.Written(whole.Values!, state);
         }
         else
         {
@@ -67,11 +67,11 @@ internal sealed class DeltaRule : ConflictRule
         var local = context.VersionOf(state);
         var seen = context.HasSeen(local);
         var wins = seen || context.Incoming.IsNewerThan(local);
+        if (!seen && wins) change = RequireWholeRow(change, context);
         if (!seen && !RowImages.AreEqual(change.Table, state.Row!.Values, change.Values!))
         {
             Record(change, context, TypeOfWrite(change), wins ? ConflictOutcome.ApplyRemote : ConflictOutcome.Merge, state, local, wins ? context.Incoming.Origin : local.Origin, Name,
                 wins ? "The remote row is the later write; deltas add up." : "The local row is the later write; the remote deltas were added to it.");
-            if (wins) RequireWholeRow(change, context);
         }
 
         var after = wins ? RowImages.Overlay(state.Row!.Values, change.Values!) : (ColumnValue[])state.Row!.Values.Clone();

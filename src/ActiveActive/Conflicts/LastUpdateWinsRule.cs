@@ -12,6 +12,7 @@ namespace ActiveActive.Conflicts;
 internal sealed class LastUpdateWinsRule : ConflictRule
 {
     private const string Name = "last_update_wins";
+    private const string WrittenAgain = "It left a large value unchanged and was written again at its origin: the row comes with that write.";
 
     protected override void Write(MappedChange change, PlanContext context)
     {
@@ -26,10 +27,9 @@ internal sealed class LastUpdateWinsRule : ConflictRule
         var incoming = context.Incoming;
         if (state.Row is null)
         {
-            if (state.Tombstone is not { } tombstone || !context.HasSeen(tombstone))
+            if (state.Tombstone is { } tombstone && !context.HasSeen(tombstone))
             {
-                Record(change, context, ConflictType.DeleteMissing, ConflictOutcome.Skip, state, state.Tombstone, state.Tombstone?.Origin ?? incoming.Origin, Name,
-                    state.Tombstone is null ? "There was no row to delete." : "The row had been deleted concurrently.");
+                Record(change, context, ConflictType.DeleteMissing, ConflictOutcome.Skip, state, tombstone, tombstone.Origin, Name, "The row had been deleted concurrently.");
             }
 
             if (!Safeguards.IsOff(Safeguard.TombstoneWithoutRow)) Bury(change, context, state);
@@ -55,49 +55,63 @@ internal sealed class LastUpdateWinsRule : ConflictRule
     {
         var local = context.VersionOf(state);
         var seen = context.HasSeen(local);
-        var equal = RowImages.AreEqual(change.Table, state.Row!.Values, change.Values!);
         if (!seen && !context.Incoming.IsNewerThan(local))
         {
-            if (!equal) Record(change, context, TypeOfWrite(change), ConflictOutcome.KeepLocal, state, local, local.Origin, Name, "The local row is the later write.");
+            if (!RowImages.AreEqual(change.Table, state.Row!.Values, change.Values!)) Record(change, context, TypeOfWrite(change), ConflictOutcome.KeepLocal, state, local, local.Origin, Name, "The local row is the later write.");
             return;
         }
 
-        if (!seen)
+        // What an update left unchanged stands here, if its writer had seen this row: then it is the one that the update replaced.
+        var whole = seen && change.Kind == ChangeKind.Update ? change : WholeRow(change, context);
+        if (whole is null)
         {
-            RequireWholeRow(change, context);
-            if (!equal) Record(change, context, TypeOfWrite(change), ConflictOutcome.ApplyRemote, state, local, context.Incoming.Origin, Name, "The remote row is the later write.");
+            if (Safeguards.IsOff(Safeguard.AbsentUntilReplaced)) return;
+            if (!seen) Record(change, context, TypeOfWrite(change), ConflictOutcome.ApplyRemote, state, local, context.Incoming.Origin, Name, $"The remote row is the later write. {WrittenAgain}");
+            context.Plan.Writes.Add(new DeleteRow(change.Table, change.Key));
+            Bury(change, context, state);
+            return;
         }
 
+        var equal = RowImages.AreEqual(change.Table, state.Row!.Values, whole.Values!);
+        if (!seen && !equal) Record(whole, context, TypeOfWrite(change), ConflictOutcome.ApplyRemote, state, local, context.Incoming.Origin, Name, "The remote row is the later write.");
         if (equal && !seen && Safeguards.IsOff(Safeguard.EqualRowsAreWritten)) return;
         // Equal rows are written, too: the row must show the later version, or a third write would be compared with the wrong one.
-        var after = RowImages.Overlay(state.Row.Values, change.Values!);
+        var after = RowImages.Overlay(state.Row!.Values, whole.Values!);
         context.Plan.Writes.Add(new UpdateRow(change.Table, change.Key, RowImages.Difference(state.Row.Values, after)));
         context[change.Key] = PlanContext.Written(after, state);
     }
 
     private static void WriteMissing(MappedChange change, PlanContext context, KeyState state)
     {
-        if (state.Tombstone is { } tombstone && !context.HasSeen(tombstone))
+        var isConcurrent = state.Tombstone is { } tombstone && !context.HasSeen(tombstone);
+        if (isConcurrent && !context.Incoming.IsNewerThan(state.Tombstone!.Value))
         {
-            if (!context.Incoming.IsNewerThan(tombstone))
-            {
-                Record(change, context, ConflictType.UpdateMissing, ConflictOutcome.KeepLocal, state, tombstone, tombstone.Origin, Name, "The row was deleted after this write.");
-                return;
-            }
-
-            RequireWholeRow(change, context);
-            Record(change, context, ConflictType.UpdateMissing, ConflictOutcome.ApplyRemote, state, tombstone, context.Incoming.Origin, Name, "The write is later than the delete: the row is created again.");
-        }
-        else if (change.Kind == ChangeKind.Update)
-        {
-            RequireWholeRow(change, context);
-            Record(change, context, ConflictType.UpdateMissing, ConflictOutcome.ApplyRemote, state, state.Tombstone, context.Incoming.Origin, Name, "There was no row to update: it is created from the whole remote row.");
+            Record(change, context, ConflictType.UpdateMissing, ConflictOutcome.KeepLocal, state, state.Tombstone, state.Tombstone.Value.Origin, Name, "A later write deleted the row, or left it absent for a time.");
+            return;
         }
 
-        context.Plan.Writes.Add(new InsertRow(change.Table, change.Values!));
-        context[change.Key] = PlanContext.Written(change.Values!, state);
+        var whole = WholeRow(change, context);
+        // Without a concurrent tombstone the writer had seen all that this node has: the row is absent since an earlier write's values were gone.
+        if (isConcurrent)
+        {
+            Record(whole ?? change, context, ConflictType.UpdateMissing, ConflictOutcome.ApplyRemote, state, state.Tombstone, context.Incoming.Origin, Name,
+                $"The write is later than the delete: {(whole is null ? "it stays. " + WrittenAgain : "the row is created again.")}");
+        }
+
+        if (whole is null)
+        {
+            Bury(change, context, state);
+            return;
+        }
+
+        context.Plan.Writes.Add(new InsertRow(change.Table, whole.Values!));
+        context[change.Key] = PlanContext.Written(whole.Values!, state);
     }
 
+    /// <summary>
+    /// The key's place is kept for a version: a delete's, or that of a write whose values nobody has any more. No row stands there until the write that
+    /// replaced it at its origin arrives. An older row in its place would let a local update of it look as if it had changed the newer one.
+    /// </summary>
     private static void Bury(MappedChange change, PlanContext context, KeyState state)
     {
         context.Plan.Writes.Add(new SetTombstone(change.Table, change.Key, context.Incoming));

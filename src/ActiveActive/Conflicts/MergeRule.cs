@@ -21,8 +21,7 @@ internal sealed class MergeRule : ConflictRule
             whole = change with { Values = RowImages.Overlay(row.Values, change.Values!) };
         }
 
-        RequireWholeRow(whole, context);
-        Fold(whole, context, state);
+        Fold(RequireWholeRow(whole, context), context, state);
     }
 
     protected override void Delete(MappedChange change, PlanContext context) => Fold(change, context, context[change.Key]);

@@ -1,3 +1,4 @@
+using ActiveActive.Apply;
 using ActiveActive.Changes;
 using ActiveActive.Progress;
 using NpgsqlTypes;
@@ -48,6 +49,12 @@ internal interface ILocalDatabase : IAsyncDisposable
 
     /// <summary>Opens the one session that applies an origin's transactions; fenced: a second one anywhere fails with <see cref="ReplicationErrorKind.InUse"/>.</summary>
     ValueTask<IApplySession> OpenApplySessionAsync(NodeName origin, CancellationToken cancellationToken);
+
+    /// <summary>
+    /// Reads committed rows without locking them, one after the other: one answer for each key, in order; null where there is no row.
+    /// </summary>
+    /// <exception cref="ReplicationException">ApplyRefused: a table is not replicated here, or its key has other columns.</exception>
+    IAsyncEnumerable<StoredRow?> ReadRowsAsync(IReadOnlyList<RowToFetch> rows, CancellationToken cancellationToken);
 
     /// <summary>Drops tombstones, overrides and siblings whose position is covered by <paramref name="stable"/>.</summary>
     ValueTask CollectAsync(DependencyVector stable, CancellationToken cancellationToken);

@@ -41,7 +41,7 @@ internal enum Safeguard
     /// <summary>Only what all members' own streams cover is collected (R1).</summary>
     CollectWhenStable,
 
-    /// <summary>A member's vector counts once what its stream holds before it is applied (R1).</summary>
+    /// <summary>A member's vector counts once what its stream holds before it is applied, not when it is known to be sent (R1).</summary>
     NoteMemberInOrder,
 
     /// <summary>Equal rows take the later version all the same (R1).</summary>
@@ -53,7 +53,7 @@ internal enum Safeguard
     /// <summary>A foreign delete that finds no row excludes a local insert under way (R2).</summary>
     TakePlace,
 
-    /// <summary>A truncate excludes local writers of a table with delta columns (R2, R7).</summary>
+    /// <summary>A truncate excludes local writers of its table (R2, R7).</summary>
     LockTruncatedTables,
 
     /// <summary>A key's greatest delete never falls back to an older one (R2).</summary>
@@ -71,17 +71,20 @@ internal enum Safeguard
     /// <summary>Equal stamps are ordered by node (R4).</summary>
     TieByNode,
 
-    /// <summary>A transaction is applied only when the server's clock has reached its stamp (R4).</summary>
-    ApplyWait,
-
-    /// <summary>The server's clock must be past it, not at it (R4).</summary>
-    StrictApplyWait,
-
     /// <summary>A truncate leaves the table's tombstone (R7).</summary>
     TableTombstone,
 
     /// <summary>Rows later than a truncate stay (R7).</summary>
     LaterRowsStay,
+
+    /// <summary>A concurrent winner has all its values; none comes from the row that it replaces.</summary>
+    WholeRows,
+
+    /// <summary>The origin looks once the transaction that it is asked for is visible.</summary>
+    FetchWhenVisible,
+
+    /// <summary>No older row stands in for one whose values nobody has any more.</summary>
+    AbsentUntilReplaced,
 
     /// <summary>Concurrent versions are kept as siblings and folded in version order (R8).</summary>
     Siblings,

@@ -71,6 +71,21 @@ internal sealed class TransactionIndex
         }
     }
 
+    /// <summary>The place in the local log of the first of some transactions that the index holds; beyond every place where it holds none.</summary>
+    public NpgsqlLogSequenceNumber FirstOf(IReadOnlyList<uint> xids)
+    {
+        lock (_lock)
+        {
+            var first = new NpgsqlLogSequenceNumber(ulong.MaxValue);
+            foreach (var xid in xids)
+            {
+                if (_byXid.TryGetValue(xid, out var entry) && entry.LocalPosition < first) first = entry.LocalPosition;
+            }
+
+            return first;
+        }
+    }
+
     /// <summary>The true version of a row whose transaction capture has passed; false where it is stable.</summary>
     /// <param name="xid">The row's xmin.</param>
     /// <param name="origin">The origin that it shows.</param>
@@ -96,6 +111,12 @@ internal sealed class TransactionIndex
 
             return version.Position != default;
         }
+    }
+
+    /// <summary>Whether a transaction at a place in its origin's log shows a stamp: so does a row that it wrote under a savepoint.</summary>
+    public bool IsStampOf(NodeName origin, CommitTimestamp shownStamp, NpgsqlLogSequenceNumber position)
+    {
+        lock (_lock) return _byStamp.GetValueOrDefault((origin, shownStamp))?.Chain().Any(e => e.Version.Position == position) == true;
     }
 
     /// <summary>The local transactions that are later than a foreign version, though their rows show an earlier stamp; nearly always none.</summary>

@@ -1,3 +1,4 @@
+using ActiveActive.Apply;
 using ActiveActive.Changes;
 using ActiveActive.Database;
 using NpgsqlTypes;
@@ -15,9 +16,20 @@ internal abstract record Frame;
 /// <param name="Identity">The dialler's database.</param>
 /// <param name="Settings">Settings that must agree, by name (see <c>ClusterSettings</c>).</param>
 /// <param name="ResumeAfter">The last transaction of the sender that the dialler has durably applied; zero for none.</param>
+/// <param name="Purpose">What the connection is for.</param>
 internal sealed record HelloFrame(
     int MinProtocol, int MaxProtocol, NodeName From, NodeName To, DatabaseIdentity Identity,
-    IReadOnlyList<KeyValuePair<string, string>> Settings, NpgsqlLogSequenceNumber ResumeAfter) : Frame;
+    IReadOnlyList<KeyValuePair<string, string>> Settings, NpgsqlLogSequenceNumber ResumeAfter, HelloPurpose Purpose = HelloPurpose.Changes) : Frame;
+
+/// <summary>What a peer dials for.</summary>
+internal enum HelloPurpose
+{
+    /// <summary>The stream of changes.</summary>
+    Changes = 0,
+
+    /// <summary>Rows that a transaction of the sender left partly unchanged: one request, one answer for each row.</summary>
+    Rows = 1,
+}
 
 /// <summary>Sender → dialler: accepted; changes follow.</summary>
 internal sealed record WelcomeFrame(int Protocol, NodeName From, DatabaseIdentity Identity) : Frame;
@@ -36,3 +48,11 @@ internal sealed record AckFrame(NpgsqlLogSequenceNumber Position) : Frame;
 
 /// <summary>Sender → dialler: still here, nothing to say yet (a long catch-up read).</summary>
 internal sealed record PingFrame : Frame;
+
+/// <summary>Dialler → sender: the rows under these keys, as your transaction left them.</summary>
+/// <param name="Position">The transaction.</param>
+/// <param name="Rows">The keys.</param>
+internal sealed record RowRequestFrame(NpgsqlLogSequenceNumber Position, IReadOnlyList<RowToFetch> Rows) : Frame;
+
+/// <summary>Sender → dialler: what stands under the next key asked for.</summary>
+internal sealed record RowFrame(FetchedRow Row) : Frame;

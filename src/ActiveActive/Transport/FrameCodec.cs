@@ -26,6 +26,8 @@ internal static class FrameCodec
             case RefuseFrame refuse: Write(ref writer, refuse); break;
             case RelationFrame relation: Write(ref writer, relation); break;
             case AckFrame ack: Write(ref writer, ack); break;
+            case RowRequestFrame request: Write(ref writer, request); break;
+            case RowFrame row: Write(ref writer, row); break;
             case PingFrame:
                 writer.WriteArrayHeader(1);
                 writer.Write((int)FrameKind.Ping);
@@ -58,7 +60,7 @@ internal static class FrameCodec
     {
         if (frame.Settings.Count > FrameLimits.MaxSettings)
             throw new ArgumentException($"{frame.Settings.Count} settings; a hello carries at most {FrameLimits.MaxSettings}.", nameof(frame));
-        writer.WriteArrayHeader(8);
+        writer.WriteArrayHeader(9);
         writer.Write((int)FrameKind.Hello);
         writer.Write(frame.MinProtocol);
         writer.Write(frame.MaxProtocol);
@@ -73,6 +75,7 @@ internal static class FrameCodec
         }
 
         writer.Write((ulong)frame.ResumeAfter);
+        writer.Write((int)frame.Purpose);
     }
 
     private static void Write(ref MessagePackWriter writer, WelcomeFrame frame)
@@ -120,6 +123,40 @@ internal static class FrameCodec
         writer.WriteArrayHeader(2);
         writer.Write((int)FrameKind.Ack);
         writer.Write((ulong)frame.Position);
+    }
+
+    private static void Write(ref MessagePackWriter writer, RowRequestFrame frame)
+    {
+        writer.WriteArrayHeader(3);
+        writer.Write((int)FrameKind.RowRequest);
+        writer.Write((ulong)frame.Position);
+        writer.WriteArrayHeader(3 * frame.Rows.Count);
+        foreach (var (table, key) in frame.Rows)
+        {
+            WriteBounded(ref writer, table.Schema, FrameLimits.MaxIdentifierBytes);
+            WriteBounded(ref writer, table.Name, FrameLimits.MaxIdentifierBytes);
+            Write(ref writer, key);
+        }
+    }
+
+    private static void Write(ref MessagePackWriter writer, RowFrame frame)
+    {
+        writer.WriteArrayHeader(3);
+        writer.Write((int)FrameKind.Row);
+        writer.Write((ulong)frame.Row.Position);
+        if (frame.Row.Row is { } row) Write(ref writer, row);
+        else writer.WriteNil();
+    }
+
+    private static void Write(ref MessagePackWriter writer, Row row)
+    {
+        writer.WriteMapHeader(row.Count);
+        foreach (var (column, text) in row)
+        {
+            WriteBounded(ref writer, column, FrameLimits.MaxIdentifierBytes);
+            if (text is null) writer.WriteNil();
+            else writer.WriteText(text);
+        }
     }
 
     private static void Write(ref MessagePackWriter writer, DatabaseIdentity identity)

@@ -1,5 +1,6 @@
 using System.Buffers;
 using System.Buffers.Binary;
+using ActiveActive.Apply;
 using ActiveActive.Changes;
 using ActiveActive.Database;
 using MessagePack;
@@ -53,13 +54,15 @@ internal sealed partial class FrameDecoder(int maxFrameBytes, RelationWindow? re
             var kind = (FrameKind)reader.ReadInt32();
             Frame frame = (kind, fields) switch
             {
-                (FrameKind.Hello, 8) => ReadHello(ref reader),
+                (FrameKind.Hello, 9) => ReadHello(ref reader),
                 (FrameKind.Welcome, 4) => new WelcomeFrame(reader.ReadInt32(), ReadNode(ref reader), ReadIdentity(ref reader)),
                 (FrameKind.Refuse, 3) => new RefuseFrame(reader.ReadText(FrameLimits.MaxIdentifierBytes), reader.ReadText(FrameLimits.MaxSentenceBytes)),
                 (FrameKind.Relation, 7) => ReadRelation(ref reader),
                 (FrameKind.Transaction, 9) => ReadTransaction(ref reader),
                 (FrameKind.Ack, 2) => new AckFrame(ReadPosition(ref reader)),
                 (FrameKind.Ping, 1) => new PingFrame(),
+                (FrameKind.RowRequest, 3) => new RowRequestFrame(ReadPosition(ref reader), ReadRequestedRows(ref reader)),
+                (FrameKind.Row, 3) => new RowFrame(new FetchedRow(ReadPosition(ref reader), reader.TryReadNil() ? null : ReadRow(ref reader, FrameLimits.MaxColumns))),
                 _ => throw Corrupt($"Kind {(int)kind} with {fields} fields is no frame of this protocol."),
             };
             return reader.AtEnd ? frame : throw Corrupt($"A {kind} frame has bytes after its end.");
@@ -84,7 +87,30 @@ internal sealed partial class FrameDecoder(int maxFrameBytes, RelationWindow? re
             settings[i] = new(reader.ReadText(FrameLimits.MaxIdentifierBytes), reader.ReadText(FrameLimits.MaxSentenceBytes));
         }
 
-        return new HelloFrame(min, max, from, to, identity, settings, ReadPosition(ref reader));
+        var resumeAfter = ReadPosition(ref reader);
+        var purpose = (HelloPurpose)reader.ReadInt32();
+        if (!Enum.IsDefined(purpose)) throw Corrupt($"A hello has the unknown purpose {(int)purpose}.");
+        return new HelloFrame(min, max, from, to, identity, settings, resumeAfter, purpose);
+    }
+
+    private static RowToFetch[] ReadRequestedRows(ref PayloadReader reader)
+    {
+        var elements = reader.ReadArrayHeader();
+        if (elements % 3 != 0) throw Corrupt("A request for rows has an incomplete row.");
+        var rows = new RowToFetch[elements / 3];
+        for (var i = 0; i < rows.Length; i++) rows[i] = new RowToFetch(ReadTableName(ref reader), ReadRow(ref reader, FrameLimits.MaxKeyColumns));
+        return rows;
+    }
+
+    private static Row ReadRow(ref PayloadReader reader, int maxColumns)
+    {
+        var columns = new KeyValuePair<string, string?>[reader.ReadMapHeader(maxColumns)];
+        for (var i = 0; i < columns.Length; i++)
+        {
+            columns[i] = new(reader.ReadText(FrameLimits.MaxIdentifierBytes), reader.TryReadNil() ? null : reader.ReadText(int.MaxValue));
+        }
+
+        return new Row(columns);
     }
 
     private static DatabaseIdentity ReadIdentity(ref PayloadReader reader)

@@ -12,6 +12,9 @@ internal static class FrameLimits
     /// <summary>PostgreSQL's own limit (<c>MaxHeapAttributeNumber</c>).</summary>
     public const int MaxColumns = 1_600;
 
+    /// <summary>PostgreSQL's own limit (<c>INDEX_MAX_KEYS</c>).</summary>
+    public const int MaxKeyColumns = 32;
+
     /// <summary>Nodes in a dependency vector.</summary>
     public const int MaxVectorEntries = 1_000;
 
@@ -42,7 +45,7 @@ internal static class FrameLimits
     /// <summary>The greatest payload of a frame of that kind.</summary>
     public static int MaxPayloadBytes(FrameKind kind, int maxFrameBytes) => kind switch
     {
-        FrameKind.Transaction => maxFrameBytes,
+        FrameKind.Transaction or FrameKind.RowRequest or FrameKind.Row => maxFrameBytes,
         FrameKind.Relation => MaxRelationBytes,
         _ => MaxControlBytes,
     };
@@ -58,6 +61,8 @@ internal enum FrameKind
     Transaction = 5,
     Ack = 6,
     Ping = 7,
+    RowRequest = 8,
+    Row = 9,
 }
 
 /// <summary>The second element of a change: what it is and which row images follow.</summary>

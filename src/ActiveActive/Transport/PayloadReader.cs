@@ -44,6 +44,8 @@ internal ref struct PayloadReader(in ReadOnlySequence<byte> payload)
 
     public bool ReadBoolean() => _reader.ReadBoolean();
 
+    public bool TryReadNil() => _reader.TryReadNil();
+
     public Guid ReadGuid()
     {
         var bytes = _reader.ReadBytes() ?? throw Corrupt("no identifier");

@@ -90,7 +90,8 @@ internal sealed partial class PeerLink
     {
         using var stopped = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         await using var session = await _context.Database.OpenApplySessionAsync(Peer, cancellationToken);
-        var worker = new ApplyWorker(Peer, new ApplyContext(_context.Database, run.Progress, run.Capture.Index, run.Keys, run.Quarantine, _context.ConflictsRecorded), session, _clock);
+        var fetched = new FetchedRows(new RowFetcher(_peer, _context, run.Handshake).FetchAsync);
+        var worker = new ApplyWorker(Peer, new ApplyContext(_context.Database, run.Progress, run.Capture.Index, run.Keys, run.Quarantine, _context.ConflictsRecorded), session, _clock, fetched);
         // Nothing of the origin is under way any more: what the outcome of a lost commit was, the database tells now.
         run.Quarantine.Load(await _context.Database.ReadQuarantineAsync(Peer, cancellationToken), Peer);
         Status.Worker = worker;
@@ -104,7 +105,8 @@ internal sealed partial class PeerLink
         if (Status.State is not (PeerLinkState.Holding or PeerLinkState.Refused)) Status.Enter(PeerLinkState.Connecting, null);
         await using var connection = await _context.Transport.ConnectAsync(_peer, cancellationToken);
         await using var frames = new FrameConnection(connection, $"Peer '{Peer}'", _context.MaxFrameBytes, _context.ReadTimeout, _context.TimeProvider);
-        await GreetAsync(frames, run.Handshake, durable, cancellationToken);
+        await PeerGreeting.GreetAsync(frames, run.Handshake, Peer, durable, HelloPurpose.Changes, cancellationToken);
+        LogConnected(_context.Self, Peer, durable);
 
         var queue = Channel.CreateBounded<ChangeTransaction>(new BoundedChannelOptions(QueuedParts) { SingleReader = true, SingleWriter = true });
         var pausing = _pause.WaitUntilPausedAsync(stopped.Token);
@@ -124,30 +126,6 @@ internal sealed partial class PeerLink
             Status.Worker = null;
         }
     }
-
-    private async Task GreetAsync(FrameConnection frames, Handshake handshake, NpgsqlLogSequenceNumber durable, CancellationToken cancellationToken)
-    {
-        await frames.WriteAsync(new HelloFrame(Handshake.MinProtocol, Handshake.MaxProtocol, handshake.Self, Peer, handshake.Identity, handshake.Settings, durable), cancellationToken);
-        await frames.FlushAsync(cancellationToken);
-        switch (await frames.ReadAsync(cancellationToken))
-        {
-            case WelcomeFrame welcome:
-                handshake.Accept(welcome, Peer);
-                LogConnected(handshake.Self, Peer, durable);
-                break;
-            case RefuseFrame { Code: NotReadyCode } refuse:
-                throw new ReplicationException(ReplicationErrorKind.Transient, $"{refuse.Code}: {refuse.Message}");
-            case RefuseFrame refuse:
-                throw new ReplicationException(ReplicationErrorKind.PeerRefused, $"Peer '{Peer}' refused this node ({refuse.Code}): {refuse.Message}");
-            case null:
-                throw new ReplicationException(ReplicationErrorKind.Transient, $"Peer '{Peer}' closed the connection at the handshake.");
-            case var other:
-                throw new ReplicationException(ReplicationErrorKind.Corrupt, $"Peer '{Peer}' answered the hello with a {other.GetType().Name}.");
-        }
-    }
-
-    /// <summary>The refusal of a node that is still starting: dialled again soon.</summary>
-    public const string NotReadyCode = "AA3000";
 
     private async Task ReadAsync(FrameConnection frames, ChannelWriter<ChangeTransaction> queue, CancellationToken cancellationToken)
     {

@@ -79,6 +79,15 @@ internal sealed class LifeDatabase(SimulatedNode node, InMemoryDatabase inner, E
         return new LifeSession(this, await inner.OpenApplySessionAsync(origin, cancellationToken), node, node.IndexOf(origin));
     }
 
+    public async IAsyncEnumerable<StoredRow?> ReadRowsAsync(IReadOnlyList<RowToFetch> rows, [EnumeratorCancellation] CancellationToken cancellationToken)
+    {
+        await foreach (var row in inner.ReadRowsAsync(rows, cancellationToken))
+        {
+            await PauseAsync();
+            yield return row;
+        }
+    }
+
     public async ValueTask CollectAsync(DependencyVector stable, CancellationToken cancellationToken)
     {
         await PauseAsync();

@@ -1,5 +1,7 @@
+using ActiveActive.Apply;
 using ActiveActive.Capture;
 using ActiveActive.Changes;
+using ActiveActive.Diagnostics;
 using ActiveActive.Simulation.Time;
 using ActiveActive.Transport;
 using NpgsqlTypes;
@@ -16,8 +18,8 @@ internal sealed class SimulatedNetwork(SimulatedCluster cluster)
     public SimulatedConnection Connect(SimulatedNode from, SimulatedNode to, NpgsqlLogSequenceNumber durable)
     {
         var pair = (from.Index, to.Index);
-        if (from.Life is not { IsOver: false, Capture: { } capture } life) throw Unreachable(from, "is not replicating yet");
-        if (_unreachableUntil.GetValueOrDefault(pair) > cluster.Loop.Now) throw Unreachable(from, "is unreachable");
+        var life = Reach(from, to);
+        var capture = life.Capture!;
         if (durable < capture.Checkpoint.LastPublished)
         {
             cluster.Findings.Violation($"node {from.Name} would refuse {to.Name}: it no longer has its log up to {capture.Checkpoint.LastPublished}, and {to.Name} is at {durable}");
@@ -37,6 +39,29 @@ internal sealed class SimulatedNetwork(SimulatedCluster cluster)
 
         _ = new SimulatedFeed(from, to, life, capture, connection, cluster).RunAsync(after);
         return connection;
+    }
+
+    /// <summary>Asks an origin for rows of its transaction; what is lost on the way is lost with the connection.</summary>
+    public async ValueTask<IReadOnlyList<FetchedRow>> FetchAsync(SimulatedNode from, SimulatedNode to, ChangeTransaction transaction, IReadOnlyList<RowToFetch> rows)
+    {
+        Reach(from, to);
+        await cluster.Loop.Delay(cluster.Loop.Random.Between(1, cluster.Options.LatencyMicroseconds * 2));
+        var life = Reach(from, to);
+        var answers = new List<FetchedRow>();
+        try
+        {
+            var feed = new RowFeed(from.Name, life.Database, life.Progress!, life.Capture!.Index, from.Clock);
+            await foreach (var row in feed.ReadAsync(new RowRequestFrame(transaction.Position, rows), life.Ended)) answers.Add(row);
+        }
+        catch (OperationCanceledException)
+        {
+            throw Unreachable(from, "ended while it was asked for rows");
+        }
+
+        await cluster.Loop.Delay(cluster.Loop.Random.Between(1, cluster.Options.LatencyMicroseconds * 2));
+        if (Reach(from, to) != life) throw Unreachable(from, "crashed while it answered");
+        cluster.Trace.Say(TraceEvent.Fault, to.Index, () => $"! fetched {rows.Count} rows of {from.Name} {transaction.Position}: {answers.Count(a => a.Position == transaction.Position)} as it left them");
+        return answers;
     }
 
     /// <summary>Closes a pair's connections, both ways.</summary>
@@ -70,6 +95,12 @@ internal sealed class SimulatedNetwork(SimulatedCluster cluster)
 
     public void Heal() => _unreachableUntil.Clear();
 
+    private NodeLife Reach(SimulatedNode from, SimulatedNode to)
+    {
+        if (from.Life is not { IsOver: false, Capture: not null } life) throw Unreachable(from, "is not replicating yet");
+        return _unreachableUntil.GetValueOrDefault((from.Index, to.Index)) > cluster.Loop.Now ? throw Unreachable(from, "is unreachable") : life;
+    }
+
     private static ReplicationException Unreachable(SimulatedNode node, string why) => new(ReplicationErrorKind.Transient, $"Node {node.Name} {why}.");
 }
 
@@ -89,6 +120,7 @@ internal sealed class SimulatedConnection(SimulatedCluster cluster, int from, in
 
     public void Send(ChangeTransaction transaction)
     {
+        if (Safeguards.IsOff(Safeguard.NoteMemberInOrder)) cluster.Nodes[to].Life?.Progress?.NoteMember(transaction.Origin, transaction.Dependencies);
         var loop = cluster.Loop;
         _lastDue = Math.Max(_lastDue, loop.Now + loop.Random.Between(1, cluster.Options.LatencyMicroseconds * 2));
         loop.At(_lastDue, () =>

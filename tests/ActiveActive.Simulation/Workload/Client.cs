@@ -85,7 +85,7 @@ internal sealed class Client(SimulatedNode node, SimulatedCluster cluster, Workl
     private async ValueTask UpdateAsync(InMemoryTransaction transaction, int table, string key, ColumnValue[] old)
     {
         var (value, amount) = Change(table, old, out var delta);
-        if (await transaction.UpdateAsync(node.Tables[table], RowKeyOf(table, key), Row(key, value, amount))) _effects.Add(new Effect(table, key, value, amount, delta, false));
+        if (await transaction.UpdateAsync(node.Tables[table], RowKeyOf(table, key), Update(key, value, amount, old))) _effects.Add(new Effect(table, key, value, amount, delta, false));
     }
 
     private async ValueTask MoveAsync(InMemoryTransaction transaction, int table, string key, ColumnValue[] old)
@@ -93,7 +93,7 @@ internal sealed class Client(SimulatedNode node, SimulatedCluster cluster, Workl
         var target = KeyOf(_random.Next(_options.Keys));
         if (target == key) return;
         var (value, amount) = Change(table, old, out _);
-        if (!await transaction.UpdateAsync(node.Tables[table], RowKeyOf(table, key), Row(target, value, amount))) return;
+        if (!await transaction.UpdateAsync(node.Tables[table], RowKeyOf(table, key), Update(target, value, amount, old))) return;
         _effects.Add(new Effect(table, key, null, 0, 0, false));
         _effects.Add(new Effect(table, target, value, amount, amount, true));
     }
@@ -108,16 +108,21 @@ internal sealed class Client(SimulatedNode node, SimulatedCluster cluster, Workl
             var tags = TagSet.Read(value);
             value = tags.Length > 0 && _random.Chance(25) ? TagSet.Without(value, _random.Pick(tags)) : TagSet.Union(value, NewValue());
         }
-        else if (table == SimulatedTables.LastUpdateWins || _random.Chance(40))
+        else if (_random.Chance(table == SimulatedTables.LastUpdateWins ? 70 : 40))
         {
             value = NewValue();
+        }
+        else if (table == SimulatedTables.LastUpdateWins)
+        {
+            // The large value stays, and the log does not tell it.
+            amount = _random.Between(0, 9);
         }
 
         if (table == SimulatedTables.Delta && _random.Chance(80)) delta = NewAmount();
         return (value, amount + delta);
     }
 
-    private string NewValue() => _random.Chance(10) ? "same" : $"{node.Name}{budget.NextNumber()}";
+    private string NewValue() => _random.Chance(_options.SameValuePercent) ? "same" : $"{node.Name}{budget.NextNumber()}";
 
     private long NewAmount() => _random.Between(-99, 99);
 
@@ -126,6 +131,14 @@ internal sealed class Client(SimulatedNode node, SimulatedCluster cluster, Workl
     private static string KeyOf(int number) => ((char)('p' + number)).ToString();
 
     private static long Number(ColumnValue value) => long.Parse(value.Text!, System.Globalization.CultureInfo.InvariantCulture);
+
+    /// <summary>What an UPDATE sets: the large value only where it is another one, since the log tells that.</summary>
+    private static ColumnValue[] Update(string key, string value, long amount, ColumnValue[] old)
+    {
+        var row = Row(key, value, amount);
+        if (value == old[1].Text) row[1] = ColumnValue.Unchanged;
+        return row;
+    }
 
     private static ColumnValue[] Row(string key, string value, long amount) =>
         [ColumnValue.Of(key), ColumnValue.Of(value), ColumnValue.Of(amount.ToString(System.Globalization.CultureInfo.InvariantCulture))];

@@ -4,7 +4,7 @@ using ActiveActive.Testing.Database;
 
 namespace ActiveActive.Simulation.Workload;
 
-/// <summary>One table of each regime. Their columns are <c>id</c>, <c>value</c> (tags in the third) and <c>amount</c>.</summary>
+/// <summary>One table of each regime. Their columns are <c>id</c>, <c>value</c> (tags in the third; large in all) and <c>amount</c>.</summary>
 internal static class SimulatedTables
 {
     public const int LastUpdateWins = 0;
@@ -22,7 +22,7 @@ internal static class SimulatedTables
         new(new TableName("public", Names[2]), s_columns, [0], new TableSettings([], new UnionResolver())),
     ];
 
-    public static IReadOnlyList<InMemoryTableDefinition> Define(LocalTable[] tables) => [.. tables.Select(t => new InMemoryTableDefinition(t))];
+    public static IReadOnlyList<InMemoryTableDefinition> Define(LocalTable[] tables) => [.. tables.Select(t => new InMemoryTableDefinition(t, "value"))];
 }
 
 /// <summary>Joins the tags of two rows; the amount is the later row's.</summary>

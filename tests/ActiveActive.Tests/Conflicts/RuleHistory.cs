@@ -1,3 +1,4 @@
+using ActiveActive.Apply;
 using ActiveActive.Changes;
 using ActiveActive.Database;
 
@@ -8,12 +9,13 @@ internal static class RuleHistory
 {
     private static readonly string[] s_keys = ["1", "2"];
 
-    public static void AssertAllConverge(LocalTable table, int histories, bool withTruncate, Func<Random, string[]?, string[]> newValues)
+    public static void AssertAllConverge(LocalTable table, int histories, bool withTruncate, Func<Random, string[]?, string[]> newValues,
+        Func<RuleNode, RuleNode, ChangeTransaction, RowToFetch, FetchedRow>? fetch = null)
     {
         for (var seed = 1; seed <= histories; seed++)
         {
             var story = new List<string>();
-            var nodes = Run(table, new Random(seed), withTruncate, newValues, story);
+            var nodes = Run(table, new Random(seed), withTruncate, newValues, story, fetch ?? ((_, origin, transaction, row) => origin.Answer(transaction, row)));
             var expected = nodes[0].Describe();
             foreach (var node in nodes.Skip(1))
             {
@@ -38,9 +40,11 @@ internal static class RuleHistory
         }
     }
 
-    private static List<RuleNode> Run(LocalTable table, Random random, bool withTruncate, Func<Random, string[]?, string[]> newValues, List<string> story)
+    private static List<RuleNode> Run(
+        LocalTable table, Random random, bool withTruncate, Func<Random, string[]?, string[]> newValues, List<string> story, Func<RuleNode, RuleNode, ChangeTransaction, RowToFetch, FetchedRow> fetch)
     {
         var nodes = Enumerable.Range(0, random.Next(2, 5)).Select(i => new RuleNode($"{(char)('a' + i)}", table, s_keys)).ToList();
+        foreach (var node in nodes) node.Fetch = (transaction, row) => fetch(node, nodes.Single(n => n.Name == transaction.Origin), transaction, row);
         var sent = nodes.ToDictionary(n => n.Name, _ => new List<ChangeTransaction>());
         var next = new Dictionary<(NodeName To, NodeName From), int>();
         var stamps = nodes.ToDictionary(n => n.Name, _ => 0L);

@@ -6,7 +6,10 @@ using NpgsqlTypes;
 
 namespace ActiveActive.Tests.Conflicts;
 
-/// <summary>One write of a local transaction: the key and, for an insert or update, the other columns' texts.</summary>
+/// <summary>
+/// One write of a local transaction: the key and, for an insert or update, the other columns' texts. <c>~</c> is a large value that an
+/// update leaves unchanged: the log does not hold it.
+/// </summary>
 internal sealed record LocalWrite(ChangeKind Kind, string Key, params string?[] Values)
 {
     public static LocalWrite Insert(string key, params string?[] values) => new(ChangeKind.Insert, key, values);
@@ -29,6 +32,7 @@ internal sealed class RuleNode
     private readonly Dictionary<RowKey, KeyState> _states;
     private readonly TransactionIndex _index = new();
     private readonly Dictionary<Relation, RelationMapping> _mappings = [];
+    private readonly Dictionary<NodeName, FetchedRows> _fetched = [];
     private DependencyVector _applied = DependencyVector.Empty;
     private ulong _log;
     private uint _xid = 700;
@@ -47,6 +51,9 @@ internal sealed class RuleNode
     public long Clock { get; private set; }
 
     public List<ConflictRecord> Conflicts { get; } = [];
+
+    /// <summary>How this node asks the origin of a transaction for a row; null where no test expects it to.</summary>
+    public Func<ChangeTransaction, RowToFetch, FetchedRow>? Fetch { get; set; }
 
     public static LocalTable Table(TableSettings settings, params (string Name, string Type)[] columns) =>
         new(new TableName("public", "t"), [new("id", "integer"), .. columns.Select(c => new LocalColumn(c.Name, c.Type))], [0], settings);
@@ -71,7 +78,16 @@ internal sealed class RuleNode
     public ApplyPlan Apply(ChangeTransaction transaction)
     {
         Assert.True(CanApply(transaction), $"{transaction} comes before what its writer had seen.");
-        var plan = ApplyPlanner.Plan(transaction, MappingOf, _states, _index);
+        var before = _states.ToList();
+        var plan = Plan();
+        while (plan.RowsToFetch.Count > 0)
+        {
+            foreach (var (key, state) in before) _states[key] = state;
+            var fetching = FetchedOf(transaction.Origin).FetchAsync(transaction, plan.RowsToFetch, CancellationToken.None);
+            Assert.True(fetching.IsCompletedSuccessfully, "A test's fetch completes at once.");
+            plan = Plan();
+        }
+
         var xid = _xid++;
         _index.Add(xid, new(_log += 16), transaction.Stamp, transaction.Version);
         foreach (var (key, state) in _states.ToList())
@@ -82,15 +98,40 @@ internal sealed class RuleNode
         _applied = _applied.Advance(transaction.Origin, transaction.Position);
         Clock = Math.Max(Clock, transaction.Stamp.Microseconds);
         Conflicts.AddRange(plan.Conflicts);
+        FetchedOf(transaction.Origin).Forget(transaction.Position);
         return plan;
+
+        ApplyPlan Plan() => ApplyPlanner.Plan(transaction, MappingOf, _states, _index, FetchedOf(transaction.Origin));
 
         RelationMapping MappingOf(Relation relation) =>
             _mappings.TryGetValue(relation, out var known) ? known : _mappings[relation] = RelationMapping.Create(relation, _table, transaction.Origin);
     }
 
+    /// <summary>What this node answers to one that applies its transaction.</summary>
+    public FetchedRow Answer(ChangeTransaction transaction, RowToFetch asked)
+    {
+        if (_states[asked.KeyIn(_table)].Row is not { } row) return new FetchedRow(default, null);
+        var version = VersionOf(row);
+        var position = version.Origin == Name ? version.Position : default;
+        return new FetchedRow(position, position >= transaction.Position ? RowOf(asked) : null);
+    }
+
+    public Row? RowOf(RowToFetch asked) => _states[asked.KeyIn(_table)].Row is { } row ? RowImages.ToRow(_table, row.Values) : null;
+
     /// <summary>Every key with its row and the version that the row truly shows.</summary>
     public string Describe() => string.Join("\n", _states.OrderBy(s => s.Key.ToText(), StringComparer.Ordinal).Select(s =>
         $"{s.Key.ToText()}: {(s.Value.Row is { } row ? $"{string.Join("|", row.Values)} @ {(_table.Settings.Resolver is null ? s.Value.Override ?? VersionOf(row) : null)}" : "none")}"));
+
+    private FetchedRows FetchedOf(NodeName origin)
+    {
+        if (!_fetched.TryGetValue(origin, out var fetched))
+        {
+            _fetched[origin] = fetched = new FetchedRows((transaction, rows, _) => new(
+                [.. rows.Select(row => (Fetch ?? throw new InvalidOperationException($"{Name} has nobody to ask for a row."))(transaction, row))]));
+        }
+
+        return fetched;
+    }
 
     private RowVersion VersionOf(LocalRow row) => _index.TryGetVersion(row.Xid, row.Origin, row.Stamp, out var version) ? version : throw new InvalidOperationException($"{Name} has no transaction {row.Xid}.");
 
@@ -114,11 +155,13 @@ internal sealed class RuleNode
         }
 
         // A new xmin: what was noted of the old row version is valid no more.
-        ColumnValue[] values = [ColumnValue.Of(write.Key), .. write.Values.Select(v => v is null ? ColumnValue.Null : ColumnValue.Of(v))];
+        ColumnValue[] logged = [ColumnValue.Of(write.Key), .. write.Values.Select(v => v is null ? ColumnValue.Null : v == "~" ? ColumnValue.Unchanged : ColumnValue.Of(v))];
+        var values = old is null ? logged : RowImages.Overlay(old, logged);
+        if (_table.Settings.NeedsFullReplicaIdentity) logged = values;
         _states[at] = new KeyState(new LocalRow(values, xid, version.Stamp, Name, false), state.Tombstone, null, []);
         return write.Kind == ChangeKind.Insert
             ? Change.Insert(_relation, values)
-            : Change.Update(_relation, _table.Settings.NeedsFullReplicaIdentity ? old : null, false, values);
+            : Change.Update(_relation, _table.Settings.NeedsFullReplicaIdentity ? old : null, false, logged);
     }
 
     private RowKey KeyOf(string key) => new(_table.Name, [key]);

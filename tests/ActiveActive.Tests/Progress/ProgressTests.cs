@@ -1,4 +1,5 @@
 using ActiveActive.Changes;
+using ActiveActive.Database;
 using ActiveActive.Progress;
 
 namespace ActiveActive.Tests.Progress;
@@ -41,6 +42,8 @@ public sealed class ProgressTests
         Assert.False(index.TryGetVersion(999, s_a, new(2), out _));
         Assert.True(index.TryGetLocalPosition(701, out var local));
         Assert.Equal(new(20), local);
+        Assert.Equal(new(20), index.FirstOf([999, 701]));
+        Assert.Equal(new(ulong.MaxValue), index.FirstOf([999]));
         index.CutBefore(new(20));
         Assert.False(index.TryGetVersion(700, s_a, new(1), out _));
         Assert.False(index.TryGetLocalPosition(700, out _));
@@ -84,18 +87,17 @@ public sealed class ProgressTests
     public void Only_what_every_members_own_stream_covers_is_stable()
     {
         var progress = new ReplicationProgress(s_a, [s_b, s_c]);
-        progress.Captured.Advance(new(50));
-        progress.AppliedOf(s_c).Advance(new(40));
+        var checkpoint = new CaptureCheckpoint(new(51), CommitTimestamp.Unknown, Vector((s_c, 40)), new(50));
         progress.NoteMember(s_b, Vector((s_a, 30), (s_c, 35)));
         Assert.Equal(default, progress.StablePositionOf(s_a));
         progress.NoteMember(s_c, Vector((s_a, 70), (s_b, 9)));
         Assert.Equal(new(30), progress.StablePositionOf(s_a));
-        // The origin itself need not say so, and this node must have it, too.
-        Assert.Equal(new(35), progress.Stable()[s_c]);
-        Assert.Equal(default, progress.Stable()[s_b]);
+        // The origin itself need not say so, and this node must have it before its checkpoint.
+        Assert.Equal(new(35), progress.Stable(checkpoint)[s_c]);
+        Assert.Equal(default, progress.Stable(checkpoint)[s_b]);
         progress.NoteMember(s_b, Vector((s_a, 90), (s_c, 99)));
-        Assert.Equal(new(50), progress.Stable()[s_a]);
-        Assert.Equal(new(40), progress.Stable()[s_c]);
+        Assert.Equal(new(50), progress.Stable(checkpoint)[s_a]);
+        Assert.Equal(new(40), progress.Stable(checkpoint)[s_c]);
     }
 
     [Fact]

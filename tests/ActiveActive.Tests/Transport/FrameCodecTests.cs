@@ -14,7 +14,7 @@ public sealed class FrameCodecTests
     [InlineData(7)]
     public void Control_frames_come_back_as_they_went(int segmentBytes)
     {
-        foreach (var frame in new Frame[] { Hello, Welcome, Refuse, Ack, new RelationFrame(9, Accounts()) })
+        foreach (var frame in new Frame[] { Hello, Hello with { Purpose = HelloPurpose.Rows }, Welcome, Refuse, Ack, RowRequest, FoundRow, GoneRow, new RelationFrame(9, Accounts()) })
         {
             Assert.Equal(Describe(frame), Describe(Decode(new FrameDecoder(MaxFrameBytes), FrameCodec.Encode(frame), segmentBytes)));
         }
@@ -53,6 +53,12 @@ public sealed class FrameCodecTests
 
     [Fact]
     public void Ack_bytes() => Snapshot.Verify(Hex(FrameCodec.Encode(Ack)));
+
+    [Fact]
+    public void Row_request_bytes() => Snapshot.Verify(Hex(FrameCodec.Encode(RowRequest)));
+
+    [Fact]
+    public void Row_bytes() => Snapshot.Verify(Hex(FrameCodec.Encode(FoundRow)));
 
     [Fact]
     public void Transaction_bytes() => Snapshot.Verify(Hex(new TransactionEncoder(MaxFrameBytes).Encode(EveryShape()).FrameBytes.Span));

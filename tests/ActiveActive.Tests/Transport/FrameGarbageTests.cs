@@ -78,7 +78,7 @@ public sealed class FrameGarbageTests(ITestOutputHelper output)
             random.NextBytes(payload);
 
             // Half of the rounds begin like a frame, to get further than the first byte.
-            if (round % 2 == 0) (payload[0], payload[1]) = ((byte)(0x90 | random.Next(9)), (byte)random.Next(1, 7));
+            if (round % 2 == 0) (payload[0], payload[1]) = ((byte)(0x90 | random.Next(9)), (byte)random.Next(1, 10));
             CheckCost(null, Sealed(payload), random.Next(1, 40), $"seed {seed} round {round}");
         }
     }
@@ -253,7 +253,7 @@ public sealed class FrameGarbageTests(ITestOutputHelper output)
 
     private static IEnumerable<(Relation? Relation, byte[] Bytes)> Frames()
     {
-        foreach (var frame in new Frame[] { Hello, Welcome, Refuse, Ack, new RelationFrame(9, Accounts()) }) yield return (null, FrameCodec.Encode(frame));
+        foreach (var frame in new Frame[] { Hello, Welcome, Refuse, Ack, RowRequest, FoundRow, GoneRow, new RelationFrame(9, Accounts()) }) yield return (null, FrameCodec.Encode(frame));
         var transaction = EveryShape();
         yield return (transaction.Changes[0].Relation, new TransactionEncoder(MaxFrameBytes).Encode(transaction).FrameBytes.ToArray());
         yield return (null, new TransactionEncoder(MaxFrameBytes).Encode(Heartbeat()).FrameBytes.ToArray());

@@ -24,6 +24,14 @@ internal static class FrameSamples
 
     public static AckFrame Ack { get; } = new(new(0xFF_0000_1234));
 
+    public static RowRequestFrame RowRequest { get; } = new(
+        new(0x2_0000_0010),
+        [new(new("public", "accounts"), ActiveActive.Row.Of(("id", "1"), ("region", "eu"))), new(new("public", "documents"), ActiveActive.Row.Of(("id", "2")))]);
+
+    public static RowFrame FoundRow { get; } = new(new(new(0x2_0000_0010), ActiveActive.Row.Of(("id", "1"), ("region", "eu"), ("note", null), ("body", "grüß 🙂"))));
+
+    public static RowFrame GoneRow { get; } = new(new(default, null));
+
     public static Relation Accounts() => new(
         new("public", "accounts_2026"), new("public", "accounts"),
         [new("id", "bigint", true), new("region", "text", true), new("balance", "numeric(20,2)", false), new("note", "text", false)]);
@@ -70,7 +78,9 @@ internal static class FrameSamples
     /// <summary>Everything in a frame, as text.</summary>
     public static string Describe(Frame frame) => frame switch
     {
-        HelloFrame h => $"hello {h.MinProtocol}-{h.MaxProtocol} {h.From}>{h.To} {h.Identity} [{string.Join(";", h.Settings)}] {h.ResumeAfter}",
+        HelloFrame h => $"hello {h.MinProtocol}-{h.MaxProtocol} {h.From}>{h.To} {h.Identity} [{string.Join(";", h.Settings)}] {h.ResumeAfter} {h.Purpose}",
+        RowRequestFrame r => $"rows of {r.Position} {string.Join(";", r.Rows.Select(w => $"{w.Table} {string.Join("|", w.Key)}"))}",
+        RowFrame { Row: var (position, row) } => $"row {position} {(row is null ? "-" : string.Join("|", row))}",
         RelationFrame r => $"relation {r.Id} {r.Relation.Name} {r.Relation.Root} {string.Join(";", r.Relation.Columns)}",
         TransactionFrame t => Describe(t.Transaction),
         _ => frame.ToString()!,

@@ -47,15 +47,15 @@ internal sealed class ApplyStatements
     /// <summary>Columns before the table's own in a row read.</summary>
     public const int LeadingColumns = 5;
 
-    /// <summary>Reads and locks rows in the order of the keys; one text array per key column, named prefix0, prefix1, …</summary>
-    public string ReadKeys(string prefix)
+    /// <summary>Reads (and locks) rows in the order of the keys; one text array per key column, named prefix0, prefix1, …</summary>
+    public string ReadKeys(string prefix, bool isLocking)
     {
         var sql = new StringBuilder(_reads);
         for (var i = 0; i < _key.Count; i++) sql.Append(i == 0 ? "" : ", ").Append('@').Append(prefix).Append(i);
         sql.Append(") WITH ORDINALITY AS k(");
         for (var i = 0; i < _key.Count; i++) sql.Append('k').Append(i).Append(", ");
         return sql.Append("ord) JOIN ").Append(Target).Append(" AS t ON ").Append(KeyMatches("t", i => _key[i].FromText($"k.k{i}")))
-            .Append(" ORDER BY k.ord FOR UPDATE OF t").ToString();
+            .Append(" ORDER BY k.ord").Append(isLocking ? " FOR UPDATE OF t" : "").ToString();
     }
 
     public NpgsqlBatchCommand Insert(ColumnValue[] values)

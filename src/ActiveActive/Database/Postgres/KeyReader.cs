@@ -9,7 +9,7 @@ namespace ActiveActive.Database.Postgres;
 /// Reads all that stands under a set of keys in one round trip: the rows of each table (locked), then tombstones, overrides and
 /// siblings. Under READ COMMITTED each statement has its own snapshot, so a tombstone is read as it is once the row is locked.
 /// </summary>
-internal sealed class KeyReader(NpgsqlConnection connection, LocalTableCatalog catalog, OriginNodes origins)
+internal sealed class KeyReader(NpgsqlConnection connection, LocalTableCatalog catalog, OriginNodes origins, bool isLocking = true)
 {
     private const string NamedKeys = " FROM unnest(@tables, @keys) WITH ORDINALITY AS k(table_name, key, ord) JOIN active_active.";
 
@@ -55,7 +55,7 @@ internal sealed class KeyReader(NpgsqlConnection connection, LocalTableCatalog c
 
     private void AppendRowRead(NpgsqlCommand command, StringBuilder sql, string prefix, LocalTable table, int[] asked, IReadOnlyList<LocalKey> keys)
     {
-        sql.Append(catalog.StatementsOf(table).ReadKeys(prefix)).Append(";\n");
+        sql.Append(catalog.StatementsOf(table).ReadKeys(prefix, isLocking)).Append(";\n");
         for (var c = 0; c < table.KeyOrdinals.Count; c++)
         {
             var column = c;

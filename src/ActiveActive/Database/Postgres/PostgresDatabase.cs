@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using ActiveActive.Apply;
 using ActiveActive.Changes;
 using ActiveActive.Database.Postgres.PgOutput;
 using ActiveActive.Progress;
@@ -63,6 +64,12 @@ internal sealed class PostgresDatabase : ILocalDatabase
 
     public async ValueTask<IApplySession> OpenApplySessionAsync(NodeName origin, CancellationToken cancellationToken) =>
         await PostgresApplySession.OpenAsync(_options, origin, cancellationToken);
+
+    public async IAsyncEnumerable<StoredRow?> ReadRowsAsync(IReadOnlyList<RowToFetch> rows, [EnumeratorCancellation] CancellationToken cancellationToken)
+    {
+        await using var reader = await RunAsync("opening a session that reads rows for a peer", () => RowReader.OpenAsync(_options, cancellationToken));
+        foreach (var row in rows) yield return await RunAsync($"reading a row of {row.Table} for a peer", () => reader.ReadAsync(row, cancellationToken));
+    }
 
     public ValueTask CollectAsync(DependencyVector stable, CancellationToken cancellationToken) => ExecuteAsync(
         "collecting what is stable",

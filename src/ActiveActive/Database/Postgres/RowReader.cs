@@ -1,0 +1,57 @@
+using ActiveActive.Apply;
+using ActiveActive.Changes;
+using Npgsql;
+
+namespace ActiveActive.Database.Postgres;
+
+/// <summary>Reads committed rows for peers: over a session like those that apply, so that values have the same texts, and without locks.</summary>
+internal sealed class RowReader : IAsyncDisposable
+{
+    private readonly NpgsqlDataSource _source;
+    private readonly NpgsqlConnection _connection;
+    private readonly LocalTableCatalog _catalog;
+    private readonly KeyReader _reader;
+
+    private RowReader(NpgsqlDataSource source, NpgsqlConnection connection, LocalTableCatalog catalog, OriginNodes origins)
+    {
+        _source = source;
+        _connection = connection;
+        _catalog = catalog;
+        _reader = new KeyReader(connection, catalog, origins, isLocking: false);
+    }
+
+    public static async ValueTask<RowReader> OpenAsync(PostgresDatabaseOptions options, CancellationToken cancellationToken)
+    {
+        var source = PostgresConnections.ForApply(options.ConnectionString);
+        var connection = source.CreateConnection();
+        try
+        {
+            await connection.OpenAsync(cancellationToken);
+            await using var command = new NpgsqlCommand("SELECT oid FROM pg_database WHERE datname = current_database()", connection);
+            var origins = new OriginNodes(options.Node, (uint)(await command.ExecuteScalarAsync(cancellationToken))!);
+            await origins.LoadAsync(connection, cancellationToken);
+            return new RowReader(source, connection, new LocalTableCatalog(options.Tables), origins);
+        }
+        catch
+        {
+            await connection.DisposeAsync();
+            await source.DisposeAsync();
+            throw;
+        }
+    }
+
+    /// <exception cref="ReplicationException">ApplyRefused: the table is not replicated here, or its key has other columns.</exception>
+    public async ValueTask<StoredRow?> ReadAsync(RowToFetch row, CancellationToken cancellationToken)
+    {
+        var table = await _catalog.FindAsync(new Relation(row.Table, row.Table, []), _connection, cancellationToken)
+            ?? throw new ReplicationException(ReplicationErrorKind.ApplyRefused, $"A peer asks for a row of {row.Table}, which this database does not have any more. Create it again.");
+        var state = (await _reader.ReadAsync([new LocalKey(table, row.KeyIn(table))], "", cancellationToken))[0];
+        return state.Row is { } found ? new StoredRow(table, found, state.Override) : null;
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await _connection.DisposeAsync();
+        await _source.DisposeAsync();
+    }
+}

@@ -1,0 +1,33 @@
+using NpgsqlTypes;
+
+namespace ActiveActive.Transport;
+
+/// <summary>The dialler's first words: hello, and what the answer means.</summary>
+internal static class PeerGreeting
+{
+    /// <summary>The refusal of a node that is still starting: dialled again soon.</summary>
+    public const string NotReadyCode = "AA3000";
+
+    /// <exception cref="ReplicationException">PeerRefused, or Transient where the peer is not ready yet or is gone.</exception>
+    public static async ValueTask GreetAsync(
+        FrameConnection frames, Handshake handshake, NodeName peer, NpgsqlLogSequenceNumber resumeAfter, HelloPurpose purpose, CancellationToken cancellationToken)
+    {
+        await frames.WriteAsync(
+            new HelloFrame(Handshake.MinProtocol, Handshake.MaxProtocol, handshake.Self, peer, handshake.Identity, handshake.Settings, resumeAfter, purpose), cancellationToken);
+        await frames.FlushAsync(cancellationToken);
+        switch (await frames.ReadAsync(cancellationToken))
+        {
+            case WelcomeFrame welcome:
+                handshake.Accept(welcome, peer);
+                break;
+            case RefuseFrame { Code: NotReadyCode } refuse:
+                throw new ReplicationException(ReplicationErrorKind.Transient, $"{refuse.Code}: {refuse.Message}");
+            case RefuseFrame refuse:
+                throw new ReplicationException(ReplicationErrorKind.PeerRefused, $"Peer '{peer}' refused this node ({refuse.Code}): {refuse.Message}");
+            case null:
+                throw new ReplicationException(ReplicationErrorKind.Transient, $"Peer '{peer}' closed the connection at the handshake.");
+            case var other:
+                throw new ReplicationException(ReplicationErrorKind.Corrupt, $"Peer '{peer}' answered the hello with a {other.GetType().Name}.");
+        }
+    }
+}

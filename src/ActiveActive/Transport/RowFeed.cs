@@ -1,0 +1,112 @@
+using System.Runtime.CompilerServices;
+using ActiveActive.Apply;
+using ActiveActive.Database;
+using ActiveActive.Diagnostics;
+using ActiveActive.Progress;
+using NpgsqlTypes;
+
+namespace ActiveActive.Transport;
+
+/// <summary>
+/// Answers peers that ask for rows as one of this node's transactions left them: the current row, and the place of the write that it shows. The
+/// log does not hold older ones, so a row that has been written again is answered with the later place and the asker waits for that write.
+/// </summary>
+internal sealed class RowFeed(NodeName self, ILocalDatabase database, ReplicationProgress progress, TransactionIndex index, TimeProvider timeProvider)
+{
+    // How much is read before it is sent: one wait for capture serves all of it.
+    private const int RowsPerWait = 256;
+    private const long CharactersPerWait = 4 << 20;
+
+    private static readonly TimeSpan s_visibilityDelay = TimeSpan.FromMilliseconds(1);
+
+    /// <summary>The refusal to answer for a row: a person must mend what the message names.</summary>
+    public const string NoAnswerCode = "AA3008";
+
+    /// <summary>Takes one request and answers it.</summary>
+    public async Task RunAsync(FrameConnection frames, CancellationToken cancellationToken)
+    {
+        if (await frames.ReadAsync(cancellationToken) is not RowRequestFrame request) return;
+        try
+        {
+            await foreach (var row in ReadAsync(request, cancellationToken)) await frames.WriteAsync(new RowFrame(row), cancellationToken);
+        }
+        catch (ReplicationException e) when (e.Kind == ReplicationErrorKind.ApplyRefused)
+        {
+            await frames.WriteAsync(new RefuseFrame(NoAnswerCode, e.Message), cancellationToken);
+        }
+
+        await frames.FlushAsync(cancellationToken);
+    }
+
+    /// <exception cref="ReplicationException">ApplyRefused: a table is not replicated here, or a row's version is no longer known.</exception>
+    public async IAsyncEnumerable<FetchedRow> ReadAsync(RowRequestFrame request, [EnumeratorCancellation] CancellationToken cancellationToken)
+    {
+        await PassAsync(cancellationToken);
+        var read = new List<StoredRow?>();
+        var characters = 0L;
+        await foreach (var stored in database.ReadRowsAsync(request.Rows, cancellationToken))
+        {
+            read.Add(stored);
+            if (stored is not null) characters += stored.Row.Values.Sum(v => (long)(v.Text?.Length ?? 0));
+            if (read.Count < RowsPerWait && characters < CharactersPerWait) continue;
+            await WaitForCaptureAsync(cancellationToken);
+            foreach (var row in read) yield return Answer(row, request);
+            read.Clear();
+            characters = 0;
+        }
+
+        if (read.Count == 0) yield break;
+        await WaitForCaptureAsync(cancellationToken);
+        foreach (var row in read) yield return Answer(row, request);
+    }
+
+    /// <summary>
+    /// BEFORE the look: the transaction has been captured, but it takes a moment until its commit is visible. The look would show the row that
+    /// it replaced, and that would pass for a later one.
+    /// </summary>
+    private async Task PassAsync(CancellationToken cancellationToken)
+    {
+        if (Safeguards.IsOff(Safeguard.FetchWhenVisible)) return;
+        // A later part of it may still be on the way through capture; behind the marker, the index holds it.
+        await WaitForCaptureAsync(cancellationToken);
+        while ((await database.ReadUnfinishedAsync(cancellationToken)).Any(xid => index.TryGetLocalPosition(xid, out _)))
+        {
+            await Task.Delay(s_visibilityDelay, timeProvider, cancellationToken);
+        }
+    }
+
+    /// <summary>
+    /// AFTER the look: capture reads what is durable, so a later write or delete that the look has shown can't be lost again and will reach
+    /// the asker. And the index holds whatever was looked at.
+    /// </summary>
+    private async Task WaitForCaptureAsync(CancellationToken cancellationToken) =>
+        await progress.Captured.WaitAsync((await database.WriteMarkerAsync(CommitTimestamp.Unknown, cancellationToken)).Position, cancellationToken);
+
+    private FetchedRow Answer(StoredRow? stored, RowRequestFrame request)
+    {
+        if (stored is null) return new FetchedRow(default, null);
+        if (stored.Override is null && !stored.Row.Stamp.IsKnown)
+        {
+            throw new ReplicationException(ReplicationErrorKind.ApplyRefused,
+                $"A row of {stored.Table.Name} on node '{self}' has no commit timestamp any more, so it can't be told whether it is the one that transaction {request.Position} wrote. Update that row there.");
+        }
+
+        var position = PositionOf(stored, request);
+        if (position != default && position < request.Position)
+        {
+            throw new ReplicationException(ReplicationErrorKind.Transient, $"A row of {stored.Table.Name} on node '{self}' shows {position}, which is before {request.Position}.");
+        }
+
+        return new FetchedRow(position, position != default ? RowImages.ToRow(stored.Table, stored.Row.Values) : null);
+    }
+
+    private NpgsqlLogSequenceNumber PositionOf(StoredRow stored, RowRequestFrame request)
+    {
+        var row = stored.Row;
+        if (stored.Override is { } version) return version.Origin == self ? version.Position : default;
+        if (row.Origin != self) return default;
+        if (index.TryGetLocalPosition(row.Xid, out var position)) return position;
+        // Written under a savepoint: the log does not tell that xid. No two transactions give one row the same stamp.
+        return index.IsStampOf(self, row.Stamp, request.Position) ? request.Position : default;
+    }
+}

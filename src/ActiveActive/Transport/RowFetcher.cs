@@ -1,0 +1,61 @@
+using ActiveActive.Apply;
+using ActiveActive.Changes;
+
+namespace ActiveActive.Transport;
+
+/// <summary>
+/// Asks a peer for rows over a connection of its own: on the stream of changes the answer would stand behind all that is on its way, and
+/// the stream is not read on while its apply worker waits.
+/// </summary>
+internal sealed class RowFetcher(PeerAddress peer, PeerLinkContext context, Handshake handshake)
+{
+    /// <exception cref="ReplicationException">Transient: the peer can't be reached. ApplyRefused: it can't answer.</exception>
+    public async ValueTask<IReadOnlyList<FetchedRow>> FetchAsync(ChangeTransaction transaction, IReadOnlyList<RowToFetch> rows, CancellationToken cancellationToken)
+    {
+        var doing = $"Transaction {transaction.Origin} {transaction.Position} waits for {rows.Count} of its rows from node '{peer.Name}'";
+        try
+        {
+            await using var connection = await context.Transport.ConnectAsync(peer, cancellationToken);
+            await using var frames = new FrameConnection(connection, $"Peer '{peer.Name}'", context.MaxFrameBytes, context.ReadTimeout, context.TimeProvider);
+            await PeerGreeting.GreetAsync(frames, handshake, peer.Name, transaction.Position, HelloPurpose.Rows, cancellationToken);
+            await frames.WriteAsync(new RowRequestFrame(transaction.Position, rows), cancellationToken);
+            await frames.FlushAsync(cancellationToken);
+            return await ReadAsync(frames, transaction, rows, cancellationToken);
+        }
+        catch (ReplicationException e)
+        {
+            throw new ReplicationException(e.Kind, $"{doing}: {e.Message}", e);
+        }
+    }
+
+    private async ValueTask<IReadOnlyList<FetchedRow>> ReadAsync(FrameConnection frames, ChangeTransaction transaction, IReadOnlyList<RowToFetch> rows, CancellationToken cancellationToken)
+    {
+        var fetched = new List<FetchedRow>(rows.Count);
+        var characters = 0L;
+        while (fetched.Count < rows.Count)
+        {
+            switch (await frames.ReadAsync(cancellationToken))
+            {
+                case RowFrame { Row: var row }:
+                    var length = row.Row?.Values.Sum(v => (long)(v?.Length ?? 0)) ?? 0;
+                    // A later write's row is kept for its turn where there is room; else it is asked for again.
+                    if (row.Position > transaction.Position && characters + length > context.MaxFrameBytes) row = row with { Row = null };
+                    else characters += length;
+                    if (characters > context.MaxFrameBytes) throw TooLarge(rows[fetched.Count].Table);
+                    fetched.Add(row);
+                    break;
+                case RefuseFrame refuse:
+                    throw new ReplicationException(ReplicationErrorKind.ApplyRefused, $"it does not answer ({refuse.Code}): {refuse.Message}");
+                case null:
+                    throw new ReplicationException(ReplicationErrorKind.Transient, "it closed the connection.");
+                case var other:
+                    throw new ReplicationException(ReplicationErrorKind.Corrupt, $"it sent a {other.GetType().Name} in place of a row.");
+            }
+        }
+
+        return fetched;
+    }
+
+    private ReplicationException TooLarge(TableName table) => new(ReplicationErrorKind.ApplyRefused,
+        $"the rows of {table} that one part of the transaction needs exceed {nameof(ReplicationNodeOptions.MaxFrameBytes)} ({context.MaxFrameBytes} bytes). Raise it on this node, or lower {nameof(ReplicationNodeOptions.MaxChangesPerPart)} on node '{peer.Name}'.");
+}
