@@ -54,7 +54,7 @@ internal sealed class SimulatedLink(SimulatedNode node, SimulatedNode peer, Node
 
             var part = await connection.ReceiveAsync(life.Ended);
             if (await ApplyAsync(worker, part)) commits++;
-            else if (part.IsHeartbeat && life.Quarantine!.Count > 0) await RetryAsync(worker);
+            else if (part.IsHeartbeat && life.Quarantine!.Count > 0 && (cluster.IsHealed || _loop.Random.Chance(20))) await RetryAsync(worker);
         }
     }
 
@@ -93,7 +93,7 @@ internal sealed class SimulatedLink(SimulatedNode node, SimulatedNode peer, Node
     {
         foreach (var entry in await life.Database.ReadQuarantineAsync(peer.Name, life.Ended))
         {
-            if (!life.Quarantine!.IsFree(entry) || (!cluster.IsHealed && !_loop.Random.Chance(20))) continue;
+            if ((!cluster.IsHealed && !_loop.Random.Chance(20)) || !life.Quarantine!.IsFree(entry)) continue;
             cluster.Trace.Say(TraceEvent.Fault, node.Index, () => $"! retries {peer.Name} {entry.Position}");
             await worker.RetryAsync(entry, life.Ended);
         }
