@@ -47,7 +47,7 @@ internal sealed class QuarantineRegister(ReplicationProgress progress)
             // An attempt to put the same transaction aside that was rolled back had another number.
             foreach (var earlier in _entries.Values.Where(e => IsSame(e, entry)).ToList()) _entries.Remove(earlier.Id);
             _entries[entry.Id] = entry;
-            if (!Safeguards.IsOff(Safeguard.QuarantineWithheld)) progress.Withhold(entry.Origin, entry.Position, entry.Dependencies);
+            progress.Withhold(entry.Origin, entry.Position, entry.Dependencies);
         }
     }
 

@@ -94,9 +94,6 @@ internal enum Safeguard
 
     /// <summary>What has seen a transaction in quarantine and writes its rows waits behind it (M3).</summary>
     QuarantineOrder,
-
-    /// <summary>For what is stable, a transaction in quarantine is still on its way (R1).</summary>
-    QuarantineWithheld,
 }
 
 /// <summary>Switches one of them off, in tests only.</summary>
