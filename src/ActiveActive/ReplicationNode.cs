@@ -29,6 +29,7 @@ public sealed partial class ReplicationNode : IPeerAcceptor, IAsyncDisposable
     private readonly BackOff _backOff;
     private readonly SortedDictionary<NodeName, PeerLink> _links = [];
     private readonly SortedDictionary<NodeName, PeerFeed> _feeds = [];
+    private readonly RelayFeed _relay;
     private readonly NodeMetrics _metrics;
     private readonly CancellationTokenSource _stopping = new();
     private Task? _running;
@@ -61,12 +62,15 @@ public sealed partial class ReplicationNode : IPeerAcceptor, IAsyncDisposable
             // Several heartbeats long, and never shorter than a busy machine's hiccup.
             ReadTimeout = TimeSpan.FromTicks(Math.Max(TimeSpan.FromSeconds(20).Ticks, options.HeartbeatInterval.Ticks * 5)),
             MaxFrameBytes = options.MaxFrameBytes,
+            RelayAfter = options.RelayAfter,
+            Peers = [.. options.Peers.Select(p => new PeerAddress(new NodeName(p.Key), p.Value)).OrderBy(p => p.Name)],
         };
-        foreach (var (peer, address) in options.Peers)
+        var feedLogger = loggerFactory.CreateLogger("ActiveActive.Feed");
+        _relay = new RelayFeed(Name, database, feedLogger);
+        foreach (var peer in context.Peers)
         {
-            var name = new NodeName(peer);
-            _links.Add(name, new PeerLink(new PeerAddress(name, address), context, loggerFactory.CreateLogger("ActiveActive.Link")));
-            _feeds.Add(name, new PeerFeed(Name, name, database, loggerFactory.CreateLogger("ActiveActive.Feed")));
+            _links.Add(peer.Name, new PeerLink(peer, context, loggerFactory.CreateLogger("ActiveActive.Link")));
+            _feeds.Add(peer.Name, new PeerFeed(Name, peer.Name, database, feedLogger));
         }
     }
 
@@ -157,7 +161,8 @@ public sealed partial class ReplicationNode : IPeerAcceptor, IAsyncDisposable
             using var greeting = CancellationTokenSource.CreateLinkedTokenSource(ended.Token);
             greeting.CancelAfter(s_helloTimeout);
             if (await frames.ReadAsync(greeting.Token) is not HelloFrame hello) return;
-            var answer = run?.Handshake.Answer(hello, _feeds.GetValueOrDefault(hello.From)?.ConnectedDatabase, run.Capture.Checkpoint.LastPublished)
+            var extent = run?.Capture.ExtentOf(hello.Origin) ?? default;
+            var answer = run?.Handshake.Answer(hello, _feeds.GetValueOrDefault(hello.From)?.ConnectedDatabase, extent)
                 ?? new RefuseFrame(PeerGreeting.NotReadyCode, $"Node '{Name}' is not replicating yet{(_message is null ? "." : $": {_message}")}");
             await frames.WriteAsync(answer, greeting.Token);
             await frames.FlushAsync(greeting.Token);
@@ -167,7 +172,8 @@ public sealed partial class ReplicationNode : IPeerAcceptor, IAsyncDisposable
             {
                 // A peer that dials is there again: its own stream need not wait for the end of the back-off.
                 _links[hello.From].WakeIfDisconnected();
-                await _feeds[hello.From].RunAsync(frames, connection, hello, run!.Capture, ended.Token);
+                if (hello.Origin == Name) await _feeds[hello.From].RunAsync(frames, connection, hello, run!.Capture, ended.Token);
+                else await _relay.RunAsync(frames, hello, extent.Reach, run!.Capture, ended.Token);
             }
         }
         catch (Exception e) when (e is ReplicationException or IOException or OperationCanceledException)
@@ -206,7 +212,7 @@ public sealed partial class ReplicationNode : IPeerAcceptor, IAsyncDisposable
         var identity = await _database.SetUpAsync(cancellationToken);
         var checkpoint = await _database.ReadCheckpointAsync(cancellationToken);
         NodeName[] peers = [.. _links.Keys];
-        var progress = new ReplicationProgress(Name, peers);
+        var progress = new ReplicationProgress(Name, peers, origin => _links[origin].WakeIfDisconnected());
         var quarantine = new QuarantineRegister(progress);
         // BEFORE anything is applied: what comes must not overtake it.
         quarantine.Load(await _database.ReadQuarantineAsync(null, cancellationToken));
@@ -293,6 +299,8 @@ public sealed partial class ReplicationNode : IPeerAcceptor, IAsyncDisposable
             LagTime = isBehind && status.ReceivedStamp > status.AppliedStamp && status.AppliedStamp.IsKnown
                 ? TimeSpan.FromMicroseconds(status.ReceivedStamp.Microseconds - status.AppliedStamp.Microseconds)
                 : TimeSpan.Zero,
+            RelayedBy = status.RelayedBy,
+            ReceivedTransactions = status.ReceivedTransactions,
             AppliedTransactions = status.AppliedTransactions,
             Retries = status.Retries,
             ClockAhead = ahead,

@@ -62,7 +62,6 @@ public sealed class ReadmeTests
     {
         var resolution = new TagUnion().Resolve(new Conflict
         {
-            Type = ConflictType.UpdateOriginDiffers,
             Table = new("public", "profiles"),
             Local = Row.Of(("id", "1"), ("name", "Ann"), ("tags", "{b,a}")),
             LocalVersion = new(new CommitTimestamp(1), new NodeName("eu"), new NpgsqlLogSequenceNumber(1)),

@@ -16,8 +16,8 @@ internal sealed record CommandLine
           --determinism     run each seed twice and compare the traces
           --mutants         switch each safeguard off in turn: every one must be missed
           --mutant NAME     only that one
-        Options of all seeds instead of drawn ones: --nodes --keys --transactions --clients --tables 0,1,2 --truncates --crashes --network --slow-capture --ties (0 or 1)
-        --deletes --skew --granule --latency --think --hold --heartbeat --log --commit --steps --part --quarantine
+        Options of all seeds instead of drawn ones: --nodes --keys --transactions --clients --tables 0,1,2 --truncates --crashes --network --slow-capture --ties --deaths (0 or 1)
+        --deletes --skew --granule --latency --think --hold --heartbeat --log --commit --steps --part --relay-after --quarantine
         """;
 
     public int Seeds { get; init; } = 1000;
@@ -96,6 +96,8 @@ internal sealed record CommandLine
                 "--crashes" => options with { Crashes = value == "1" },
                 "--network" => options with { NetworkFaults = value == "1" },
                 "--slow-capture" => options with { SlowCapture = value == "1" },
+                "--deaths" => options with { Deaths = value == "1" },
+                "--relay-after" => options with { RelayAfterMicroseconds = Number(value) },
                 "--deletes" => options with { DeletePercent = Number(value) },
                 "--skew" => options with { SkewMicroseconds = Number(value) },
                 "--granule" => options with { GranuleMicroseconds = Number(value) },

@@ -8,7 +8,7 @@ internal static class SeedRun
     public static int Run(CommandLine command)
     {
         var (seeds, divergences, losses, violations, printed) = (0, 0, 0, 0, 0);
-        var (steps, transactions) = (0L, 0L);
+        var (steps, transactions, relays) = (0L, 0L, 0L);
         var watch = Stopwatch.StartNew();
         while (seeds < command.Seeds && watch.Elapsed < command.Time)
         {
@@ -16,6 +16,7 @@ internal static class SeedRun
             seeds++;
             steps += result.Steps;
             transactions += result.Transactions;
+            relays += result.Relays;
             divergences += result.Findings.Divergences;
             losses += result.Findings.Losses;
             violations += result.Findings.Violations;
@@ -25,7 +26,7 @@ internal static class SeedRun
         }
 
         var seconds = watch.Elapsed.TotalSeconds;
-        Console.WriteLine($"{seconds:0.0} s, {seeds / seconds:0} seeds/s, {transactions / seconds:0} transactions/s, {steps / seconds:0} steps/s");
+        Console.WriteLine($"{seconds:0.0} s, {seeds / seconds:0} seeds/s, {transactions / seconds:0} transactions/s, {steps / seconds:0} steps/s, {relays} relays");
         Console.WriteLine($"seeds {seeds}, divergences {divergences}, losses {losses}, violations {violations}");
         return divergences + losses + violations == 0 ? 0 : 1;
     }

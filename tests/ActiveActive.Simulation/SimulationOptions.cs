@@ -29,6 +29,12 @@ internal sealed record SimulationOptions
 
     public bool Crashes { get; init; }
 
+    /// <summary>Whether a node dies for good while the others go on; needs three nodes.</summary>
+    public bool Deaths { get; init; }
+
+    /// <summary>How long a node is away before others are asked for its transactions, microseconds.</summary>
+    public int RelayAfterMicroseconds { get; init; } = 10_000;
+
     public bool NetworkFaults { get; init; }
 
     public bool SlowCapture { get; init; }
@@ -75,7 +81,7 @@ internal sealed record SimulationOptions
         // Small histories find most and are easy to read; large ones meet what needs time.
         var transactions = random.Next(4) switch { 0 => random.Between(4, 20), 1 => random.Between(20, 80), _ => random.Between(80, 200) };
         IReadOnlyList<int> tables = random.Next(4) switch { 0 => [0], 1 => [1], 2 => [2], _ => [0, 1, 2] };
-        return new SimulationOptions
+        return WithDeaths(new SimulationOptions
         {
             Seed = seed,
             Nodes = random.Between(2, 4),
@@ -100,11 +106,18 @@ internal sealed record SimulationOptions
             CommitMicroseconds = random.Pick([20, 200, 3000]),
             ChangesPerPart = random.Pick([1, 2, 5000, 5000]),
             QuarantinePercent = random.Pick([0, 0, 0, 0, 0, 2, 5]),
+        });
+
+        // Drawn last, so that the others are what they were.
+        SimulationOptions WithDeaths(SimulationOptions options) => options with
+        {
+            Deaths = options.Nodes > 2 && random.Chance(25),
+            RelayAfterMicroseconds = random.Pick([0, 10_000, 1_000_000]),
         };
     }
 
     public override string ToString() =>
         $"seed {Seed}: {Nodes} nodes, {Keys} keys, {Transactions} transactions, {ClientsPerNode} clients a node, tables {string.Join('+', Tables)}, deletes {DeletePercent} %"
-        + $"{(Truncates ? ", truncates" : "")}{(Crashes ? ", crashes" : "")}{(NetworkFaults ? ", network faults" : "")}{(SlowCapture ? ", slow capture" : "")}"
+        + $"{(Truncates ? ", truncates" : "")}{(Crashes ? ", crashes" : "")}{(NetworkFaults ? ", network faults" : "")}{(SlowCapture ? ", slow capture" : "")}{(Deaths ? ", a death" : "")}, relay after {RelayAfterMicroseconds} µs"
         + $", skew {SkewMicroseconds} µs, granule {GranuleMicroseconds} µs{(TiesWithinNode ? " (with ties)" : "")}, latency {LatencyMicroseconds} µs, steps {ClockStepMicroseconds} µs, {ChangesPerPart} changes a part, think {ThinkMicroseconds} µs, commit {CommitMicroseconds} µs, hold {HoldMicroseconds} µs, heartbeat {HeartbeatMicroseconds} µs, log {LogEntries}, quarantine {QuarantinePercent} %";
 }

@@ -84,7 +84,10 @@ public sealed class InMemoryCluster : IAsyncDisposable
         }
     }
 
-    /// <summary>Cuts the network between two nodes until <see cref="Heal"/>. What is under way between them is lost, and sent again later.</summary>
+    /// <summary>
+    /// Cuts the network between two nodes until <see cref="Heal"/>. What is under way between them is lost, and sent again later. A third node that reaches
+    /// both relays between them after <see cref="ReplicationNodeOptions.RelayAfter"/>.
+    /// </summary>
     public void Partition(InMemoryNode a, InMemoryNode b) => Network.Cut(NameOf(a), NameOf(b));
 
     /// <summary>Ends every partition, delay, duplication and pending loss. Nodes find each other again within their reconnect delay.</summary>

@@ -112,6 +112,17 @@ internal sealed class InMemoryApplySession : IApplySession
         }
     }
 
+    public ValueTask KeepReceivedAsync(ChangeTransaction part, CancellationToken cancellationToken)
+    {
+        lock (_server.Gate)
+        {
+            var transaction = Current();
+            transaction.ThrowIfNotOpen();
+            transaction.Received.Add(part);
+            return default;
+        }
+    }
+
     public ValueTask StoreQuarantinedPartAsync(NpgsqlLogSequenceNumber position, int part, ReadOnlyMemory<byte> content, CancellationToken cancellationToken)
     {
         lock (_server.Gate)

@@ -16,17 +16,17 @@ internal sealed class InMemoryChangeStream : IChangeStream
     private NpgsqlLogSequenceNumber _received;
     private bool _isRead;
 
-    internal InMemoryChangeStream(InMemoryServer server, NpgsqlLogSequenceNumber start, NodeName? catchUpFor, int maxChangesPerPart)
+    internal InMemoryChangeStream(InMemoryServer server, NpgsqlLogSequenceNumber start, SlotCopy? copy, int maxChangesPerPart)
     {
         _server = server;
         _maxChangesPerPart = maxChangesPerPart;
         _received = start;
-        CatchUpFor = catchUpFor;
+        Copy = copy;
         Next = server.Log.IndexOf(start);
     }
 
-    /// <summary>The peer for whom this copy of the slot was made; null for the node's slot.</summary>
-    public NodeName? CatchUpFor { get; }
+    /// <summary>What this copy of the slot was made for; null for the node's slot.</summary>
+    public SlotCopy? Copy { get; }
 
     /// <summary>The log entry to read next.</summary>
     public long Next { get; private set; }
@@ -54,6 +54,13 @@ internal sealed class InMemoryChangeStream : IChangeStream
 
             var changes = entry.Changes;
             var part = 0;
+            foreach (var received in IsRelayed(entry) ? entry.Received : [])
+            {
+                yield return Part(entry, [], part++, isLast: false) with { Received = received };
+                cancellationToken.ThrowIfCancellationRequested();
+                ThrowIfBroken();
+            }
+
             for (var offset = 0; changes.Length - offset > _maxChangesPerPart; offset += _maxChangesPerPart)
             {
                 yield return Part(entry, new ArraySegment<Change>(changes, offset, _maxChangesPerPart), part++, isLast: false);
@@ -62,8 +69,8 @@ internal sealed class InMemoryChangeStream : IChangeStream
             }
 
             Pass(entry);
-            var rest = part * _maxChangesPerPart;
-            yield return Part(entry, part == 0 ? changes : new ArraySegment<Change>(changes, rest, changes.Length - rest), part, isLast: true);
+            var rest = changes.Length == 0 ? 0 : part * _maxChangesPerPart;
+            yield return Part(entry, rest == 0 ? changes : new ArraySegment<Change>(changes, rest, changes.Length - rest), part, isLast: true);
         }
     }
 
@@ -72,7 +79,7 @@ internal sealed class InMemoryChangeStream : IChangeStream
         lock (_server.Gate)
         {
             // A copy of the slot holds the log for itself alone. What was not read is never skipped.
-            if (_broken is not null || CatchUpFor is not null) return;
+            if (_broken is not null || Copy is not null) return;
             var received = Received();
             _server.ConfirmLog(position < received ? position : received);
         }
@@ -106,15 +113,19 @@ internal sealed class InMemoryChangeStream : IChangeStream
         wait?.TrySetException(reason);
     }
 
+    private bool IsRelayed(InMemoryLogEntry entry) => Copy is { Relayed: { IsNone: false } origin } && entry.ForeignOrigin == origin;
+
     private NpgsqlLogSequenceNumber Received() =>
-        _wait is null || _server.Log.DurableEnd < _received ? _received : _server.Log.DurableEnd;
+        _wait is null || _server.HoldsCapture || _server.Log.DurableEnd < _received ? _received : _server.Log.DurableEnd;
+
+    private bool HasNext => Next < _server.Log.DurableCount && !_server.HoldsCapture;
 
     private InMemoryLogEntry? Take()
     {
         lock (_server.Gate)
         {
             ThrowIfBroken();
-            return Next < _server.Log.DurableCount ? _server.Log[Next] : null;
+            return HasNext ? _server.Log[Next] : null;
         }
     }
 
@@ -133,7 +144,7 @@ internal sealed class InMemoryChangeStream : IChangeStream
         lock (_server.Gate)
         {
             ThrowIfBroken();
-            if (Next < _server.Log.DurableCount) return;
+            if (HasNext) return;
             _wait = wait = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         }
 

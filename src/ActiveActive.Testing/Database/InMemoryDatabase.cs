@@ -68,13 +68,13 @@ internal sealed class InMemoryDatabase : ILocalDatabase
         }
     }
 
-    public ValueTask<IChangeStream> OpenChangeStreamAsync(NpgsqlLogSequenceNumber start, NodeName? catchUpFor, CancellationToken cancellationToken)
+    public ValueTask<IChangeStream> OpenChangeStreamAsync(NpgsqlLogSequenceNumber start, SlotCopy? copy, CancellationToken cancellationToken)
     {
         lock (_server.Gate)
         {
             _server.ThrowIfDown();
             if (_checkpoint is null) throw NotSetUp();
-            return new(_server.OpenStream(start, catchUpFor));
+            return new(_server.OpenStream(start, copy));
         }
     }
 
@@ -314,6 +314,15 @@ internal sealed class InMemoryDatabase : ILocalDatabase
     public void Start()
     {
         lock (_server.Gate) _server.Start();
+    }
+
+    /// <summary>Whether readers of the log are shown nothing new, as where the walsender is slow: capture then passes late.</summary>
+    public bool HoldsCapture
+    {
+        set
+        {
+            lock (_server.Gate) _server.HoldCapture(value);
+        }
     }
 
     /// <summary>Breaks every connection; the server runs on with all that was committed.</summary>

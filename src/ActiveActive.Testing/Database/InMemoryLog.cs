@@ -37,6 +37,9 @@ internal sealed class InMemoryLogEntry
     /// <summary>Empty for a marker and for a foreign transaction: capture does not read those.</summary>
     public Change[] Changes { get; init; } = [];
 
+    /// <summary>A foreign transaction as it was received, part by part.</summary>
+    public IReadOnlyList<ChangeTransaction> Received { get; init; } = [];
+
     /// <summary>Where the commit record ends.</summary>
     public NpgsqlLogSequenceNumber End { get; set; }
 

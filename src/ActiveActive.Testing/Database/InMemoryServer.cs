@@ -48,6 +48,9 @@ internal sealed class InMemoryServer : IDisposable
 
     public bool IsRunning { get; private set; } = true;
 
+    /// <summary>See <see cref="InMemoryDatabase.HoldsCapture"/>.</summary>
+    public bool HoldsCapture { get; private set; }
+
     public Func<ValueTask>? Interrupt => _options.Interrupt;
 
     public Func<ValueTask>? CommitInterrupt => _options.CommitInterrupt;
@@ -108,7 +111,7 @@ internal sealed class InMemoryServer : IDisposable
         transaction.Record.Stamp = stamp;
         Log.Append(new InMemoryLogEntry
         {
-            Commit = transaction.Record, ForeignOrigin = origin, ForeignPosition = position, IsQuarantined = transaction.Quarantines, Undo = undo,
+            Commit = transaction.Record, ForeignOrigin = origin, ForeignPosition = position, IsQuarantined = transaction.Quarantines, Received = transaction.Received, Undo = undo,
         });
         transaction.Install(undo);
         if (position > progress) _progress[origin] = position;
@@ -138,8 +141,15 @@ internal sealed class InMemoryServer : IDisposable
     public void Flush()
     {
         var readUpTo = Log.DurableEnd;
-        if (!Log.Flush()) return;
+        if (!Log.Flush() || HoldsCapture) return;
         foreach (var stream in _streams) stream.Wake(readUpTo);
+    }
+
+    public void HoldCapture(bool isHeld)
+    {
+        HoldsCapture = isHeld;
+        if (isHeld) return;
+        foreach (var stream in _streams) stream.Wake(default);
     }
 
     public void ConfirmLog(NpgsqlLogSequenceNumber position)
@@ -164,15 +174,15 @@ internal sealed class InMemoryServer : IDisposable
         return session;
     }
 
-    /// <summary>Adds the one reader of the node's slot, or of its copy for a peer.</summary>
+    /// <summary>Adds the one reader of the node's slot, or of a copy of it.</summary>
     /// <exception cref="ReplicationException">InUse: there is one. Misconfigured: the log does not reach back that far.</exception>
-    public InMemoryChangeStream OpenStream(NpgsqlLogSequenceNumber start, NodeName? catchUpFor)
+    public InMemoryChangeStream OpenStream(NpgsqlLogSequenceNumber start, SlotCopy? copy)
     {
         foreach (var open in _streams)
         {
-            if (open.CatchUpFor != catchUpFor) continue;
+            if (open.Copy != copy) continue;
             throw new ReplicationException(ReplicationErrorKind.InUse,
-                $"The slot of node {_options.Node}{(catchUpFor is { } peer ? $" for {peer}" : "")} is read by another session.");
+                $"The slot of node {_options.Node}{(copy is null ? "" : $" for {copy.Peer}")} is read by another session.");
         }
 
         if (start == default) start = Log.ConfirmedPosition;
@@ -183,7 +193,7 @@ internal sealed class InMemoryServer : IDisposable
                 + "what lies between cannot be read any more. The node must join again.");
         }
 
-        var stream = new InMemoryChangeStream(this, start, catchUpFor, _options.MaxChangesPerPart);
+        var stream = new InMemoryChangeStream(this, start, copy, _options.MaxChangesPerPart);
         _streams.Add(stream);
         return stream;
     }

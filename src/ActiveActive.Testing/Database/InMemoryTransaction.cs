@@ -42,6 +42,9 @@ internal sealed partial class InMemoryTransaction : IDisposable
     /// <summary>What the log will say of it; empty for an applied transaction.</summary>
     internal List<Change> Changes => _changes;
 
+    /// <summary>What was received of an applied transaction, part by part.</summary>
+    internal List<ChangeTransaction> Received { get; } = [];
+
     /// <summary>The row as this transaction sees it, without a lock; null where there is none.</summary>
     public ColumnValue[]? Read(LocalTable table, RowKey key)
     {

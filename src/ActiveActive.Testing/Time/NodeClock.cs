@@ -15,11 +15,14 @@ internal sealed class NodeClock(ClusterLoop loop) : TimeProvider
         set => Interlocked.Exchange(ref _offset, value.Ticks);
     }
 
+    /// <summary>The time at which the clock stands, for stamps that a test chooses; null where it goes. Timers go on.</summary>
+    public DateTimeOffset? StandsAt { get; set; }
+
     public override long TimestampFrequency => TimeSpan.TicksPerSecond;
 
     public override TimeZoneInfo LocalTimeZone => TimeZoneInfo.Utc;
 
-    public override DateTimeOffset GetUtcNow() => Beginning.AddTicks(loop.Look()) + Offset;
+    public override DateTimeOffset GetUtcNow() => StandsAt ?? Beginning.AddTicks(loop.Look()) + Offset;
 
     public override long GetTimestamp() => loop.Now;
 

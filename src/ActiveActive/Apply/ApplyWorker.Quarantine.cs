@@ -29,6 +29,8 @@ internal sealed partial class ApplyWorker
             _changes += part.Changes.Count;
             _putAside.Add(part);
             await _session.StoreQuarantinedPartAsync(part.Position, part.Part, StoredTransaction.Encode(part), cancellationToken);
+            // Others may need it from here all the same: what this node can't apply, they may.
+            if (_progress.CanRelay) await _session.KeepReceivedAsync(part, cancellationToken);
             if (!part.IsLastPart) return null;
             var entry = Describe(part, refusal);
             entry = entry with { Id = await _session.QuarantineAsync(entry, cancellationToken) };

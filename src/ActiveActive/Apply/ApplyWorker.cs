@@ -136,6 +136,7 @@ internal sealed partial class ApplyWorker
         if (tombstones.Writes.Count > 0) await _session.ExecuteAsync(tombstones, cancellationToken);
         _conflicts.AddRange(plan.Conflicts);
         _changes += part.Changes.Count;
+        if (_progress.CanRelay && _retried is null) await _session.KeepReceivedAsync(part, cancellationToken);
         if (!part.IsLastPart) return;
         if (_retried is { } released) await _session.ReleaseAsync(released, cancellationToken);
         await _session.CommitAsync(part.Position, part.Stamp, cancellationToken);

@@ -15,7 +15,7 @@ internal sealed class CatchUpReader(ILocalDatabase database, NodeName self, Node
         CaptureCheckpoint checkpoint, NpgsqlLogSequenceNumber after, [System.Runtime.CompilerServices.EnumeratorCancellation] CancellationToken cancellationToken)
     {
         var sequence = new CausalSequence(self, checkpoint);
-        await using var stream = await database.OpenChangeStreamAsync(checkpoint.Position, peer, cancellationToken);
+        await using var stream = await database.OpenChangeStreamAsync(checkpoint.Position, new SlotCopy(peer), cancellationToken);
         await foreach (var captured in stream.ReadAsync(cancellationToken))
         {
             if (sequence.Next(captured) is { } transaction && transaction.Position > after) yield return encoder.Encode(transaction);

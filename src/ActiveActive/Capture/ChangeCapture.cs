@@ -69,6 +69,15 @@ internal sealed partial class ChangeCapture
 
     public long PublishedTransactions { get; private set; }
 
+    /// <summary>Which transactions of a node can be sent: this node's own, or a peer's as they were received.</summary>
+    public LogExtent ExtentOf(NodeName origin)
+    {
+        lock (_lock)
+        {
+            return origin == _progress.Self ? new(Checkpoint.LastPublished, _lastPublished) : new(Checkpoint.Applied[origin], _sequence.Applied[origin]);
+        }
+    }
+
     public async Task RunAsync(CancellationToken cancellationToken)
     {
         await using var stream = await _database.OpenChangeStreamAsync(Checkpoint.Position, null, cancellationToken);

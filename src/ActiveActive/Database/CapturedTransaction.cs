@@ -30,6 +30,12 @@ internal sealed record CapturedTransaction
     /// <summary>Empty for a foreign transaction.</summary>
     public required IReadOnlyList<Change> Changes { get; init; }
 
+    /// <summary>
+    /// A part of the applied transaction as it was received; only where the stream was opened to relay its origin's. Then the last
+    /// part, which says that the transaction is committed here, comes after all of them and has none.
+    /// </summary>
+    public ChangeTransaction? Received { get; init; }
+
     public int Part { get; init; }
 
     public bool IsLastPart { get; init; } = true;

@@ -58,6 +58,12 @@ internal interface IApplySession : IAsyncDisposable
     ValueTask ReleaseAsync(QuarantinedTransaction transaction, CancellationToken cancellationToken);
 
     /// <summary>
+    /// Writes a part into the log as it was received, in the transaction under way: a peer that can't get it from its origin any more
+    /// reads it from here (convergence R10: the rows written tell neither what lost nor what its writer had seen).
+    /// </summary>
+    ValueTask KeepReceivedAsync(ChangeTransaction part, CancellationToken cancellationToken);
+
+    /// <summary>
     /// Commits with the origin's stamp and position, so that rows and progress become visible in one step. A transaction that
     /// wrote nothing is made visible to capture, too. The origin's progress never moves back.
     /// </summary>

@@ -25,10 +25,11 @@ internal interface ILocalDatabase : IAsyncDisposable
     ValueTask SaveCheckpointAsync(CaptureCheckpoint checkpoint, CancellationToken cancellationToken);
 
     /// <summary>
-    /// Opens the node's slot, or for a peer that fell behind the change log, a copy of it that is dropped with the stream.
+    /// Opens the node's slot, or a copy of it that is dropped with the stream: for a peer that fell behind the change log, or that wants
+    /// another node's transactions.
     /// Delivers every transaction whose commit record lies at or after <paramref name="start"/>, in commit order.
     /// </summary>
-    ValueTask<IChangeStream> OpenChangeStreamAsync(NpgsqlLogSequenceNumber start, NodeName? catchUpFor, CancellationToken cancellationToken);
+    ValueTask<IChangeStream> OpenChangeStreamAsync(NpgsqlLogSequenceNumber start, SlotCopy? copy, CancellationToken cancellationToken);
 
     /// <summary>Enters deletes of local transactions; durable on return. An entry never replaces a newer one of the same key.</summary>
     ValueTask SaveTombstonesAsync(IReadOnlyList<Tombstone> tombstones, CancellationToken cancellationToken);

@@ -94,6 +94,12 @@ internal enum Safeguard
 
     /// <summary>What has seen a transaction in quarantine and writes its rows waits behind it (M3).</summary>
     QuarantineOrder,
+
+    /// <summary>What a node that died had sent to some reaches the others from them (R10).</summary>
+    Relay,
+
+    /// <summary>A relayed transaction has its own vector, not what its relayer had seen (R10).</summary>
+    RelayedVector,
 }
 
 /// <summary>Switches one of them off, in tests only.</summary>

@@ -76,6 +76,15 @@ public sealed record PeerStatus
     /// <summary>How far the applied stamp is behind the newest received one; zero when all that was received is applied.</summary>
     public TimeSpan LagTime { get; init; }
 
+    /// <summary>
+    /// The peer that relays this one's transactions while it can't be reached; null while they come from the peer itself. It stays named until
+    /// the peer is reached again.
+    /// </summary>
+    public NodeName? RelayedBy { get; init; }
+
+    /// <summary>The peer's transactions received since the start, from whomever, repetitions after a lost connection included.</summary>
+    public long ReceivedTransactions { get; init; }
+
     /// <summary>The peer's transactions applied (or put into quarantine) since the start.</summary>
     public long AppliedTransactions { get; init; }
 

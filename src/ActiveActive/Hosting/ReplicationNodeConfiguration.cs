@@ -26,6 +26,7 @@ internal static class ReplicationNodeConfiguration
                 case "HEARTBEATINTERVAL": options.HeartbeatInterval = Parse<TimeSpan>(entry); break;
                 case "RECONNECTDELAY": options.ReconnectDelay = Parse<TimeSpan>(entry); break;
                 case "MAXRECONNECTDELAY": options.MaxReconnectDelay = Parse<TimeSpan>(entry); break;
+                case "RELAYAFTER": options.RelayAfter = Parse<TimeSpan>(entry); break;
                 case "MAXCLOCKSKEW": options.MaxClockSkew = Parse<TimeSpan>(entry); break;
                 case "CHANGELOGBYTES": options.ChangeLogBytes = Parse<long>(entry); break;
                 case "MAXCHANGESPERPART": options.MaxChangesPerPart = Parse<int>(entry); break;

@@ -45,6 +45,12 @@ public sealed class ReplicationNodeOptions
     /// <summary>The longest wait between tries, up to 10 minutes. Default: 15 s.</summary>
     public TimeSpan MaxReconnectDelay { get; set; } = TimeSpan.FromSeconds(15);
 
+    /// <summary>
+    /// How long a peer must be unreachable before this node asks the others for its transactions, 0 to 1 hour. Where another peer's stream shows
+    /// that it has more of them (it waits for one), it is asked at once. Default: 10 s.
+    /// </summary>
+    public TimeSpan RelayAfter { get; set; } = TimeSpan.FromSeconds(10);
+
     /// <summary>A peer's clock may be ahead of the local database server's by so much before its stream waits and health degrades. Default: 5 s.</summary>
     public TimeSpan MaxClockSkew { get; set; } = TimeSpan.FromSeconds(5);
 

@@ -27,6 +27,7 @@ internal static class ReplicationNodeOptionsValidator
         Range(problems, nameof(options.HeartbeatInterval), options.HeartbeatInterval, TimeSpan.FromMilliseconds(10), TimeSpan.FromMinutes(1));
         Range(problems, nameof(options.ReconnectDelay), options.ReconnectDelay, TimeSpan.FromMilliseconds(10), TimeSpan.FromMinutes(1));
         Range(problems, nameof(options.MaxReconnectDelay), options.MaxReconnectDelay, options.ReconnectDelay, TimeSpan.FromMinutes(10));
+        Range(problems, nameof(options.RelayAfter), options.RelayAfter, TimeSpan.Zero, TimeSpan.FromHours(1));
         Range(problems, nameof(options.MaxClockSkew), options.MaxClockSkew, TimeSpan.FromMilliseconds(1), TimeSpan.FromDays(1));
         Range(problems, nameof(options.ChangeLogBytes), options.ChangeLogBytes, 1L << 20, 16L << 30);
         Range(problems, nameof(options.MaxChangesPerPart), options.MaxChangesPerPart, 1, 1_000_000);

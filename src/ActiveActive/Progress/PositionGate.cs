@@ -17,6 +17,15 @@ internal sealed class PositionGate
         }
     }
 
+    /// <summary>Whether somebody waits.</summary>
+    public bool IsAwaited
+    {
+        get
+        {
+            lock (_lock) return _waiters.UnorderedItems.Any(static w => !w.Element.Task.IsCompleted);
+        }
+    }
+
     public void Advance(NpgsqlLogSequenceNumber position)
     {
         List<TaskCompletionSource>? reached = null;

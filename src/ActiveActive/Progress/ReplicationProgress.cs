@@ -16,10 +16,15 @@ internal sealed class ReplicationProgress
     private readonly ConcurrentDictionary<NodeName, DependencyVector> _members = new();
     private readonly ConcurrentDictionary<(NodeName Origin, NpgsqlLogSequenceNumber Position), DependencyVector> _withheld = new();
     private readonly IReadOnlyList<NodeName> _peers;
+    private readonly Action<NodeName>? _dependencyAwaited;
 
-    public ReplicationProgress(NodeName self, IReadOnlyList<NodeName> peers)
+    /// <param name="self">This node.</param>
+    /// <param name="peers">The others.</param>
+    /// <param name="dependencyAwaited">Told of which origin a transaction waits that another one depends on; returns at once.</param>
+    public ReplicationProgress(NodeName self, IReadOnlyList<NodeName> peers, Action<NodeName>? dependencyAwaited = null)
     {
         Self = self;
+        _dependencyAwaited = dependencyAwaited;
         _peers = peers;
         foreach (var peer in peers) _applied[peer] = new PositionGate();
     }
@@ -28,6 +33,9 @@ internal sealed class ReplicationProgress
 
     /// <summary>Everything committed here before this position has been captured: indexed, its deletes entered, published.</summary>
     public PositionGate Captured { get; } = new();
+
+    /// <summary>Whether there is a third node, which may need what this one receives of another.</summary>
+    public bool CanRelay => _peers.Count > 1;
 
     /// <summary>Whether a node is a peer of this one: others' positions (of nodes removed) are not waited for.</summary>
     public bool IsMember(NodeName node) => _applied.ContainsKey(node);
@@ -43,7 +51,10 @@ internal sealed class ReplicationProgress
     {
         foreach (var (origin, position) in dependencies)
         {
-            if (_applied.TryGetValue(origin, out var gate) && gate.Current < position) await gate.WaitAsync(position, cancellationToken);
+            if (!_applied.TryGetValue(origin, out var gate) || gate.Current >= position) continue;
+            var waiting = gate.WaitAsync(position, cancellationToken);
+            _dependencyAwaited?.Invoke(origin);
+            await waiting;
         }
     }
 

@@ -13,12 +13,13 @@ internal abstract record Frame;
 /// <param name="MaxProtocol">The newest one.</param>
 /// <param name="From">The dialler.</param>
 /// <param name="To">Whom it means to reach.</param>
+/// <param name="Origin">Whose transactions it wants: <paramref name="To"/>'s own, or another node's, which can't be reached.</param>
 /// <param name="Identity">The dialler's database.</param>
 /// <param name="Settings">Settings that must agree, by name (see <c>ClusterSettings</c>).</param>
-/// <param name="ResumeAfter">The last transaction of the sender that the dialler has durably applied; zero for none.</param>
+/// <param name="ResumeAfter">The last transaction of the origin that the dialler has durably applied; zero for none.</param>
 /// <param name="Purpose">What the connection is for.</param>
 internal sealed record HelloFrame(
-    int MinProtocol, int MaxProtocol, NodeName From, NodeName To, DatabaseIdentity Identity,
+    int MinProtocol, int MaxProtocol, NodeName From, NodeName To, NodeName Origin, DatabaseIdentity Identity,
     IReadOnlyList<KeyValuePair<string, string>> Settings, NpgsqlLogSequenceNumber ResumeAfter, HelloPurpose Purpose = HelloPurpose.Changes) : Frame;
 
 /// <summary>What a peer dials for.</summary>
@@ -32,7 +33,11 @@ internal enum HelloPurpose
 }
 
 /// <summary>Sender → dialler: accepted; changes follow.</summary>
-internal sealed record WelcomeFrame(int Protocol, NodeName From, DatabaseIdentity Identity) : Frame;
+/// <param name="Protocol">The version spoken from here on.</param>
+/// <param name="From">The sender.</param>
+/// <param name="Identity">Its database.</param>
+/// <param name="Reach">The last transaction of the hello's origin that it has: a relayed stream ends there.</param>
+internal sealed record WelcomeFrame(int Protocol, NodeName From, DatabaseIdentity Identity, NpgsqlLogSequenceNumber Reach) : Frame;
 
 /// <summary>Either way: no, with a stable code and a sentence that names the thing and the fix. The connection ends.</summary>
 internal sealed record RefuseFrame(string Code, string Message) : Frame;

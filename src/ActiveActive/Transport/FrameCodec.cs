@@ -60,12 +60,13 @@ internal static class FrameCodec
     {
         if (frame.Settings.Count > FrameLimits.MaxSettings)
             throw new ArgumentException($"{frame.Settings.Count} settings; a hello carries at most {FrameLimits.MaxSettings}.", nameof(frame));
-        writer.WriteArrayHeader(9);
+        writer.WriteArrayHeader(10);
         writer.Write((int)FrameKind.Hello);
         writer.Write(frame.MinProtocol);
         writer.Write(frame.MaxProtocol);
         writer.WriteText(frame.From.Value);
         writer.WriteText(frame.To.Value);
+        writer.WriteText(frame.Origin.Value);
         Write(ref writer, frame.Identity);
         writer.WriteMapHeader(frame.Settings.Count);
         foreach (var (name, value) in frame.Settings)
@@ -80,11 +81,12 @@ internal static class FrameCodec
 
     private static void Write(ref MessagePackWriter writer, WelcomeFrame frame)
     {
-        writer.WriteArrayHeader(4);
+        writer.WriteArrayHeader(5);
         writer.Write((int)FrameKind.Welcome);
         writer.Write(frame.Protocol);
         writer.WriteText(frame.From.Value);
         Write(ref writer, frame.Identity);
+        writer.Write((ulong)frame.Reach);
     }
 
     private static void Write(ref MessagePackWriter writer, RefuseFrame frame)

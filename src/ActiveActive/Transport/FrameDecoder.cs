@@ -14,7 +14,8 @@ namespace ActiveActive.Transport;
 /// </summary>
 /// <param name="maxFrameBytes">The greatest payload, see <see cref="ReplicationNodeOptions.MaxFrameBytes"/>.</param>
 /// <param name="relations">The connection's relations; null for a window of the protocol's size.</param>
-internal sealed partial class FrameDecoder(int maxFrameBytes, RelationWindow? relations = null)
+/// <param name="intern">Gives the instance to use for a relation; null for a new one each time.</param>
+internal sealed partial class FrameDecoder(int maxFrameBytes, RelationWindow? relations = null, Func<Relation, Relation>? intern = null)
 {
     private readonly RelationWindow _relations = relations ?? new RelationWindow();
 
@@ -54,8 +55,8 @@ internal sealed partial class FrameDecoder(int maxFrameBytes, RelationWindow? re
             var kind = (FrameKind)reader.ReadInt32();
             Frame frame = (kind, fields) switch
             {
-                (FrameKind.Hello, 9) => ReadHello(ref reader),
-                (FrameKind.Welcome, 4) => new WelcomeFrame(reader.ReadInt32(), ReadNode(ref reader), ReadIdentity(ref reader)),
+                (FrameKind.Hello, 10) => ReadHello(ref reader),
+                (FrameKind.Welcome, 5) => new WelcomeFrame(reader.ReadInt32(), ReadNode(ref reader), ReadIdentity(ref reader), ReadPosition(ref reader)),
                 (FrameKind.Refuse, 3) => new RefuseFrame(reader.ReadText(FrameLimits.MaxIdentifierBytes), reader.ReadText(FrameLimits.MaxSentenceBytes)),
                 (FrameKind.Relation, 7) => ReadRelation(ref reader),
                 (FrameKind.Transaction, 9) => ReadTransaction(ref reader),
@@ -80,6 +81,7 @@ internal sealed partial class FrameDecoder(int maxFrameBytes, RelationWindow? re
         var max = reader.ReadInt32();
         var from = ReadNode(ref reader);
         var to = ReadNode(ref reader);
+        var origin = ReadNode(ref reader);
         var identity = ReadIdentity(ref reader);
         var settings = new KeyValuePair<string, string>[reader.ReadMapHeader(FrameLimits.MaxSettings)];
         for (var i = 0; i < settings.Length; i++)
@@ -90,7 +92,7 @@ internal sealed partial class FrameDecoder(int maxFrameBytes, RelationWindow? re
         var resumeAfter = ReadPosition(ref reader);
         var purpose = (HelloPurpose)reader.ReadInt32();
         if (!Enum.IsDefined(purpose)) throw Corrupt($"A hello has the unknown purpose {(int)purpose}.");
-        return new HelloFrame(min, max, from, to, identity, settings, resumeAfter, purpose);
+        return new HelloFrame(min, max, from, to, origin, identity, settings, resumeAfter, purpose);
     }
 
     private static RowToFetch[] ReadRequestedRows(ref PayloadReader reader)
@@ -135,6 +137,7 @@ internal sealed partial class FrameDecoder(int maxFrameBytes, RelationWindow? re
         }
 
         var relation = new Relation(name, root, columns);
+        if (intern is not null) relation = intern(relation);
 
         // Before it is remembered: a frame that is refused leaves nothing behind.
         if (!reader.AtEnd) throw Corrupt("A Relation frame has bytes after its end.");

@@ -12,19 +12,19 @@ internal sealed record Handshake(
 
     /// <param name="hello">What the dialler says.</param>
     /// <param name="connected">The database of the node that is connected under the dialler's name; null where none is.</param>
-    /// <param name="forgotten">The last own transaction that can't be read again: every peer was known to have it.</param>
-    public Frame Answer(HelloFrame hello, DatabaseIdentity? connected = null, NpgsqlLogSequenceNumber forgotten = default)
+    /// <param name="extent">Which of the origin's transactions can be sent.</param>
+    public Frame Answer(HelloFrame hello, DatabaseIdentity? connected = null, LogExtent extent = default)
     {
         if (Refusal(hello) is { } refusal) return refusal;
         if (connected is not null && connected.Incarnation != hello.Identity.Incarnation) return TwoNodes(hello.From);
-        if (hello.ResumeAfter < forgotten)
+        if (hello.ResumeAfter < extent.Forgotten)
         {
             return new RefuseFrame("AA3007",
-                $"Node '{hello.From}' asks node '{Self}' to go on after {hello.ResumeAfter}, but '{Self}' no longer has its log up to {forgotten}, which '{hello.From}' had applied before: "
+                $"Node '{hello.From}' asks node '{Self}' to go on after {hello.Origin} {hello.ResumeAfter}, but '{Self}' no longer has the log up to {extent.Forgotten}, which '{hello.From}' had applied before: "
                 + $"'{hello.From}' was restored, cloned or set up anew. Nothing is sent, so that nothing is skipped: copy the data and set that node up again while no node writes.");
         }
 
-        return new WelcomeFrame(Math.Min(MaxProtocol, hello.MaxProtocol), Self, Identity);
+        return new WelcomeFrame(Math.Min(MaxProtocol, hello.MaxProtocol), Self, Identity, extent.Reach);
     }
 
     /// <summary>The dialler's own check of the answer.</summary>
@@ -50,6 +50,8 @@ internal sealed record Handshake(
         if (hello.From == Self && !IsSameDatabase(hello.Identity)) return TwoNodes(Self);
         if (hello.To != Self) return new("AA3002", $"Node '{hello.From}' dialled '{hello.To}' and reached '{Self}'. Mend the address in AddPeer(\"{hello.To}\", …) on node '{hello.From}'.");
         if (!Peers.Contains(hello.From)) return new("AA3004", $"Node '{Self}' knows no peer '{hello.From}'. Add it there with AddPeer(\"{hello.From}\", …).");
+        if (hello.Origin == hello.From || (hello.Origin != Self && !Peers.Contains(hello.Origin)))
+            return new("AA3009", $"Node '{hello.From}' asks node '{Self}' for the transactions of '{hello.Origin}', which is no peer of '{Self}'. Every node lists all others with AddPeer.");
         if (IsSameDatabase(hello.Identity)) return new("AA3005", SameDatabase(hello.From));
         var differences = ClusterSettings.Differences(Self, Settings, hello.From, hello.Settings);
         return differences.Count == 0 ? null
@@ -66,3 +68,8 @@ internal sealed record Handshake(
     private string SameDatabase(NodeName other) =>
         $"Nodes '{Self}' and '{other}' live in the same database, or one is a copy of the other. Each node needs a database of its own; a copied one is set up anew (DROP SCHEMA active_active CASCADE on the copy).";
 }
+
+/// <summary>Which of an origin's transactions a node can send.</summary>
+/// <param name="Forgotten">The last one that can't be read again: every peer was known to have it.</param>
+/// <param name="Reach">The last one that the node has.</param>
+internal readonly record struct LogExtent(NpgsqlLogSequenceNumber Forgotten, NpgsqlLogSequenceNumber Reach);

@@ -13,7 +13,6 @@ namespace ActiveActive.Transport;
 internal sealed partial class PeerFeed
 {
     private const int EntriesPerFlush = 256;
-    private static readonly TimeSpan s_catchUpPing = TimeSpan.FromSeconds(5);
 
     private readonly NodeName _peer;
     private readonly ILocalDatabase _database;
@@ -126,39 +125,14 @@ internal sealed partial class PeerFeed
         State = PeerFeedState.CatchingUp;
         LogCatchingUp(_self, _peer, after);
         var reader = new CatchUpReader(_database, _self, _peer, capture.Encoder);
-        await using var transactions = reader.ReadAsync(capture.Checkpoint, after, cancellationToken).GetAsyncEnumerator(cancellationToken);
-        var unflushed = 0;
-        while (true)
+        LogCursor? reached = null;
+        await LogSender.SendAsync(frames, reader.ReadAsync(capture.Checkpoint, after, cancellationToken), entry =>
         {
-            var next = transactions.MoveNextAsync().AsTask();
-            if (!next.IsCompleted && unflushed > 0)
-            {
-                await frames.FlushAsync(cancellationToken);
-                unflushed = 0;
-            }
-
-            while (await Task.WhenAny(next, Task.Delay(s_catchUpPing, cancellationToken)) != next)
-            {
-                cancellationToken.ThrowIfCancellationRequested();
-                await frames.WriteAsync(new PingFrame(), cancellationToken);
-                await frames.FlushAsync(cancellationToken);
-            }
-
-            if (!await next) throw new ReplicationException(ReplicationErrorKind.Transient, $"The catch-up stream for peer '{_peer}' ended.");
-            var entry = transactions.Current;
-            await WriteAsync(frames, entry, cancellationToken);
-            if (++unflushed >= EntriesPerFlush)
-            {
-                await frames.FlushAsync(cancellationToken);
-                unflushed = 0;
-            }
-
-            if (entry.IsLastPart && capture.Log.TryOpenCursor(entry.Position, out var cursor))
-            {
-                await frames.FlushAsync(cancellationToken);
-                return cursor;
-            }
-        }
+            SentPosition = entry.Position;
+            if (entry.IsLastPart && capture.Log.TryOpenCursor(entry.Position, out var cursor)) reached = cursor;
+            return reached is not null;
+        }, cancellationToken);
+        return reached ?? throw new ReplicationException(ReplicationErrorKind.Transient, $"The catch-up stream for peer '{_peer}' ended.");
     }
 
     private async ValueTask WriteAsync(FrameConnection frames, EncodedTransaction entry, CancellationToken cancellationToken)

@@ -8,18 +8,19 @@ internal static class PeerGreeting
     /// <summary>The refusal of a node that is still starting: dialled again soon.</summary>
     public const string NotReadyCode = "AA3000";
 
+    /// <returns>The last of the origin's transactions that the other side has.</returns>
     /// <exception cref="ReplicationException">PeerRefused, or Transient where the peer is not ready yet or is gone.</exception>
-    public static async ValueTask GreetAsync(
-        FrameConnection frames, Handshake handshake, NodeName peer, NpgsqlLogSequenceNumber resumeAfter, HelloPurpose purpose, CancellationToken cancellationToken)
+    public static async ValueTask<NpgsqlLogSequenceNumber> GreetAsync(
+        FrameConnection frames, Handshake handshake, NodeName peer, NodeName origin, NpgsqlLogSequenceNumber resumeAfter, HelloPurpose purpose, CancellationToken cancellationToken)
     {
         await frames.WriteAsync(
-            new HelloFrame(Handshake.MinProtocol, Handshake.MaxProtocol, handshake.Self, peer, handshake.Identity, handshake.Settings, resumeAfter, purpose), cancellationToken);
+            new HelloFrame(Handshake.MinProtocol, Handshake.MaxProtocol, handshake.Self, peer, origin, handshake.Identity, handshake.Settings, resumeAfter, purpose), cancellationToken);
         await frames.FlushAsync(cancellationToken);
         switch (await frames.ReadAsync(cancellationToken))
         {
             case WelcomeFrame welcome:
                 handshake.Accept(welcome, peer);
-                break;
+                return welcome.Reach;
             case RefuseFrame { Code: NotReadyCode } refuse:
                 throw new ReplicationException(ReplicationErrorKind.Transient, $"{refuse.Code}: {refuse.Message}");
             case RefuseFrame refuse:

@@ -75,7 +75,7 @@ internal sealed partial class PeerLink
         return new ReplicationException(ReplicationErrorKind.ApplyRefused, $"{refusal.Reason} {why}");
     }
 
-    [LoggerMessage(EventId = 3023, Level = LogLevel.Warning, Message = "AA3023: node '{Node}' put transaction {Peer} {Position} into quarantine, entry {Id} ({Code}): {Reason}")]
+    [LoggerMessage(EventId = 3025, Level = LogLevel.Warning, Message = "AA3025: node '{Node}' put transaction {Peer} {Position} into quarantine, entry {Id} ({Code}): {Reason}")]
     private partial void LogQuarantined(NodeName node, NodeName peer, NpgsqlLogSequenceNumber position, long id, string code, string reason);
 
     /// <summary>Something to do with the session, and who waits for it.</summary>

@@ -22,6 +22,7 @@ internal sealed partial class PeerLink
     private readonly ILogger _logger;
     private readonly ApplyClock _clock;
     private readonly BackOff _backOff;
+    private readonly PeerDialler _dialler;
     private readonly PauseGate _pause = new();
 
     public PeerLink(PeerAddress peer, PeerLinkContext context, ILogger logger)
@@ -30,6 +31,7 @@ internal sealed partial class PeerLink
         _context = context;
         _logger = logger;
         _clock = new ApplyClock(context.TimeProvider);
+        _dialler = new PeerDialler(peer, context);
         _backOff = new BackOff(context.ReconnectDelay, context.MaxReconnectDelay, context.TimeProvider);
         Status = new PeerLinkStatus();
     }
@@ -67,6 +69,8 @@ internal sealed partial class PeerLink
                 // Where a lost transaction of the peer may still be in others' way, its session is opened first: that settles it.
                 if (!run.Keys.Holds(Peer)) await _pause.WaitUntilOpenAsync(cancellationToken);
                 await StreamAsync(run, cancellationToken);
+                // What another node had of the peer's transactions is applied; the peer is tried again.
+                if (!_pause.IsPaused) await _backOff.WaitAsync(isSlow: false, cancellationToken);
             }
             catch (Exception e) when (!cancellationToken.IsCancellationRequested)
             {
@@ -103,54 +107,66 @@ internal sealed partial class PeerLink
 
         // A fault that someone must mend stays in sight while it is tried again.
         if (Status.State is not (PeerLinkState.Holding or PeerLinkState.Refused)) Status.Enter(PeerLinkState.Connecting, null);
-        await using var connection = await _context.Transport.ConnectAsync(_peer, cancellationToken);
-        await using var frames = new FrameConnection(connection, $"Peer '{Peer}'", _context.MaxFrameBytes, _context.ReadTimeout, _context.TimeProvider);
-        await PeerGreeting.GreetAsync(frames, run.Handshake, Peer, durable, HelloPurpose.Changes, cancellationToken);
-        LogConnected(_context.Self, Peer, durable);
+        await using var source = await _dialler.OpenAsync(run.Handshake, durable, run.Progress.AppliedOf(Peer), cancellationToken);
+        Status.RelayedBy = source.IsRelayed ? source.From : null;
+        if (source.IsRelayed)
+        {
+            Status.Enter(PeerLinkState.Disconnected, $"Peer '{Peer}' can't be reached; what '{source.From}' has of its transactions comes from there.");
+            LogRelayed(_context.Self, Peer, source.From, durable, source.Reach);
+        }
+        else
+        {
+            LogConnected(_context.Self, Peer, durable);
+        }
 
         var queue = Channel.CreateBounded<ChangeTransaction>(new BoundedChannelOptions(QueuedParts) { SingleReader = true, SingleWriter = true });
         var pausing = _pause.WaitUntilPausedAsync(stopped.Token);
-        var reading = ReadAsync(frames, queue.Writer, stopped.Token);
-        var applying = ApplyAsync(worker, frames, queue.Reader, durable, run, stopped.Token);
+        var reading = ReadAsync(source, queue.Writer, stopped.Token);
+        var applying = ApplyAsync(worker, source, queue.Reader, durable, run, stopped.Token);
         var asked = _work.Reader.WaitToReadAsync(stopped.Token).AsTask();
         try
         {
-            await await Task.WhenAny(reading, applying, pausing, asked);
+            var first = await Task.WhenAny(reading, applying, pausing, asked);
+            // A relayed stream has been read to its end, and is now applied to its end.
+            if (first == reading && reading.IsCompletedSuccessfully) first = await Task.WhenAny(applying, pausing, asked);
+            await first;
         }
         finally
         {
             await stopped.CancelAsync();
-            connection.Abort();
+            source.Abort();
             // They have ended before the session and the connection under them are disposed.
             await Task.WhenAll(reading, applying, pausing, asked).ContinueWith(static _ => { }, CancellationToken.None, TaskContinuationOptions.None, TaskScheduler.Current);
             Status.Worker = null;
         }
     }
 
-    private async Task ReadAsync(FrameConnection frames, ChannelWriter<ChangeTransaction> queue, CancellationToken cancellationToken)
+    private async Task ReadAsync(PeerSource source, ChannelWriter<ChangeTransaction> queue, CancellationToken cancellationToken)
     {
-        while (await frames.ReadAsync(cancellationToken) is { } frame)
+        while (await source.Frames.ReadAsync(cancellationToken) is { } frame)
         {
             switch (frame)
             {
-                case TransactionFrame { Transaction: var transaction } when transaction.Origin == Peer:
+                case TransactionFrame { Transaction: var transaction } when source.Admits(transaction):
                     Status.Received(transaction);
                     // A full queue stops reading, and the transport's window stops the peer (M7).
                     await queue.WriteAsync(transaction, cancellationToken);
-                    break;
+                    if (!source.EndsWith(transaction)) break;
+                    queue.Complete();
+                    return;
                 case PingFrame:
                     break;
                 case RefuseFrame refuse:
-                    throw new ReplicationException(ReplicationErrorKind.PeerRefused, $"Peer '{Peer}' ended the stream ({refuse.Code}): {refuse.Message}");
+                    throw new ReplicationException(ReplicationErrorKind.PeerRefused, $"Peer '{source.From}' ended the stream ({refuse.Code}): {refuse.Message}");
                 case var other:
-                    throw new ReplicationException(ReplicationErrorKind.Corrupt, $"Peer '{Peer}' sent a {other.GetType().Name} that does not belong in its stream.");
+                    throw new ReplicationException(ReplicationErrorKind.Corrupt, $"Peer '{source.From}' sent a {other.GetType().Name} that does not belong in its stream.");
             }
         }
 
-        throw new ReplicationException(ReplicationErrorKind.Transient, $"Peer '{Peer}' closed the connection.");
+        throw new ReplicationException(ReplicationErrorKind.Transient, $"Peer '{source.From}' closed the connection.");
     }
 
-    private async Task ApplyAsync(ApplyWorker worker, FrameConnection frames, ChannelReader<ChangeTransaction> queue, NpgsqlLogSequenceNumber acknowledged, NodeRun run, CancellationToken cancellationToken)
+    private async Task ApplyAsync(ApplyWorker worker, PeerSource source, ChannelReader<ChangeTransaction> queue, NpgsqlLogSequenceNumber acknowledged, NodeRun run, CancellationToken cancellationToken)
     {
         var commits = 0;
         while (true)
@@ -159,17 +175,17 @@ internal sealed partial class PeerLink
             {
                 // Acknowledged only when durable: the peer forgets what is acknowledged (M1).
                 var durable = await worker.FlushAsync(cancellationToken);
-                if (durable > acknowledged)
+                if (durable > acknowledged && !source.IsRelayed)
                 {
                     acknowledged = durable;
-                    await frames.WriteAsync(new AckFrame(durable), cancellationToken);
-                    await frames.FlushAsync(cancellationToken);
+                    await source.Frames.WriteAsync(new AckFrame(durable), cancellationToken);
+                    await source.Frames.FlushAsync(cancellationToken);
                 }
 
                 commits = 0;
             }
 
-            var part = await queue.ReadAsync(cancellationToken);
+            if (!await queue.WaitToReadAsync(cancellationToken) || !queue.TryRead(out var part)) return;
             if (await ApplyWithRetryAsync(worker, part, run, cancellationToken))
             {
                 commits++;
@@ -181,7 +197,7 @@ internal sealed partial class PeerLink
                 Status.CaughtUp(part.Position, part.Stamp);
             }
 
-            if (Status.State != PeerLinkState.Streaming) Status.Enter(PeerLinkState.Streaming, null);
+            if (Status.State != PeerLinkState.Streaming && !source.IsRelayed) Status.Enter(PeerLinkState.Streaming, null);
         }
     }
 
@@ -212,6 +228,9 @@ internal sealed partial class PeerLink
 
     [LoggerMessage(EventId = 3020, Level = LogLevel.Information, Message = "AA3020: node '{Node}' is connected to peer '{Peer}' and goes on after {Position}")]
     private partial void LogConnected(NodeName node, NodeName peer, NpgsqlLogSequenceNumber position);
+
+    [LoggerMessage(EventId = 3023, Level = LogLevel.Information, Message = "AA3023: node '{Node}' takes transactions of peer '{Peer}', which can't be reached, from '{Relayer}', after {Position} up to {Reach}")]
+    private partial void LogRelayed(NodeName node, NodeName peer, NodeName relayer, NpgsqlLogSequenceNumber position, NpgsqlLogSequenceNumber reach);
 
     [LoggerMessage(EventId = 3021, Level = LogLevel.Warning, Message = "AA3021: node '{Node}', peer '{Peer}': {Kind}: {Reason}")]
     private partial void LogFault(NodeName node, NodeName peer, ReplicationErrorKind kind, string reason);

@@ -7,6 +7,12 @@ internal sealed record PeerLinkContext
 {
     public required ILocalDatabase Database { get; init; }
 
+    /// <summary>All of them, in name order.</summary>
+    public required IReadOnlyList<PeerAddress> Peers { get; init; }
+
+    /// <summary>See <see cref="ReplicationNodeOptions.RelayAfter"/>.</summary>
+    public required TimeSpan RelayAfter { get; init; }
+
     public required IPeerTransport Transport { get; init; }
 
     public required NodeName Self { get; init; }

@@ -22,6 +22,11 @@ internal sealed class PeerLinkStatus
 
     public CommitTimestamp ReceivedStamp { get; private set; } = CommitTimestamp.Unknown;
 
+    /// <summary>The node that the peer's transactions come from instead of the peer; null while they come from itself.</summary>
+    public NodeName? RelayedBy { get; set; }
+
+    public long ReceivedTransactions { get; private set; }
+
     public long AppliedTransactions { get; private set; }
 
     public long Retries { get; private set; }
@@ -55,6 +60,7 @@ internal sealed class PeerLinkStatus
         lock (_lock)
         {
             if (transaction.Position > ReceivedPosition) ReceivedPosition = transaction.Position;
+            if (transaction is { IsHeartbeat: false, IsLastPart: true }) ReceivedTransactions++;
             if (transaction.Stamp > ReceivedStamp) ReceivedStamp = transaction.Stamp;
         }
     }

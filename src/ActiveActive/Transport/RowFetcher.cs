@@ -17,7 +17,7 @@ internal sealed class RowFetcher(PeerAddress peer, PeerLinkContext context, Hand
         {
             await using var connection = await context.Transport.ConnectAsync(peer, cancellationToken);
             await using var frames = new FrameConnection(connection, $"Peer '{peer.Name}'", context.MaxFrameBytes, context.ReadTimeout, context.TimeProvider);
-            await PeerGreeting.GreetAsync(frames, handshake, peer.Name, transaction.Position, HelloPurpose.Rows, cancellationToken);
+            await PeerGreeting.GreetAsync(frames, handshake, peer.Name, peer.Name, transaction.Position, HelloPurpose.Rows, cancellationToken);
             await frames.WriteAsync(new RowRequestFrame(transaction.Position, rows), cancellationToken);
             await frames.FlushAsync(cancellationToken);
             return await ReadAsync(frames, transaction, rows, cancellationToken);

@@ -84,7 +84,7 @@ internal sealed class CaptureDatabase : IAsyncDisposable
     }
 
     public async Task<CaptureReader> OpenAsync(
-        NpgsqlLogSequenceNumber start = default, NodeName? catchUpFor = null, int maxChangesPerPart = 5_000, int maxCharactersPerPart = 4 << 20)
+        NpgsqlLogSequenceNumber start = default, SlotCopy? copy = null, int maxChangesPerPart = 5_000, int maxCharactersPerPart = 4 << 20)
     {
         var database = new PostgresDatabase(new PostgresDatabaseOptions
         {
@@ -96,7 +96,7 @@ internal sealed class CaptureDatabase : IAsyncDisposable
             MaxCharactersPerPart = maxCharactersPerPart,
         });
         _opened.Add(database);
-        return new CaptureReader(this, await database.OpenChangeStreamAsync(start, catchUpFor, Token));
+        return new CaptureReader(this, await database.OpenChangeStreamAsync(start, copy, Token));
     }
 
     public async ValueTask DisposeAsync()

@@ -18,7 +18,7 @@ public sealed class CatchUpTests(CaptureServers servers)
         var xid = await main.MarkAsync();
         var seen = await main.ReadToAsync(xid);
 
-        await using (var copy = await database.OpenAsync(seen[1].Position, CaptureDatabase.Us))
+        await using (var copy = await database.OpenAsync(seen[1].Position, new SlotCopy(CaptureDatabase.Us)))
         {
             Assert.Equal(2, await SlotsAsync(database));
             Assert.Equal(seen.Skip(1).Select(Describe), (await copy.ReadToAsync(xid)).Select(Describe));
@@ -26,7 +26,7 @@ public sealed class CatchUpTests(CaptureServers servers)
             // What the copy confirms is its own: the slot stays where it is.
             var before = await database.ConfirmedAsync(database.Slot);
             copy.Stream.Confirm(seen[4].Position);
-            var name = PostgresNames.CatchUpSlot(database.Oid, CaptureDatabase.Us);
+            var name = PostgresNames.SlotCopy(database.Oid, new SlotCopy(CaptureDatabase.Us));
             await ServerCondition.AwaitAsync("the copy is confirmed", async () => await database.ConfirmedAsync(name) == seen[4].Position);
             Assert.Equal(before, await database.ConfirmedAsync(database.Slot));
         }
@@ -38,12 +38,12 @@ public sealed class CatchUpTests(CaptureServers servers)
     public async Task Copy_that_a_stopped_process_left_is_replaced_and_one_in_use_is_not(int version)
     {
         await using var database = await CaptureDatabase.CreateAsync(servers, version, Table);
-        var name = PostgresNames.CatchUpSlot(database.Oid, CaptureDatabase.Us);
+        var name = PostgresNames.SlotCopy(database.Oid, new SlotCopy(CaptureDatabase.Us));
         await database.ExecuteAsync($"SELECT pg_create_logical_replication_slot('{name}', 'test_decoding')");
 
-        await using var first = await database.OpenAsync(default, CaptureDatabase.Us);
+        await using var first = await database.OpenAsync(default, new SlotCopy(CaptureDatabase.Us));
         await first.ReadToMarkerAsync();
-        var fault = await Assert.ThrowsAsync<ReplicationException>(() => database.OpenAsync(default, CaptureDatabase.Us));
+        var fault = await Assert.ThrowsAsync<ReplicationException>(() => database.OpenAsync(default, new SlotCopy(CaptureDatabase.Us)));
 
         Assert.Equal(ReplicationErrorKind.InUse, fault.Kind);
         Assert.Contains(name, fault.Message, StringComparison.Ordinal);
@@ -56,7 +56,7 @@ public sealed class CatchUpTests(CaptureServers servers)
         await using var database = await CaptureDatabase.CreateAsync(servers, version, Table);
         await database.ExecuteAsync($"SELECT pg_replication_slot_advance('{database.Slot}', pg_current_wal_lsn())");
 
-        await Assert.ThrowsAsync<ReplicationException>(() => database.OpenAsync(new(1), CaptureDatabase.Us));
+        await Assert.ThrowsAsync<ReplicationException>(() => database.OpenAsync(new(1), new SlotCopy(CaptureDatabase.Us)));
 
         Assert.Equal(1, await SlotsAsync(database));
     }

@@ -16,6 +16,7 @@ public sealed class AllTypesTests(ClusterServers servers)
     [InlineData(15, 15)]
     [InlineData(18, 18)]
     [InlineData(15, 18)]
+    [Trait("Story", "33")]
     public async Task Every_type_arrives_bit_identical(int first, int second)
     {
         await using var cluster = await TypeCluster.StartAsync(

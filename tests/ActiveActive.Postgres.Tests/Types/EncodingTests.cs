@@ -9,6 +9,7 @@ public sealed class EncodingTests(ClusterServers servers)
     [Theory]
     [InlineData(15)]
     [InlineData(18)]
+    [Trait("Story", "33")]
     public async Task A_character_that_the_receiver_lacks_holds_the_stream_and_loses_nothing(int version)
     {
         await using var cluster = await TypeCluster.StartAsync(

@@ -11,7 +11,7 @@ internal static class ConflictRecords
 {
     public static void Check(SimulatedCluster cluster)
     {
-        foreach (var node in cluster.Nodes)
+        foreach (var node in cluster.Nodes.Where(n => !n.IsDead))
         {
             var seen = new Dictionary<(int, int, string, int), int>();
             foreach (var record in Read(node))

@@ -7,13 +7,15 @@ namespace ActiveActive.Simulation.Checks;
 internal sealed class FinalRows
 {
     private readonly SimulatedCluster _cluster;
+    private readonly List<SimulatedNode> _alive;
     private readonly SortedDictionary<string, (string Value, long Amount)>[,] _rows;
 
     public FinalRows(SimulatedCluster cluster)
     {
         _cluster = cluster;
+        _alive = [.. cluster.Nodes.Where(n => !n.IsDead)];
         _rows = new SortedDictionary<string, (string, long)>[cluster.Nodes.Count, SimulatedTables.Names.Count];
-        foreach (var node in cluster.Nodes)
+        foreach (var node in _alive)
         {
             for (var table = 0; table < SimulatedTables.Names.Count; table++)
             {
@@ -39,10 +41,10 @@ internal sealed class FinalRows
             where step.effect.Touches(table, key)
             select new KeyWrite(transaction, step.index, step.effect)).ToList();
         writes.Sort();
-        var first = RowOf(0, table, key);
-        if (_cluster.Nodes.Any(n => RowOf(n.Index, table, key) != first))
+        var first = RowOf(_alive[0].Index, table, key);
+        if (_alive.Any(n => RowOf(n.Index, table, key) != first))
         {
-            _cluster.Findings.Divergence($"{SimulatedTables.Names[table]}/{key}: {string.Join("; ", _cluster.Nodes.Select(n => $"{n.Name} has {Show(RowOf(n.Index, table, key))}"))}; expected {Show(Expected(table, writes))}", table, key);
+            _cluster.Findings.Divergence($"{SimulatedTables.Names[table]}/{key}: {string.Join("; ", _alive.Select(n => $"{n.Name} has {Show(RowOf(n.Index, table, key))}"))}; expected {Show(Expected(table, writes))}", table, key);
             return;
         }
 

@@ -58,16 +58,21 @@ internal sealed class History(int nodes, Trace trace, Findings findings)
     /// <summary>Per node, what of it is in quarantine there instead.</summary>
     public HashSet<(int Origin, int Index)>[] Quarantined { get; } = [.. Enumerable.Range(0, nodes).Select(_ => new HashSet<(int, int)>())];
 
+    /// <summary>The nodes that died for good.</summary>
+    public HashSet<int> Dead { get; } = [];
+
+    /// <summary>Survivors have each other's transactions, and of a dead node's all that one of them has.</summary>
     public bool IsComplete
     {
         get
         {
             if (Array.Exists(Quarantined, q => q.Count > 0)) return false;
-            for (var node = 0; node < nodes; node++)
+            for (var origin = 0; origin < nodes; origin++)
             {
-                for (var origin = 0; origin < nodes; origin++)
+                var count = SurvivingOf(origin);
+                for (var node = 0; node < nodes; node++)
                 {
-                    if (Seen[node][origin] != Committed[origin].Count) return false;
+                    if (!Dead.Contains(node) && Seen[node][origin] != count) return false;
                 }
             }
 
@@ -75,7 +80,13 @@ internal sealed class History(int nodes, Trace trace, Findings findings)
         }
     }
 
-    public IEnumerable<Acknowledged> All => Committed.SelectMany(c => c);
+    /// <summary>Every acknowledged transaction, but those of a dead node that reached nobody.</summary>
+    public IEnumerable<Acknowledged> All => Committed.SelectMany((c, origin) => c.Take(SurvivingOf(origin)));
+
+    public void Bury(int node) => Dead.Add(node);
+
+    private int SurvivingOf(int origin) =>
+        Dead.Contains(origin) ? Enumerable.Range(0, nodes).Where(n => !Dead.Contains(n)).Max(n => Seen[n][origin]) : Committed[origin].Count;
 
     public void Commit(int node, ulong position, long stamp, IReadOnlyList<Effect> effects)
     {

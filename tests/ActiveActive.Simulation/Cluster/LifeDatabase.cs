@@ -46,10 +46,10 @@ internal sealed class LifeDatabase(SimulatedNode node, InMemoryDatabase inner, E
         await PauseAsync();
     }
 
-    public async ValueTask<IChangeStream> OpenChangeStreamAsync(NpgsqlLogSequenceNumber start, NodeName? catchUpFor, CancellationToken cancellationToken)
+    public async ValueTask<IChangeStream> OpenChangeStreamAsync(NpgsqlLogSequenceNumber start, SlotCopy? copy, CancellationToken cancellationToken)
     {
         await PauseAsync();
-        return new LifeStream(this, await inner.OpenChangeStreamAsync(start, catchUpFor, cancellationToken), loop, isMain: catchUpFor is null);
+        return new LifeStream(this, await inner.OpenChangeStreamAsync(start, copy, cancellationToken), loop, isMain: copy is null);
     }
 
     public async ValueTask SaveTombstonesAsync(IReadOnlyList<Tombstone> tombstones, CancellationToken cancellationToken)
@@ -194,6 +194,12 @@ internal sealed class LifeSession(LifeDatabase life, IApplySession inner, Simula
     }
 
     public ValueTask ReleaseAsync(QuarantinedTransaction transaction, CancellationToken cancellationToken) => inner.ReleaseAsync(transaction, cancellationToken);
+
+    public async ValueTask KeepReceivedAsync(ChangeTransaction part, CancellationToken cancellationToken)
+    {
+        await life.PauseAsync();
+        await inner.KeepReceivedAsync(part, cancellationToken);
+    }
 
     public async ValueTask CommitAsync(NpgsqlLogSequenceNumber position, CommitTimestamp stamp, CancellationToken cancellationToken)
     {

@@ -14,7 +14,7 @@ internal sealed class SimulatedEncoder(SimulatedNode node, SimulatedCluster clus
 
     public override EncodedTransaction Encode(ChangeTransaction transaction)
     {
-        if (!transaction.IsHeartbeat) cluster.History.Publish(node.Index, (ulong)transaction.Position, NodeClock.Since(transaction.Stamp));
+        if (!transaction.IsHeartbeat && transaction.Origin == node.Name) cluster.History.Publish(node.Index, (ulong)transaction.Position, NodeClock.Since(transaction.Stamp));
         return new CarriedTransaction
         {
             Transaction = transaction,

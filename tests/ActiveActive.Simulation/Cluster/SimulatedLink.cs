@@ -2,6 +2,7 @@ using ActiveActive.Apply;
 using ActiveActive.Changes;
 using ActiveActive.Progress;
 using ActiveActive.Simulation.Time;
+using ActiveActive.Transport;
 using NpgsqlTypes;
 
 namespace ActiveActive.Simulation.Cluster;
@@ -16,6 +17,7 @@ internal sealed class SimulatedLink(SimulatedNode node, SimulatedNode peer, Node
     private readonly EventLoop _loop = cluster.Loop;
     private readonly ApplyClock _clock = new(node.Clock);
     private NpgsqlLogSequenceNumber _putAside;
+    private readonly PeerAbsence _absence = new(node.Clock, TimeSpan.FromMicroseconds(cluster.Options.RelayAfterMicroseconds));
 
     public async Task RunAsync()
     {
@@ -24,6 +26,7 @@ internal sealed class SimulatedLink(SimulatedNode node, SimulatedNode peer, Node
             try
             {
                 await StreamAsync();
+                await _loop.Delay(_loop.Random.Between(100, 3000));
             }
             catch (ReplicationException e) when (e.Kind is ReplicationErrorKind.Transient or ReplicationErrorKind.InUse)
             {
@@ -42,7 +45,7 @@ internal sealed class SimulatedLink(SimulatedNode node, SimulatedNode peer, Node
         life.Quarantine!.Load(await life.Database.ReadQuarantineAsync(peer.Name, life.Ended), peer.Name);
         life.Progress!.AppliedOf(peer.Name).Advance(session.AppliedPosition);
         var durable = await session.FlushAsync(life.Ended);
-        using var connection = cluster.Network.Connect(peer, node, durable);
+        using var connection = Open(durable);
         var commits = 0;
         while (true)
         {
@@ -55,6 +58,27 @@ internal sealed class SimulatedLink(SimulatedNode node, SimulatedNode peer, Node
             var part = await connection.ReceiveAsync(life.Ended);
             if (await ApplyAsync(worker, part)) commits++;
             else if (part.IsHeartbeat && life.Quarantine!.Count > 0 && (cluster.IsHealed || _loop.Random.Chance(20))) await RetryAsync(worker);
+            if (connection.EndsWith(part)) break;
+        }
+
+        await worker.FlushAsync(life.Ended);
+    }
+
+    /// <summary>As <see cref="PeerDialler"/>: the peer, or while that is away, the node that has most of its transactions.</summary>
+    private SimulatedConnection Open(NpgsqlLogSequenceNumber durable)
+    {
+        _absence.Begin();
+        try
+        {
+            var connection = cluster.Network.Connect(peer, node, durable);
+            _absence.End();
+            return connection;
+        }
+        catch (ReplicationException) when (_absence.IsDue(life.Progress!.AppliedOf(peer.Name).IsAwaited))
+        {
+            if (cluster.Network.FindRelay(peer, node, durable) is not { } relay) throw;
+            cluster.Trace.Say(TraceEvent.Fault, node.Index, () => $"! takes transactions of {peer.Name} from {cluster.Nodes[relay.Via].Name}, after {durable} up to {relay.Reach}");
+            return relay;
         }
     }
 

@@ -11,13 +11,15 @@ namespace ActiveActive.Simulation.Cluster;
 /// <summary>A FIFO stream for each ordered pair of nodes: late, stalled, cut, and begun again from an earlier position.</summary>
 internal sealed class SimulatedNetwork(SimulatedCluster cluster)
 {
-    private readonly Dictionary<(int From, int To), SimulatedConnection> _connections = [];
+    private readonly Dictionary<(int Origin, int To), SimulatedConnection> _connections = [];
     private readonly Dictionary<(int From, int To), long> _unreachableUntil = [];
+
+    /// <summary>How often one node's transactions were taken from another.</summary>
+    public int Relays { get; private set; }
 
     /// <summary>Dials: the sender begins after the position that the receiver names, or before it, so that duplicates arrive.</summary>
     public SimulatedConnection Connect(SimulatedNode from, SimulatedNode to, NpgsqlLogSequenceNumber durable)
     {
-        var pair = (from.Index, to.Index);
         var life = Reach(from, to);
         var capture = life.Capture!;
         if (durable < capture.Checkpoint.LastPublished)
@@ -25,8 +27,7 @@ internal sealed class SimulatedNetwork(SimulatedCluster cluster)
             cluster.Findings.Violation($"node {from.Name} would refuse {to.Name}: it no longer has its log up to {capture.Checkpoint.LastPublished}, and {to.Name} is at {durable}");
         }
 
-        if (_connections.GetValueOrDefault(pair) is { } old) old.Dispose();
-        var connection = _connections[pair] = new SimulatedConnection(cluster, from.Index, to.Index);
+        var connection = Open(from, to, via: from.Index, reach: default);
         var after = durable;
         if (cluster.Loop.Random.Chance(40))
         {
@@ -38,6 +39,27 @@ internal sealed class SimulatedNetwork(SimulatedCluster cluster)
         }
 
         _ = new SimulatedFeed(from, to, life, capture, connection, cluster).RunAsync(after);
+        return connection;
+    }
+
+    /// <summary>Asks all others how far they are with a node's transactions, and takes the one that has most; null where none has more.</summary>
+    public SimulatedConnection? FindRelay(SimulatedNode origin, SimulatedNode to, NpgsqlLogSequenceNumber durable)
+    {
+        SimulatedNode? best = null;
+        var reach = durable;
+        foreach (var node in cluster.Nodes)
+        {
+            if (node == origin || node == to || node.Life is not { IsOver: false, Capture: { } capture } || _unreachableUntil.GetValueOrDefault((node.Index, to.Index)) > cluster.Loop.Now) continue;
+            var extent = capture.ExtentOf(origin.Name);
+            if (durable < extent.Forgotten) cluster.Findings.Violation($"node {node.Name} no longer has what it received of {origin.Name} up to {extent.Forgotten}, and {to.Name} is at {durable}");
+            if (extent.Reach <= reach) continue;
+            (best, reach) = (node, extent.Reach);
+        }
+
+        if (best is null) return null;
+        Relays++;
+        var connection = Open(origin, to, best.Index, reach);
+        _ = new SimulatedFeed(best, to, best.Life!, best.Life!.Capture!, connection, cluster).RelayAsync(origin.Name, durable);
         return connection;
     }
 
@@ -67,8 +89,7 @@ internal sealed class SimulatedNetwork(SimulatedCluster cluster)
     /// <summary>Closes a pair's connections, both ways.</summary>
     public void Cut(int a, int b)
     {
-        _connections.GetValueOrDefault((a, b))?.Dispose();
-        _connections.GetValueOrDefault((b, a))?.Dispose();
+        foreach (var connection in Between(a, b)) connection.Dispose();
     }
 
     public void Partition(int a, int b, long until, bool cut)
@@ -78,22 +99,30 @@ internal sealed class SimulatedNetwork(SimulatedCluster cluster)
         if (cut) Cut(a, b);
         else
         {
-            _connections.GetValueOrDefault((a, b))?.Stall(until);
-            _connections.GetValueOrDefault((b, a))?.Stall(until);
+            foreach (var connection in Between(a, b)) connection.Stall(until);
         }
     }
 
-    public void Stall(int from, int to, long until) => _connections.GetValueOrDefault((from, to))?.Stall(until);
+    public void Stall(int from, int to, long until)
+    {
+        foreach (var connection in _connections.Values.Where(c => c.Via == from && c.To == to)) connection.Stall(until);
+    }
 
     public void CloseAllOf(int node)
     {
-        foreach (var ((from, to), connection) in _connections)
-        {
-            if (from == node || to == node) connection.Dispose();
-        }
+        foreach (var connection in _connections.Values.Where(c => c.Via == node || c.To == node)) connection.Dispose();
     }
 
     public void Heal() => _unreachableUntil.Clear();
+
+    private IEnumerable<SimulatedConnection> Between(int a, int b) => _connections.Values.Where(c => (c.Via == a && c.To == b) || (c.Via == b && c.To == a));
+
+    /// <summary>A node takes each origin's transactions from one place at a time.</summary>
+    private SimulatedConnection Open(SimulatedNode origin, SimulatedNode to, int via, NpgsqlLogSequenceNumber reach)
+    {
+        if (_connections.GetValueOrDefault((origin.Index, to.Index)) is { } old) old.Dispose();
+        return _connections[(origin.Index, to.Index)] = new SimulatedConnection(cluster, via, to.Index, reach);
+    }
 
     private NodeLife Reach(SimulatedNode from, SimulatedNode to)
     {
@@ -105,16 +134,27 @@ internal sealed class SimulatedNetwork(SimulatedCluster cluster)
 }
 
 /// <summary>One connection: what is sent arrives in order, later.</summary>
-internal sealed class SimulatedConnection(SimulatedCluster cluster, int from, int to) : IDisposable
+internal sealed class SimulatedConnection(SimulatedCluster cluster, int via, int to, NpgsqlLogSequenceNumber reach) : IDisposable
 {
     private readonly Queue<ChangeTransaction> _arrived = new();
     private readonly CancellationTokenSource _closed = new();
+    private readonly TaskCompletionSource _left = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private TaskCompletionSource? _waiting;
     private long _lastDue;
+
+    /// <summary>The node at the sending end.</summary>
+    public int Via => via;
+
+    public int To => to;
+
+    /// <summary>Where a relayed stream ends; default for the origin's own.</summary>
+    public NpgsqlLogSequenceNumber Reach => reach;
 
     public bool IsClosed => _closed.IsCancellationRequested;
 
     public CancellationToken Closed => _closed.Token;
+
+    public Task Left => _left.Task;
 
     public bool HasMore => _arrived.Count > 0;
 
@@ -131,6 +171,8 @@ internal sealed class SimulatedConnection(SimulatedCluster cluster, int from, in
         });
     }
 
+    public bool EndsWith(ChangeTransaction part) => reach != default && part.IsLastPart && part.Position >= reach;
+
     public void Stall(long until) => _lastDue = Math.Max(_lastDue, until);
 
     public async ValueTask<ChangeTransaction> ReceiveAsync(CancellationToken cancellationToken)
@@ -139,7 +181,7 @@ internal sealed class SimulatedConnection(SimulatedCluster cluster, int from, in
         {
             cancellationToken.ThrowIfCancellationRequested();
             // What had arrived before the connection broke is lost with it.
-            if (IsClosed) throw new ReplicationException(ReplicationErrorKind.Transient, $"The connection from {(char)('a' + from)} to {(char)('a' + to)} was cut.");
+            if (IsClosed) throw new ReplicationException(ReplicationErrorKind.Transient, $"The connection from {(char)('a' + via)} to {(char)('a' + to)} was cut.");
             if (_arrived.TryDequeue(out var transaction)) return transaction;
             _waiting = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
             await _waiting.Task;
@@ -149,6 +191,7 @@ internal sealed class SimulatedConnection(SimulatedCluster cluster, int from, in
     public void Dispose()
     {
         _closed.Cancel();
+        _left.TrySetResult();
         Wake();
     }
 
@@ -163,11 +206,28 @@ internal sealed class SimulatedConnection(SimulatedCluster cluster, int from, in
 /// <summary>The sending side: what <see cref="PeerFeed"/> does with the change log and the catch-up reader.</summary>
 internal sealed class SimulatedFeed(SimulatedNode from, SimulatedNode to, NodeLife life, ChangeCapture capture, SimulatedConnection connection, SimulatedCluster cluster)
 {
-    public async Task RunAsync(NpgsqlLogSequenceNumber resumeAfter)
+    public Task RunAsync(NpgsqlLogSequenceNumber resumeAfter) => GuardAsync(() => SendAsync(resumeAfter));
+
+    /// <summary>What <see cref="RelayFeed"/> does with the relay reader.</summary>
+    public Task RelayAsync(NodeName origin, NpgsqlLogSequenceNumber resumeAfter) => GuardAsync(async () =>
+    {
+        var reader = new RelayReader(life.Database, origin, to.Name, capture.Encoder);
+        await foreach (var entry in reader.ReadAsync(capture.Checkpoint, resumeAfter, connection.Reach, connection.Closed)) Send(Safeguards.IsOff(Safeguard.RelayedVector) ? Overstate(entry) : entry);
+        await connection.Left;
+    });
+
+    /// <summary>As if its writer had seen all that the relayer wrote.</summary>
+    private EncodedTransaction Overstate(EncodedTransaction entry)
+    {
+        var relayed = ((CarriedTransaction)entry).Transaction;
+        return capture.Encoder.Encode(relayed with { Dependencies = relayed.Dependencies.Advance(from.Name, capture.LastPublished) });
+    }
+
+    private async Task GuardAsync(Func<Task> send)
     {
         try
         {
-            await SendAsync(resumeAfter);
+            await send();
         }
         catch (Exception e)
         {

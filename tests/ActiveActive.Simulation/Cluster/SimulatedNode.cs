@@ -49,11 +49,14 @@ internal sealed class SimulatedNode
     /// <summary>Until when the change stream shows nothing new.</summary>
     public long CaptureStalledUntil { get; set; }
 
+    /// <summary>Died for good.</summary>
+    public bool IsDead { get; private set; }
+
     public int IndexOf(NodeName name) => name.Value[0] - 'a';
 
     public void Start()
     {
-        if (Life is { IsOver: false } || !Database.IsRunning) return;
+        if (IsDead || Life is { IsOver: false } || !Database.IsRunning) return;
         Life?.Dispose();
         Life = new NodeLife(this, _cluster);
         Life.Start();
@@ -82,9 +85,20 @@ internal sealed class SimulatedNode
         Life?.End();
         _cluster.Loop.At(_cluster.Loop.Now + downFor, () =>
         {
+            if (IsDead) return;
             Database.Start();
             StartLater();
         });
+    }
+
+    /// <summary>Host and database die, and never come back.</summary>
+    public void Die()
+    {
+        _cluster.Trace.Say(TraceEvent.Fault, Index, () => "! dies for good");
+        IsDead = true;
+        _cluster.History.Bury(Index);
+        Database.Crash(stayDown: true);
+        Life?.End();
     }
 
     public void Applied(int origin, NpgsqlLogSequenceNumber position, bool isQuarantined) => _cluster.History.Apply(Index, origin, (ulong)position, isQuarantined);

@@ -23,6 +23,11 @@ internal sealed class FaultInjector(SimulatedCluster cluster)
                 cluster.Trace.Say(TraceEvent.Fault, node.Index, () => $"! capture stalls until {node.CaptureStalledUntil}");
             }
 
+            if (options.Deaths && cluster.History.Dead.Count == 0 && cluster.Nodes.Count > 2 && _loop.Random.Chance(10))
+            {
+                _loop.Random.Pick(cluster.Nodes).Die();
+            }
+
             if (options.ClockStepMicroseconds > 0 && _loop.Random.Chance(30))
             {
                 var node = _loop.Random.Pick(cluster.Nodes);
@@ -34,6 +39,7 @@ internal sealed class FaultInjector(SimulatedCluster cluster)
             if (options.Crashes && _loop.Random.Chance(30))
             {
                 var node = _loop.Random.Pick(cluster.Nodes);
+                if (node.IsDead) continue;
                 if (_loop.Random.Chance(50)) node.CrashHost();
                 else if (node.Database.IsRunning) node.CrashDatabase(_loop.Random.Between(1, 20_000));
             }

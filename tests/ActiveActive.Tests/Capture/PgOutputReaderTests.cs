@@ -65,7 +65,9 @@ public sealed class PgOutputReaderTests
         var truncated = TruncateMessage.Read(ref truncate);
         Assert.Equal((false, true), (truncated.Cascade, truncated.RestartIdentity));
         Assert.Equal([5u, 6u], truncated.RelationIds);
-        Assert.Equal(new LogicalMessage(false, new(8), "active_active", CommitTimestamp.Unknown), LogicalMessage.Read(ref message));
+        var read = LogicalMessage.Read(ref message);
+        Assert.Equal((false, new(8), "active_active"), (read.IsTransactional, read.Position, read.Prefix));
+        Assert.Equal("abc"u8, read.Content);
         Assert.Equal(new CommitTimestamp(-17), LogicalMessage.Read(ref marker).Floor);
         Assert.Equal(CommitTimestamp.Unknown, LogicalMessage.Read(ref another).Floor);
     }

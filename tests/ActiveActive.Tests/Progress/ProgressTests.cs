@@ -20,12 +20,19 @@ public sealed class ProgressTests
         await Assert.ThrowsAnyAsync<OperationCanceledException>(() => gone);
         gate.Advance(new(5));
         await first;
+        Assert.True(gate.IsAwaited);
         Assert.False(second.IsCompleted);
         gate.Advance(new(3));
         Assert.Equal(new(5), gate.Current);
         Assert.True(gate.WaitAsync(new(5), default).IsCompletedSuccessfully);
         gate.Advance(new(100));
         await second;
+        // Who has given up waits no more.
+        using var givenUp = new CancellationTokenSource();
+        gone = gate.WaitAsync(new(200), givenUp.Token);
+        Assert.True(gate.IsAwaited);
+        await givenUp.CancelAsync();
+        Assert.False(gate.IsAwaited);
     }
 
     [Fact]

@@ -16,9 +16,9 @@ internal static class FrameSamples
 
     public static DatabaseIdentity Identity { get; } = new(7_555_000_111_222_333_444, 3, 16_384, new Guid("00112233-4455-6677-8899-aabbccddeeff"), 180_004);
 
-    public static HelloFrame Hello { get; } = new(1, 2, Eu, Us, Identity, [new("delta", "public.accounts.balance"), new("tables", "public.*")], new(0x1_0000_00A0));
+    public static HelloFrame Hello { get; } = new(1, 2, Eu, Us, new NodeName("ap"), Identity, [new("delta", "public.accounts.balance"), new("tables", "public.*")], new(0x1_0000_00A0));
 
-    public static WelcomeFrame Welcome { get; } = new(2, Us, Identity);
+    public static WelcomeFrame Welcome { get; } = new(2, Us, Identity, new(0xB0));
 
     public static RefuseFrame Refuse { get; } = new("settings-differ", "'tables' is public.* there and app.* here. Make them equal.");
 
@@ -78,7 +78,7 @@ internal static class FrameSamples
     /// <summary>Everything in a frame, as text.</summary>
     public static string Describe(Frame frame) => frame switch
     {
-        HelloFrame h => $"hello {h.MinProtocol}-{h.MaxProtocol} {h.From}>{h.To} {h.Identity} [{string.Join(";", h.Settings)}] {h.ResumeAfter} {h.Purpose}",
+        HelloFrame h => $"hello {h.MinProtocol}-{h.MaxProtocol} {h.From}>{h.To} of {h.Origin} {h.Identity} [{string.Join(";", h.Settings)}] {h.ResumeAfter} {h.Purpose}",
         RowRequestFrame r => $"rows of {r.Position} {string.Join(";", r.Rows.Select(w => $"{w.Table} {string.Join("|", w.Key)}"))}",
         RowFrame { Row: var (position, row) } => $"row {position} {(row is null ? "-" : string.Join("|", row))}",
         RelationFrame r => $"relation {r.Id} {r.Relation.Name} {r.Relation.Root} {string.Join(";", r.Relation.Columns)}",

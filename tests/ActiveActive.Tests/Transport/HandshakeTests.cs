@@ -13,9 +13,9 @@ public sealed class HandshakeTests
     [Trait("Story", "24")]
     public void A_peer_that_lost_what_it_had_applied_is_refused_and_skips_nothing()
     {
-        var refuse = Assert.IsType<RefuseFrame>(Node().Answer(Hello() with { ResumeAfter = new(99) }, forgotten: new(100)));
+        var refuse = Assert.IsType<RefuseFrame>(Node().Answer(Hello() with { ResumeAfter = new(99) }, extent: new(new(100), new(200))));
         Assert.Equal("AA3007", refuse.Code);
-        Assert.IsType<WelcomeFrame>(Node().Answer(Hello() with { ResumeAfter = new(100) }, forgotten: new(100)));
+        Assert.IsType<WelcomeFrame>(Node().Answer(Hello() with { ResumeAfter = new(100) }, extent: new(new(100), new(200))));
     }
 
     [Fact]
@@ -35,6 +35,8 @@ public sealed class HandshakeTests
         AssertRefused("AA3003", Hello() with { From = s_eu, To = s_us }, "Two nodes are named 'eu'", "Named(…)");
         AssertRefused("AA3002", Hello() with { From = s_eu, To = s_us, Identity = Identity(1) }, "'eu' dialled 'us' and reached 'eu'", "Mend the address");
         AssertRefused("AA3004", Hello() with { From = new("ap") }, "'eu' knows no peer 'ap'", "AddPeer(\"ap\", …)");
+        AssertRefused("AA3009", Hello() with { Origin = new("ap") }, "'us' asks node 'eu' for the transactions of 'ap'", "AddPeer");
+        AssertRefused("AA3009", Hello() with { Origin = s_us }, "no peer of 'eu'");
         AssertRefused("AA3005", Hello() with { Identity = Identity(1) }, "'eu' and 'us' live in the same database", "DROP SCHEMA active_active");
         AssertRefused("AA3005", Hello() with { Identity = Identity(2) with { Incarnation = Identity(1).Incarnation } }, "one is a copy of the other", "database of its own");
         var deltas = new TableRule { Pattern = "public.t" };
@@ -54,10 +56,10 @@ public sealed class HandshakeTests
     [Fact]
     public void Dialler_refuses_another_node_and_its_own_database()
     {
-        var other = Assert.Throws<ReplicationException>(() => Node().Accept(new WelcomeFrame(1, new("ap"), Identity(2)), s_us));
+        var other = Assert.Throws<ReplicationException>(() => Node().Accept(new WelcomeFrame(1, new("ap"), Identity(2), default), s_us));
         Assert.Equal(ReplicationErrorKind.PeerRefused, other.Kind);
         Assert.Contains("'us' answers as node 'ap'", other.Message, StringComparison.Ordinal);
-        Assert.Contains("same database", Assert.Throws<ReplicationException>(() => Node().Accept(new WelcomeFrame(1, s_us, Identity(1)), s_us)).Message, StringComparison.Ordinal);
+        Assert.Contains("same database", Assert.Throws<ReplicationException>(() => Node().Accept(new WelcomeFrame(1, s_us, Identity(1), default), s_us)).Message, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -89,7 +91,7 @@ public sealed class HandshakeTests
 
     private static Handshake Node(NodeName? name = null, byte database = 1) => new(name ?? s_eu, Identity(database), [name == s_us ? s_eu : s_us], s_settings);
 
-    private static HelloFrame Hello() => new(1, 1, s_us, s_eu, Identity(2), s_settings, default);
+    private static HelloFrame Hello() => new(1, 1, s_us, s_eu, s_eu, Identity(2), s_settings, default);
 
     private static DatabaseIdentity Identity(byte number) => new(number, 1, 16_384, new Guid(number, 0, 0, new byte[8]), 180_004);
 

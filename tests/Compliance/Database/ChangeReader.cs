@@ -24,8 +24,8 @@ internal sealed class ChangeReader : IAsyncDisposable
     public IChangeStream Stream { get; }
 
     public static async Task<ChangeReader> OpenAsync(
-        ILocalDatabase database, NpgsqlLogSequenceNumber start, NodeName? catchUpFor, CancellationToken cancellationToken) =>
-        new(database, await database.OpenChangeStreamAsync(start, catchUpFor, cancellationToken), cancellationToken);
+        ILocalDatabase database, NpgsqlLogSequenceNumber start, SlotCopy? copy, CancellationToken cancellationToken) =>
+        new(database, await database.OpenChangeStreamAsync(start, copy, cancellationToken), cancellationToken);
 
     /// <summary>Starts to wait for the next transaction, which a later <see cref="NextAsync"/> returns.</summary>
     public Task Ask() => _next ??= _transactions.MoveNextAsync().AsTask();

@@ -280,7 +280,7 @@ public abstract partial class LocalDatabaseCompliance
             await using var second = await ChangeReader.OpenAsync(fixture.Database, start, null, Token);
             await second.NextAsync("a second reader is refused");
         });
-        await using var copy = await ChangeReader.OpenAsync(fixture.Database, start, Us, Token);
+        await using var copy = await ChangeReader.OpenAsync(fixture.Database, start, new SlotCopy(Us), Token);
 
         Assert.Equal(seen.Position, Assert.Single(await copy.ReadAllAsync()).Position);
     }

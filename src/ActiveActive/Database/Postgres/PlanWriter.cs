@@ -1,5 +1,6 @@
 using ActiveActive.Apply;
 using ActiveActive.Changes;
+using ActiveActive.Transport;
 using Npgsql;
 
 namespace ActiveActive.Database.Postgres;
@@ -8,16 +9,17 @@ namespace ActiveActive.Database.Postgres;
 internal sealed class PlanWriter(NpgsqlConnection connection, LocalTableCatalog catalog, TableTruncation truncation)
 {
     private readonly List<(NpgsqlBatchCommand Command, PlannedWrite? MustHitOneRow)> _pending = [];
+    private readonly TransactionEncoder _encoder = new(int.MaxValue);
+    private readonly List<NpgsqlBatchCommand> _messages = [];
     private bool _hasOwnOverrides;
     private bool _hasOwnSiblings;
-
-    /// <summary>Whether the transaction has changed a row of a published table, which is what makes capture see it.</summary>
-    public bool HasWrittenRows { get; private set; }
+    private bool _hasWrittenRows;
 
     public void Begin()
     {
         _pending.Clear();
-        _hasOwnOverrides = _hasOwnSiblings = HasWrittenRows = false;
+        _messages.Clear();
+        _hasOwnOverrides = _hasOwnSiblings = _hasWrittenRows = false;
     }
 
     /// <param name="plan">What to write.</param>
@@ -40,6 +42,27 @@ internal sealed class PlanWriter(NpgsqlConnection connection, LocalTableCatalog 
 
         foreach (var conflict in plan.Conflicts) Add(ConflictHistoryTable.Append(conflict));
         await SendAsync(cancellationToken);
+    }
+
+    /// <summary>Adds what was received to what the transaction writes. The last part goes with the commit, which is a round trip less.</summary>
+    public async ValueTask KeepAsync(ChangeTransaction part, NpgsqlBatchCommand? prefix, CancellationToken cancellationToken)
+    {
+        _messages.AddRange(ReceivedParts.Write(_encoder.Encode(part)));
+        if (part.IsLastPart) return;
+        await using var batch = new NpgsqlBatch(connection);
+        if (prefix is not null) batch.BatchCommands.Add(prefix);
+        foreach (var message in TakeMessages()) batch.BatchCommands.Add(message);
+        await batch.ExecuteNonQueryAsync(cancellationToken);
+    }
+
+    /// <summary>The logical messages that remain to be written before the commit.</summary>
+    public IEnumerable<NpgsqlBatchCommand> TakeMessages()
+    {
+        // Without a write the commit has no record, moves no progress, and capture never hears of it.
+        if (_messages.Count == 0 && !_hasWrittenRows) return [new NpgsqlBatchCommand($"SELECT pg_logical_emit_message(true, '{PostgresNames.MessagePrefix}', '')")];
+        NpgsqlBatchCommand[] messages = [.. _messages];
+        _messages.Clear();
+        return messages;
     }
 
     private void Append(PlannedWrite write)
@@ -134,7 +157,7 @@ internal sealed class PlanWriter(NpgsqlConnection connection, LocalTableCatalog 
         foreach (var (command, write) in _pending)
         {
             if (write is null) continue;
-            HasWrittenRows = true;
+            _hasWrittenRows = true;
             if (command.RecordsAffected == 1) continue;
             throw write is InsertRow
                 ? new ReplicationException(ReplicationErrorKind.ApplyRefused,

@@ -127,6 +127,16 @@ internal sealed partial class PostgresApplySession : IApplySession
         }).AsTask());
     }
 
+    public ValueTask KeepReceivedAsync(ChangeTransaction part, CancellationToken cancellationToken)
+    {
+        RequireTransaction();
+        return new(RunAsync($"keeping {part}", async () =>
+        {
+            await _writer.KeepAsync(part, !part.IsLastPart && TakeBegin() ? new NpgsqlBatchCommand(BeginSql) : null, cancellationToken);
+            return true;
+        }).AsTask());
+    }
+
     public ValueTask CommitAsync(NpgsqlLogSequenceNumber position, CommitTimestamp stamp, CancellationToken cancellationToken)
     {
         RequireTransaction();
@@ -136,13 +146,8 @@ internal sealed partial class PostgresApplySession : IApplySession
             if (TakeBegin()) batch.BatchCommands.Add(new NpgsqlBatchCommand(BeginSql));
             batch.BatchCommands.Add(SqlParameters.Command(
                 "SELECT pg_replication_origin_xact_setup($1, $2)", SqlParameters.Text(position.ToString()), SqlParameters.Text(VersionSql.Text(stamp))));
-            if (!_writer.HasWrittenRows || _releases)
-            {
-                // Without a write to a published table capture never hears of the commit (and without any, it moves no progress). The table of
-                // a transaction that leaves the quarantine may be so new that it is not published yet.
-                batch.BatchCommands.Add(new NpgsqlBatchCommand(_quarantines ? s_quarantinedSql : s_appliedSql));
-            }
-
+            if (_quarantines || _releases) batch.BatchCommands.Add(new NpgsqlBatchCommand(_quarantines ? s_quarantinedSql : s_appliedSql));
+            foreach (var command in _writer.TakeMessages()) batch.BatchCommands.Add(command);
             batch.BatchCommands.Add(new NpgsqlBatchCommand(s_clockSql));
             batch.BatchCommands.Add(new NpgsqlBatchCommand("COMMIT"));
             var time = ServerTime;

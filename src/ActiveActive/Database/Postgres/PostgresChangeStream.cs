@@ -47,7 +47,7 @@ internal sealed class PostgresChangeStream : IChangeStream
     private int _disposed;
 
     private PostgresChangeStream(
-        LogicalReplicationConnection connection, NpgsqlDataSource dataSource, ReplicationSlot slot, bool dropSlot,
+        LogicalReplicationConnection connection, NpgsqlDataSource dataSource, ReplicationSlot slot, SlotCopy? copy,
         NpgsqlLogSequenceNumber start, PostgresDatabaseOptions options)
     {
         _connection = connection;
@@ -55,9 +55,9 @@ internal sealed class PostgresChangeStream : IChangeStream
         _slot = slot;
         _relations = new RelationCatalog(dataSource);
         _truncates = new PartitionTruncates(dataSource);
-        _assembler = new TransactionAssembler(slot.DatabaseOid, options.MaxChangesPerPart, options.MaxCharactersPerPart);
+        _assembler = new TransactionAssembler(slot.DatabaseOid, options.MaxChangesPerPart, options.MaxCharactersPerPart, copy?.Relayed ?? default);
         _start = start;
-        _dropSlot = dropSlot;
+        _dropSlot = copy is not null;
         _confirmed = slot.Confirmed;
     }
 
@@ -81,19 +81,19 @@ internal sealed class PostgresChangeStream : IChangeStream
     /// <param name="options">The node's options.</param>
     /// <param name="dataSource">For look-ups beside the stream; outlives it.</param>
     /// <param name="start">Where to start; must not lie before what the slot still has. Default: there.</param>
-    /// <param name="catchUpFor">The peer to copy the slot for; the copy goes with the stream.</param>
+    /// <param name="copy">What to copy the slot for; the copy goes with the stream. Null to read the slot itself.</param>
     /// <param name="cancellationToken">Gives up.</param>
     /// <exception cref="ReplicationException">See <see cref="ReplicationSlotCatalog"/>.</exception>
     public static async ValueTask<IChangeStream> OpenAsync(
-        PostgresDatabaseOptions options, NpgsqlDataSource dataSource, NpgsqlLogSequenceNumber start, NodeName? catchUpFor, CancellationToken cancellationToken)
+        PostgresDatabaseOptions options, NpgsqlDataSource dataSource, NpgsqlLogSequenceNumber start, SlotCopy? copy, CancellationToken cancellationToken)
     {
         var slots = new ReplicationSlotCatalog(dataSource);
         ReplicationSlot? slot = null;
         LogicalReplicationConnection? connection = null;
         try
         {
-            slot = await slots.FindAsync(mustBeFree: catchUpFor is null, cancellationToken);
-            if (catchUpFor is { } peer) slot = await slots.CopyAsync(slot, peer, cancellationToken);
+            slot = await slots.FindAsync(mustBeFree: copy is null, cancellationToken);
+            if (copy is not null) slot = await slots.CopyAsync(slot, copy, cancellationToken);
             RequireKept(slot, start);
             connection = new LogicalReplicationConnection(PostgresConnections.ForReplication(options.ConnectionString))
             {
@@ -101,14 +101,14 @@ internal sealed class PostgresChangeStream : IChangeStream
                 WalReceiverTimeout = s_receiverTimeout,
             };
             await connection.Open(cancellationToken);
-            return new PostgresChangeStream(connection, dataSource, slot, catchUpFor is not null, start == default ? slot.Confirmed : start, options);
+            return new PostgresChangeStream(connection, dataSource, slot, copy, start == default ? slot.Confirmed : start, options);
         }
         catch (Exception e)
         {
             if (connection is not null) await connection.DisposeAsync();
-            if (slot is not null && catchUpFor is not null) await DropCopyAsync(slots, slot);
+            if (slot is not null && copy is not null) await DropCopyAsync(slots, slot);
             if (e is OperationCanceledException && cancellationToken.IsCancellationRequested) throw;
-            throw PostgresErrors.Translate(e, catchUpFor is null ? "opening the change stream" : $"opening the change stream for {catchUpFor}");
+            throw PostgresErrors.Translate(e, copy is null ? "opening the change stream" : $"opening the change stream for {copy.Peer}");
         }
     }
 

@@ -35,8 +35,8 @@ internal sealed class PostgresDatabase : ILocalDatabase
     public ValueTask SaveCheckpointAsync(CaptureCheckpoint checkpoint, CancellationToken cancellationToken) =>
         ExecuteAsync("saving the checkpoint", [CheckpointTable.Save(checkpoint)], cancellationToken);
 
-    public ValueTask<IChangeStream> OpenChangeStreamAsync(NpgsqlLogSequenceNumber start, NodeName? catchUpFor, CancellationToken cancellationToken) =>
-        PostgresChangeStream.OpenAsync(_options, _dataSource, start, catchUpFor, cancellationToken);
+    public ValueTask<IChangeStream> OpenChangeStreamAsync(NpgsqlLogSequenceNumber start, SlotCopy? copy, CancellationToken cancellationToken) =>
+        PostgresChangeStream.OpenAsync(_options, _dataSource, start, copy, cancellationToken);
 
     public ValueTask SaveTombstonesAsync(IReadOnlyList<Tombstone> tombstones, CancellationToken cancellationToken) => tombstones.Count == 0
         ? default

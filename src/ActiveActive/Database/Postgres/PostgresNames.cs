@@ -18,9 +18,15 @@ internal static class PostgresNames
 
     public static string Slot(uint databaseOid) => $"active_active_{databaseOid}";
 
-    /// <summary>A copy of the slot that serves one peer which fell behind; <c>-</c> is not allowed in slot names.</summary>
-    public static string CatchUpSlot(uint databaseOid, NodeName peer) =>
-        $"aa_{databaseOid}_to_{peer.Value.Replace('-', '_')}"[..Math.Min(63, $"aa_{databaseOid}_to_{peer.Value}".Length)];
+    /// <summary>The prefix of those that hold what was received of a peer.</summary>
+    public const string ReceivedPrefix = "active_active.received";
+
+    /// <summary>The name of a copy of the slot; <c>-</c> is not allowed in slot names.</summary>
+    public static string SlotCopy(uint databaseOid, SlotCopy copy)
+    {
+        var name = $"aa_{databaseOid}_to_{copy.Peer.Value}{(copy.Relayed.IsNone ? "" : $"_of_{copy.Relayed.Value}")}".Replace('-', '_');
+        return name[..Math.Min(63, name.Length)];
+    }
 
     public static string OriginPrefix(uint databaseOid) => $"active_active_{databaseOid}_";
 

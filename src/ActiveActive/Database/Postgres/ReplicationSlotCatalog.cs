@@ -3,7 +3,7 @@ using NpgsqlTypes;
 
 namespace ActiveActive.Database.Postgres;
 
-/// <summary>Finds the node's slot, and makes and drops the copies of it that serve peers which fell behind.</summary>
+/// <summary>Finds the node's slot, and makes and drops the copies of it that serve single peers.</summary>
 internal sealed class ReplicationSlotCatalog(NpgsqlDataSource dataSource)
 {
     private const string ObjectNotInPrerequisiteState = "55000";
@@ -43,9 +43,9 @@ internal sealed class ReplicationSlotCatalog(NpgsqlDataSource dataSource)
     }
 
     /// <summary>Copies the node's slot, also while it is being streamed from; replaces a copy that a stopped process left behind.</summary>
-    public async Task<ReplicationSlot> CopyAsync(ReplicationSlot own, NodeName peer, CancellationToken cancellationToken)
+    public async Task<ReplicationSlot> CopyAsync(ReplicationSlot own, SlotCopy purpose, CancellationToken cancellationToken)
     {
-        var name = PostgresNames.CatchUpSlot(own.DatabaseOid, peer);
+        var name = PostgresNames.SlotCopy(own.DatabaseOid, purpose);
         await using (var drop = dataSource.CreateCommand(
             "SELECT pg_catalog.pg_drop_replication_slot(slot_name) FROM pg_catalog.pg_replication_slots WHERE slot_name = $1 AND NOT active"))
         {

@@ -17,6 +17,8 @@ internal static class SqlParameters
 
     public static NpgsqlParameter Numbers(long[] numbers) => new() { NpgsqlDbType = NpgsqlDbType.Array | NpgsqlDbType.Bigint, Value = numbers };
 
+    public static NpgsqlParameter Bytes(ReadOnlyMemory<byte> bytes) => new() { NpgsqlDbType = NpgsqlDbType.Bytea, Value = bytes };
+
     public static NpgsqlBatchCommand Command(string sql, params ReadOnlySpan<NpgsqlParameter> parameters)
     {
         var command = new NpgsqlBatchCommand(sql);

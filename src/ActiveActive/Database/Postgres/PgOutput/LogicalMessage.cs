@@ -5,13 +5,27 @@ using NpgsqlTypes;
 namespace ActiveActive.Database.Postgres.PgOutput;
 
 /// <summary>Something was written with <c>pg_logical_emit_message</c>.</summary>
-/// <param name="IsTransactional">Whether it belongs to a transaction; others come at once, between transactions.</param>
-/// <param name="Position">Where it stands in the log.</param>
-/// <param name="Prefix">Who wrote it.</param>
-/// <param name="Floor">Of one of this library's markers: the stamp that it names; else Unknown.</param>
-/// <param name="MarksQuarantine">Whether it says that its transaction put a peer's into quarantine. No other content says anything.</param>
-internal readonly record struct LogicalMessage(bool IsTransactional, NpgsqlLogSequenceNumber Position, string Prefix, CommitTimestamp Floor, bool MarksQuarantine = false)
+internal readonly ref struct LogicalMessage
 {
+    /// <summary>Whether it belongs to a transaction; others come at once, between transactions.</summary>
+    public bool IsTransactional { get; private init; }
+
+    /// <summary>Where it stands in the log.</summary>
+    public NpgsqlLogSequenceNumber Position { get; private init; }
+
+    /// <summary>Who wrote it.</summary>
+    public string Prefix { get; private init; }
+
+    public ReadOnlySpan<byte> Content { get; private init; }
+
+    /// <summary>Of one of this library's markers: the stamp that it names; else Unknown.</summary>
+    public CommitTimestamp Floor => Prefix == PostgresNames.MessagePrefix && Utf8Parser.TryParse(Content, out long microseconds, out var read) && read == Content.Length
+        ? new CommitTimestamp(microseconds)
+        : CommitTimestamp.Unknown;
+
+    /// <summary>Whether it says that its transaction put a peer's into quarantine.</summary>
+    public bool MarksQuarantine => Prefix == PostgresNames.MessagePrefix && Content.SequenceEqual(PostgresNames.QuarantinedMessage);
+
     /// <summary>What a marker says.</summary>
     public static string MarkerContent(CommitTimestamp floor) => floor.IsKnown ? floor.Microseconds.ToString(CultureInfo.InvariantCulture) : "";
 
@@ -23,9 +37,6 @@ internal readonly record struct LogicalMessage(bool IsTransactional, NpgsqlLogSe
         var prefix = reader.ReadString("prefix");
         var content = reader.ReadBytes(reader.ReadInt32("content length"), "content");
         reader.End();
-        var floor = prefix == PostgresNames.MessagePrefix && Utf8Parser.TryParse(content, out long microseconds, out var read) && read == content.Length
-            ? new CommitTimestamp(microseconds)
-            : CommitTimestamp.Unknown;
-        return new(flags == 1, position, prefix, floor, prefix == PostgresNames.MessagePrefix && content.SequenceEqual(PostgresNames.QuarantinedMessage));
+        return new() { IsTransactional = flags == 1, Position = position, Prefix = prefix, Content = content };
     }
 }

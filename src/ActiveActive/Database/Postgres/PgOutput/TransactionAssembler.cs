@@ -6,10 +6,11 @@ namespace ActiveActive.Database.Postgres.PgOutput;
 /// <summary>
 /// Turns the messages of one replication session into <see cref="CapturedTransaction"/>s. Pure: it asks for a table's primary key by
 /// its answer (<see cref="AssemblyStep.Unresolved"/>). It holds at most one part of one transaction, and of a transaction that applied
-/// another node's nothing but the header. A message that does not fit where it stands is <see cref="ReplicationErrorKind.Corrupt"/>.
+/// another node's nothing but the header, and a part as it was received where that node's are relayed. A message that does not fit where it stands is <see cref="ReplicationErrorKind.Corrupt"/>.
 /// </summary>
-internal sealed class TransactionAssembler(uint databaseOid, int maxChangesPerPart, int maxCharactersPerPart)
+internal sealed class TransactionAssembler(uint databaseOid, int maxChangesPerPart, int maxCharactersPerPart, NodeName relayed = default)
 {
+    private readonly ReceivedPartReader? _received = relayed.IsNone ? null : new ReceivedPartReader();
     private readonly Dictionary<uint, KnownRelation> _relations = [];
     private BeginMessage? _begin;
     private NodeName _foreignOrigin;
@@ -46,12 +47,7 @@ internal sealed class TransactionAssembler(uint databaseOid, int maxChangesPerPa
                 TypeMessage.Read(ref reader);
                 return AssemblyStep.Continue;
             case PgOutputKind.LogicalMessage:
-                var logical = LogicalMessage.Read(ref reader);
-                if (!logical.IsTransactional) return AssemblyStep.Continue;
-                RequireTransaction(in reader);
-                if (logical.Floor > _floor) _floor = logical.Floor;
-                _isQuarantined |= logical.MarksQuarantine;
-                return AssemblyStep.Continue;
+                return Message(LogicalMessage.Read(ref reader), in reader);
             default:
                 RequireTransaction(in reader);
                 // Applied rows came from a peer, which has them: they are not even decoded.
@@ -85,6 +81,16 @@ internal sealed class TransactionAssembler(uint databaseOid, int maxChangesPerPa
         // An origin that is not ours is another tool that loads data here: its rows are new to the cluster, so they are local.
         _foreignOrigin = PostgresNames.NodeOf(databaseOid, origin.Name);
         _foreignPosition = _foreignOrigin.IsNone ? default : origin.Position;
+    }
+
+    private AssemblyStep Message(in LogicalMessage message, in PgOutputReader reader)
+    {
+        if (!message.IsTransactional) return AssemblyStep.Continue;
+        var begin = RequireTransaction(in reader);
+        if (message.Floor > _floor) _floor = message.Floor;
+        _isQuarantined |= message.MarksQuarantine;
+        if (_received is null || _foreignOrigin != relayed || message.Prefix != PostgresNames.ReceivedPrefix) return AssemblyStep.Continue;
+        return _received.Take(message.Content) is { } part ? AssemblyStep.Yield(TakePart(begin, isLast: false) with { Received = part }) : AssemblyStep.Continue;
     }
 
     private AssemblyStep Commit(CommitMessage commit, in PgOutputReader reader)

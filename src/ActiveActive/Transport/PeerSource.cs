@@ -1,0 +1,35 @@
+using ActiveActive.Changes;
+using NpgsqlTypes;
+
+namespace ActiveActive.Transport;
+
+/// <summary>An open stream of one node's transactions: from that node itself, or from another that relays them.</summary>
+internal sealed class PeerSource(NodeName origin, NodeName from, NpgsqlLogSequenceNumber reach, IPeerConnection connection, FrameConnection frames) : IAsyncDisposable
+{
+    /// <summary>The node at the other end.</summary>
+    public NodeName From => from;
+
+    public FrameConnection Frames => frames;
+
+    public bool IsRelayed => from != origin;
+
+    /// <summary>The last of the origin's transactions that the other end had when it was dialled.</summary>
+    public NpgsqlLogSequenceNumber Reach => reach;
+
+    /// <summary>
+    /// Whether a part belongs in the stream. A relayed one has no heartbeats: only the origin knows how far it is, and only that makes
+    /// anything stable (convergence R1).
+    /// </summary>
+    public bool Admits(ChangeTransaction part) => part.Origin == origin && !(IsRelayed && part.IsHeartbeat);
+
+    /// <summary>Whether nothing follows a part: a relayed stream is left at its end, so that the origin is tried again.</summary>
+    public bool EndsWith(ChangeTransaction part) => IsRelayed && part.IsLastPart && part.Position >= reach;
+
+    public void Abort() => connection.Abort();
+
+    public async ValueTask DisposeAsync()
+    {
+        await frames.DisposeAsync();
+        await connection.DisposeAsync();
+    }
+}

@@ -1,0 +1,76 @@
+using ActiveActive.Testing;
+
+namespace ActiveActive.Tests.Cluster;
+
+/// <summary>Peers that are slow or come and go leave the others alone.</summary>
+public sealed class SlowPeerTests
+{
+    [Fact]
+    [Trait("Story", "22")]
+    public async Task Slow_peer_among_fast_ones_delays_nobody_and_catches_up()
+    {
+        const int Rows = 200;
+        await using var cluster = await TestTables.StartAsync(["a", "b", "c"], options => options.ChangeLogBytes = 1 << 20);
+        var (a, b, c) = (cluster[0], cluster[1], cluster[2]);
+        await a.PutAsync("lww", "slow", "x");
+        await cluster.ConvergeAsync();
+        await c.TransactAsync(async t =>
+        {
+            // An application's lock stops the applier on c.
+            await t.ReadForUpdateAsync("lww", "slow");
+            await a.SetAsync("lww", "slow", "y");
+            for (var i = 0; i < Rows; i++) await a.PutAsync("lww", $"{i}", new string('v', 10_000));
+            await cluster.UntilAsync("b has all of a's rows", () => b.ReadAll("lww").Count == Rows + 1);
+            Assert.Single(c.ReadAll("lww"));
+        });
+        await cluster.ConvergeAsync();
+        Assert.Equal(Rows + 1, c.ReadAll("lww").Count);
+    }
+
+    [Fact]
+    [Trait("Story", "17")]
+    public async Task Crash_at_any_moment_neither_loses_nor_doubles_a_step()
+    {
+        await using var cluster = await TestTables.StartAsync("a", "b");
+        var (a, b) = (cluster[0], cluster[1]);
+        await a.PutAsync("delta", "1", "x", "0");
+        await cluster.ConvergeAsync();
+        const int Rounds = 12;
+        for (var round = 0; round < Rounds; round++)
+        {
+            await a.AddAsync("delta", "n", 1, "1");
+            await b.AddAsync("delta", "n", 100, "1");
+            // A look at a clock takes a microsecond and the log is flushed every 200 ms: captured, sent, applied, flushed, acknowledged.
+            await cluster.PassAsync(TimeSpan.FromMicroseconds(1 << (round * 3 / 2)));
+            var victim = cluster[round % 2];
+            cluster.Crash(victim);
+            await cluster.RestartAsync(victim);
+        }
+
+        await cluster.ConvergeAsync();
+        Assert.All(cluster.Nodes, node => Assert.Equal($"x|{Rounds * 101}", node.Text("delta", "1")));
+    }
+
+    [Fact]
+    [Trait("Story", "19")]
+    public async Task Links_that_flap_delay_and_double_stop_no_local_write_and_converge_when_healed()
+    {
+        await using var cluster = await TestTables.StartAsync("a", "b", "c");
+        var (a, b, c) = (cluster[0], cluster[1], cluster[2]);
+        await a.PutAsync("delta", "1", "x", "0");
+        await cluster.ConvergeAsync();
+        for (var round = 0; round < 8; round++)
+        {
+            cluster.Partition(a, b);
+            cluster.Duplicate(b, c);
+            cluster.Delay(c, a, TimeSpan.FromMilliseconds(30 * round));
+            cluster.Drop(a, c);
+            foreach (var node in cluster.Nodes) Assert.True(await node.AddAsync("delta", "n", 1, "1"));
+            await cluster.PassAsync(TimeSpan.FromMilliseconds(50));
+            if (round % 2 == 1) cluster.Heal();
+        }
+
+        await cluster.ConvergeAsync();
+        Assert.All(cluster.Nodes, node => Assert.Equal("x|24", node.Text("delta", "1")));
+    }
+}
