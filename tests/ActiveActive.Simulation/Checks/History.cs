@@ -66,7 +66,7 @@ internal sealed class History(int nodes, Trace trace, Findings findings)
     {
         get
         {
-            if (Array.Exists(Quarantined, q => q.Count > 0)) return false;
+            if (Enumerable.Range(0, nodes).Any(node => Quarantined[node].Count > 0 && !Dead.Contains(node))) return false;
             for (var origin = 0; origin < nodes; origin++)
             {
                 var count = SurvivingOf(origin);

@@ -45,6 +45,7 @@ internal sealed class SimulatedLink(SimulatedNode node, SimulatedNode peer, Node
         life.Quarantine!.Load(await life.Database.ReadQuarantineAsync(peer.Name, life.Ended), peer.Name);
         life.Progress!.AppliedOf(peer.Name).Advance(session.AppliedPosition);
         var durable = await session.FlushAsync(life.Ended);
+        if (life.Quarantine!.Count > 0 && cluster.IsHealed) await RetryAsync(worker);
         using var connection = Open(durable);
         var commits = 0;
         while (true)
