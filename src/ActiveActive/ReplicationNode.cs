@@ -46,6 +46,8 @@ public sealed partial class ReplicationNode : IPeerAcceptor, IAsyncDisposable
         _backOff = new BackOff(options.ReconnectDelay, options.MaxReconnectDelay, timeProvider);
         Name = new NodeName(options.Name!);
         Conflicts = new ConflictHistory(database);
+        Quarantine = new TransactionQuarantine(Name, database, _links, () => _run, _logger, _stopping.Token);
+        var rules = new ReplicatedTables(options.Tables, options.DefaultResolver);
         _metrics = new NodeMetrics(this);
         var context = new PeerLinkContext
         {
@@ -54,6 +56,7 @@ public sealed partial class ReplicationNode : IPeerAcceptor, IAsyncDisposable
             Transport = transport,
             TimeProvider = timeProvider,
             ConflictsRecorded = OnConflicts,
+            OnApplyError = table => rules.OnApplyError(table, options.OnApplyError),
             ReconnectDelay = options.ReconnectDelay,
             MaxReconnectDelay = options.MaxReconnectDelay,
             // Several heartbeats long, and never shorter than a busy machine's hiccup.
@@ -80,6 +83,9 @@ public sealed partial class ReplicationNode : IPeerAcceptor, IAsyncDisposable
     /// <summary>The conflicts recorded on this node.</summary>
     public ConflictHistory Conflicts { get; }
 
+    /// <summary>The peers' transactions that were put aside because they could not be applied here.</summary>
+    public TransactionQuarantine Quarantine { get; }
+
     /// <summary>The node and its peers as they are now.</summary>
     public NodeStatus Status
     {
@@ -95,6 +101,7 @@ public sealed partial class ReplicationNode : IPeerAcceptor, IAsyncDisposable
                 PublishedTransactions = run?.Capture.PublishedTransactions ?? 0,
                 RetainedBytes = run?.Capture.RetainedBytes ?? 0,
                 Conflicts = Conflicts.Count,
+                Quarantined = run?.Quarantine.Count ?? 0,
                 Peers = [.. _links.Values.Select(link => StatusOf(link, _feeds[link.Peer], run))],
             };
         }
@@ -206,9 +213,12 @@ public sealed partial class ReplicationNode : IPeerAcceptor, IAsyncDisposable
         var checkpoint = await _database.ReadCheckpointAsync(cancellationToken);
         NodeName[] peers = [.. _links.Keys];
         var progress = new ReplicationProgress(Name, peers, origin => _links[origin].WakeIfDisconnected());
+        var quarantine = new QuarantineRegister(progress);
+        // BEFORE anything is applied: what comes must not overtake it.
+        quarantine.Load(await _database.ReadQuarantineAsync(null, cancellationToken));
         var capture = new ChangeCapture(_database, progress, checkpoint, new TransactionEncoder(_options.MaxFrameBytes), _options.ChangeLogBytes, _logger);
         using var ended = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
-        var run = new NodeRun(new Handshake(Name, identity, peers, ClusterSettings.Of(_options.Tables, _options.DefaultResolver)), progress, capture, new KeyGate(peers), ended.Token);
+        var run = new NodeRun(new Handshake(Name, identity, peers, ClusterSettings.Of(_options.Tables, _options.DefaultResolver)), progress, capture, new KeyGate(peers), quarantine, ended.Token);
         var loops = new List<Task> { capture.RunAsync(ended.Token), HeartbeatAsync(capture, ended.Token), CollectAsync(progress, capture, ended.Token) };
         loops.AddRange(_links.Values.Select(link => link.RunAsync(run, ended.Token)));
         _run = run;

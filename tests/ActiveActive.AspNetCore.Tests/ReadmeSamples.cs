@@ -24,6 +24,12 @@ internal static class ReadmeSamples
         return app;
     }
 
+    public static void Quarantine(WebApplicationBuilder builder)
+    {
+        builder.Services.AddActiveActive(node => node
+            .Replicate("public.*", table => table.OnApplyError(ApplyErrorPolicy.Quarantine)));
+    }
+
     public static void Bind(WebApplicationBuilder builder)
     {
         builder.Services.AddActiveActive(builder.Configuration.GetSection("ActiveActive"));

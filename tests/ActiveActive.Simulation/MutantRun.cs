@@ -60,6 +60,8 @@ internal static class MutantRun
         Safeguard.WholeRows or Safeguard.AbsentUntilReplaced => options with { Nodes = 3, Tables = [0], Keys = 1, DeletePercent = 0 },
         Safeguard.FetchWhenVisible => options with { Tables = [0], Keys = 1, DeletePercent = 0, LatencyMicroseconds = 100, ThinkMicroseconds = 500, HoldMicroseconds = 50 },
         Safeguard.Siblings => options with { Tables = [2] },
+        Safeguard.QuarantineGap => options with { Tables = [2], QuarantinePercent = 10 },
+        Safeguard.QuarantineOrder => options with { Tables = [0], Keys = 1, QuarantinePercent = 10 },
         _ => options,
     };
 }

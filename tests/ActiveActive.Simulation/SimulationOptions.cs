@@ -69,6 +69,9 @@ internal sealed record SimulationOptions
     /// <summary>Interval of heartbeats, checkpoints and collection, microseconds.</summary>
     public int HeartbeatMicroseconds { get; init; } = 4000;
 
+    /// <summary>Percent of a peer's transactions that a node puts into quarantine, to be retried later.</summary>
+    public int QuarantinePercent { get; init; }
+
     /// <summary>Entries of the change log in memory, so that peers fall behind it.</summary>
     public int LogEntries { get; init; } = 1000;
 
@@ -102,6 +105,7 @@ internal sealed record SimulationOptions
             ClockStepMicroseconds = random.Pick([0, 0, 2_000, 50_000]),
             CommitMicroseconds = random.Pick([20, 200, 3000]),
             ChangesPerPart = random.Pick([1, 2, 5000, 5000]),
+            QuarantinePercent = random.Pick([0, 0, 0, 0, 0, 2, 5]),
         });
 
         // Drawn last, so that the others are what they were.
@@ -115,5 +119,5 @@ internal sealed record SimulationOptions
     public override string ToString() =>
         $"seed {Seed}: {Nodes} nodes, {Keys} keys, {Transactions} transactions, {ClientsPerNode} clients a node, tables {string.Join('+', Tables)}, deletes {DeletePercent} %"
         + $"{(Truncates ? ", truncates" : "")}{(Crashes ? ", crashes" : "")}{(NetworkFaults ? ", network faults" : "")}{(SlowCapture ? ", slow capture" : "")}{(Deaths ? ", a death" : "")}, relay after {RelayAfterMicroseconds} µs"
-        + $", skew {SkewMicroseconds} µs, granule {GranuleMicroseconds} µs{(TiesWithinNode ? " (with ties)" : "")}, latency {LatencyMicroseconds} µs, steps {ClockStepMicroseconds} µs, {ChangesPerPart} changes a part, think {ThinkMicroseconds} µs, commit {CommitMicroseconds} µs, hold {HoldMicroseconds} µs, heartbeat {HeartbeatMicroseconds} µs, log {LogEntries}";
+        + $", skew {SkewMicroseconds} µs, granule {GranuleMicroseconds} µs{(TiesWithinNode ? " (with ties)" : "")}, latency {LatencyMicroseconds} µs, steps {ClockStepMicroseconds} µs, {ChangesPerPart} changes a part, think {ThinkMicroseconds} µs, commit {CommitMicroseconds} µs, hold {HoldMicroseconds} µs, heartbeat {HeartbeatMicroseconds} µs, log {LogEntries}, quarantine {QuarantinePercent} %";
 }

@@ -35,7 +35,7 @@ internal sealed class Trace(bool keepsLines)
         var letter = (char)('a' + node);
         var line = kind switch
         {
-            TraceEvent.Commit => $"{letter} commits {about!.Name} @{about.RawStamp}{(about.Stamp is null || about.Stamp == about.RawStamp ? "" : $" as {about.Stamp}")}: {string.Join("; ", about.Effects)}   [had seen {string.Join(' ', about.Seen.Select((n, i) => $"{(char)('a' + i)}:{n}"))}]",
+            TraceEvent.Commit => $"{letter} commits {about!.Name} @{about.RawStamp}{(about.Stamp is null || about.Stamp == about.RawStamp ? "" : $" as {about.Stamp}")}: {string.Join("; ", about.Effects)}   [had seen {string.Join(' ', about.Seen.Select((n, i) => $"{(char)('a' + i)}:{n}"))}{string.Concat(about.Unseen.Select(u => $" without {(char)('a' + u.Origin)}{u.Index}"))}]",
             TraceEvent.Apply => $"{letter} applies {about!.Name}",
             TraceEvent.Deliver => $"{letter} receives {(char)('a' + origin)}{index}",
             _ => $"{letter} {kind}",

@@ -38,7 +38,7 @@ public sealed class InMemoryNode
             SystemIdentifier = (ulong)number + 1,
             Incarnation = new Guid(number + 1, 0, 0, new byte[8]),
             MaxChangesPerPart = _options.MaxChangesPerPart,
-            Tables = [.. options.Tables.Select(t => t.Build(rules))],
+            Tables = [.. options.Tables.Select(t => t.Build(rules) with { Check = row => Refuses?.Invoke(t.FullName, row) })],
         });
         Tables = [.. options.Tables.Select(t => Database.Table(t.FullName.ToString()))];
         Replication = Create();
@@ -59,6 +59,9 @@ public sealed class InMemoryNode
     internal InMemoryDatabase Database { get; }
 
     internal NodeClock Clock { get; }
+
+    /// <summary>Names the check constraint of a table that a row violates here, or returns null; null for none.</summary>
+    internal Func<TableName, ColumnValue[], string?>? Refuses { get; set; }
 
     internal IReadOnlyList<LocalTable> Tables { get; }
 

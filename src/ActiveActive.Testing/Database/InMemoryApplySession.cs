@@ -123,6 +123,41 @@ internal sealed class InMemoryApplySession : IApplySession
         }
     }
 
+    public ValueTask StoreQuarantinedPartAsync(NpgsqlLogSequenceNumber position, int part, ReadOnlyMemory<byte> content, CancellationToken cancellationToken)
+    {
+        lock (_server.Gate)
+        {
+            var transaction = Current();
+            transaction.ThrowIfNotOpen();
+            transaction.StoreQuarantinedPart(content);
+            return default;
+        }
+    }
+
+    public ValueTask<long> QuarantineAsync(QuarantinedTransaction transaction, CancellationToken cancellationToken)
+    {
+        lock (_server.Gate)
+        {
+            var current = Current();
+            current.ThrowIfNotOpen();
+            var id = _server.Quarantine.NextId();
+            current.Quarantine(transaction with { Id = id });
+            return new(id);
+        }
+    }
+
+    public ValueTask ReleaseAsync(QuarantinedTransaction transaction, CancellationToken cancellationToken)
+    {
+        lock (_server.Gate)
+        {
+            var current = Current();
+            current.ThrowIfNotOpen();
+            current.Release(_server.Quarantine.Find(transaction.Id) ?? throw new ReplicationException(ReplicationErrorKind.Corrupt,
+                $"Transaction {Origin} {transaction.Position} is not in quarantine any more: somebody else took it out."));
+            return default;
+        }
+    }
+
     public ValueTask CommitAsync(NpgsqlLogSequenceNumber position, CommitTimestamp stamp, CancellationToken cancellationToken)
     {
         lock (_server.Gate)

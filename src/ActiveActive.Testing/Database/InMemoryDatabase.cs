@@ -150,6 +150,39 @@ internal sealed class InMemoryDatabase : ILocalDatabase
         }
     }
 
+    public ValueTask<IReadOnlyList<QuarantinedTransaction>> ReadQuarantineAsync(NodeName? origin, CancellationToken cancellationToken)
+    {
+        lock (_server.Gate)
+        {
+            _server.ThrowIfDown();
+            return new(_server.Quarantine.All(origin));
+        }
+    }
+
+    public ValueTask<ReadOnlyMemory<byte>?> ReadQuarantinedPartAsync(QuarantinedTransaction transaction, int part, CancellationToken cancellationToken)
+    {
+        lock (_server.Gate)
+        {
+            _server.ThrowIfDown();
+            return new(_server.Quarantine.Part(transaction, part));
+        }
+    }
+
+    public ValueTask NoteRefusalAsync(QuarantinedTransaction transaction, string code, string reason, CancellationToken cancellationToken)
+    {
+        lock (_server.Gate)
+        {
+            _server.ThrowIfDown();
+            _server.CommitUnpublished();
+            if (_server.Quarantine.Find(transaction.Id) is { } entry)
+            {
+                _server.Quarantine.Set(entry with { Code = code, Reason = reason, Attempts = entry.Attempts + 1, LastAttempt = _server.Now().ToDateTimeOffset() });
+            }
+
+            return default;
+        }
+    }
+
     public async IAsyncEnumerable<ConflictRecord> ReadConflictsAsync(ConflictQuery query, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
         List<ConflictRecord> found;
@@ -252,6 +285,15 @@ internal sealed class InMemoryDatabase : ILocalDatabase
         get
         {
             lock (_server.Gate) return _server.Tables.Sum(t => t.Tombstones.Count + t.Overrides.Count + t.Siblings.Count);
+        }
+    }
+
+    /// <summary>The transactions in quarantine.</summary>
+    public IReadOnlyList<QuarantinedTransaction> Quarantined
+    {
+        get
+        {
+            lock (_server.Gate) return _server.Quarantine.All(null);
         }
     }
 

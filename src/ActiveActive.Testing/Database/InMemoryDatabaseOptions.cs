@@ -1,3 +1,4 @@
+using ActiveActive.Changes;
 using ActiveActive.Database;
 
 namespace ActiveActive.Testing.Database;
@@ -37,4 +38,8 @@ internal sealed record InMemoryDatabaseOptions
 /// <summary>A table of an <see cref="InMemoryDatabase"/>.</summary>
 /// <param name="Table">Its name, columns, primary key and settings.</param>
 /// <param name="ToastColumns">Columns whose values logical decoding leaves out where an update does not set them.</param>
-internal sealed record InMemoryTableDefinition(LocalTable Table, params IReadOnlyList<string> ToastColumns);
+internal sealed record InMemoryTableDefinition(LocalTable Table, params IReadOnlyList<string> ToastColumns)
+{
+    /// <summary>Names the check constraint that a row violates, or returns null. Asked for every row written, by applications and peers alike.</summary>
+    public Func<ColumnValue[], string?> Check { get; init; } = static _ => null;
+}

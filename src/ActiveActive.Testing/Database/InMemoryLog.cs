@@ -28,6 +28,9 @@ internal sealed class InMemoryLogEntry
 
     public NpgsqlLogSequenceNumber ForeignPosition { get; init; }
 
+    /// <summary>Whether the foreign transaction was put aside, and not applied.</summary>
+    public bool IsQuarantined { get; init; }
+
     /// <summary>Of a marker: what local transactions behind it are later than.</summary>
     public CommitTimestamp Floor { get; init; } = CommitTimestamp.Unknown;
 

@@ -44,6 +44,8 @@ internal sealed class InMemoryServer : IDisposable
 
     public InMemoryConflicts Conflicts { get; } = new();
 
+    public InMemoryQuarantine Quarantine { get; } = new();
+
     public bool IsRunning { get; private set; } = true;
 
     /// <summary>See <see cref="InMemoryDatabase.HoldsCapture"/>.</summary>
@@ -107,7 +109,10 @@ internal sealed class InMemoryServer : IDisposable
         var progress = ProgressOf(origin);
         var undo = new InMemoryUndo(origin, progress);
         transaction.Record.Stamp = stamp;
-        Log.Append(new InMemoryLogEntry { Commit = transaction.Record, ForeignOrigin = origin, ForeignPosition = position, Received = transaction.Received, Undo = undo });
+        Log.Append(new InMemoryLogEntry
+        {
+            Commit = transaction.Record, ForeignOrigin = origin, ForeignPosition = position, IsQuarantined = transaction.Quarantines, Received = transaction.Received, Undo = undo,
+        });
         transaction.Install(undo);
         if (position > progress) _progress[origin] = position;
         ArmLogWriter();

@@ -50,6 +50,7 @@ internal sealed class InMemoryTable
     public InMemoryTable(InMemoryTableDefinition definition)
     {
         Definition = definition.Table;
+        Check = definition.Check;
         var columns = new RelationColumn[Definition.Columns.Count];
         _isToast = new bool[columns.Length];
         for (var i = 0; i < columns.Length; i++)
@@ -66,6 +67,9 @@ internal sealed class InMemoryTable
     public LocalTable Definition { get; }
 
     public Relation Relation { get; }
+
+    /// <summary>The name of the check constraint that a row violates; null where it violates none.</summary>
+    public Func<ColumnValue[], string?> Check { get; }
 
     /// <summary>The key under which the tombstone of the whole table is noted.</summary>
     public RowKey WholeTable { get; }

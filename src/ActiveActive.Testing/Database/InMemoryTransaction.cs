@@ -67,6 +67,7 @@ internal sealed partial class InMemoryTransaction : IDisposable
     {
         var target = _server.TableOf(table);
         var row = InMemoryRowImages.ForInsert(values);
+        Check(target, row);
         var (cell, isNew) = await LockRowAsync(target, target.KeyOf(row), cancellationToken);
         lock (_server.Gate)
         {
@@ -92,6 +93,7 @@ internal sealed partial class InMemoryTransaction : IDisposable
         var target = _server.TableOf(table);
         if (await LockExistingAsync(target, key, cancellationToken) is not { } old) return false;
         var row = InMemoryRowImages.ForUpdate(old.Values, values);
+        Check(target, row);
         var keyChanged = !InMemoryRowImages.HaveSameKey(target.Definition, old.Values, row);
         if (!keyChanged)
         {
@@ -265,6 +267,13 @@ internal sealed partial class InMemoryTransaction : IDisposable
 
     internal void AddConflict(ConflictRecord record) => (_conflicts ??= []).Add(record);
 
+    private void Check(InMemoryTable table, ColumnValue[] row)
+    {
+        if (table.Check(row) is not { } constraint) return;
+        Fail();
+        throw new ReplicationException(ReplicationErrorKind.ApplyRefused, $"A row of {table.Definition.Name} violates the check constraint {constraint}.");
+    }
+
     private void DropOwnNote(InMemoryNotes notes, RowKey key)
     {
         if (_notes is not null && _notes.TryGetValue((notes, key), out var note) && note?.Xid == Xid) _notes[(notes, key)] = null;
@@ -289,6 +298,7 @@ internal sealed partial class InMemoryTransaction : IDisposable
             }
         }
 
+        InstallQuarantine(undo);
         if (_conflicts is not null)
         {
             foreach (var conflict in _conflicts)

@@ -11,7 +11,7 @@ namespace ActiveActive.Apply;
 /// Applies one peer's transactions in their order, each as one local transaction that carries the origin's stamp and position:
 /// wait for its dependencies, wait for the clock, read the rows, plan, write, commit.
 /// </summary>
-internal sealed class ApplyWorker
+internal sealed partial class ApplyWorker
 {
     private static readonly TimeSpan s_captureTimeout = TimeSpan.FromSeconds(10);
     private static readonly TimeSpan s_visibilityDelay = TimeSpan.FromMilliseconds(1);
@@ -119,6 +119,7 @@ internal sealed class ApplyWorker
         await MapRelationsAsync(part, cancellationToken);
         var keys = ApplyPlanner.KeysOf(part, MappingOf);
         await TakeKeysAsync(keys, part, cancellationToken);
+        _node.Quarantine.RequireFree(part, _retried);
         var states = await ReadStatesAsync(keys, part, cancellationToken);
         var missing = keys.Where(k => states[k.Key].Row is null).Select(k => (Key: k, states[k.Key].Tombstone)).ToList();
         var plan = ApplyPlanner.Plan(part, MappingOf, states, _index, _fetched);
@@ -135,8 +136,9 @@ internal sealed class ApplyWorker
         if (tombstones.Writes.Count > 0) await _session.ExecuteAsync(tombstones, cancellationToken);
         _conflicts.AddRange(plan.Conflicts);
         _changes += part.Changes.Count;
-        if (_progress.CanRelay) await _session.KeepReceivedAsync(part, cancellationToken);
+        if (_progress.CanRelay && _retried is null) await _session.KeepReceivedAsync(part, cancellationToken);
         if (!part.IsLastPart) return;
+        if (_retried is { } released) await _session.ReleaseAsync(released, cancellationToken);
         await _session.CommitAsync(part.Position, part.Stamp, cancellationToken);
         _isOpen = false;
         _node.Keys.Settle(_origin, isCommitted: true);

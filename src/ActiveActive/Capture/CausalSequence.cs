@@ -1,6 +1,7 @@
 using ActiveActive.Changes;
 using ActiveActive.Database;
 using ActiveActive.Diagnostics;
+using NpgsqlTypes;
 
 namespace ActiveActive.Capture;
 
@@ -32,7 +33,7 @@ internal sealed class CausalSequence
         if (!captured.ForeignOrigin.IsNone)
         {
             if (!captured.IsLastPart) return null;
-            Applied = Applied.Advance(captured.ForeignOrigin, captured.ForeignPosition);
+            Applied = After(captured.ForeignOrigin, captured.ForeignPosition, captured.IsQuarantined);
             Raise(captured.Stamp);
             return null;
         }
@@ -55,6 +56,11 @@ internal sealed class CausalSequence
             IsLastPart = captured.IsLastPart,
         };
     }
+
+    // A transaction that comes again has left the quarantine: it is applied (or given up) from here on, and not before.
+    private DependencyVector After(NodeName origin, NpgsqlLogSequenceNumber position, bool isQuarantined) => isQuarantined && !Safeguards.IsOff(Safeguard.QuarantineGap)
+        ? Applied.WithGap(origin, position)
+        : Applied.Advance(origin, position).WithoutGap(origin, position);
 
     /// <summary>
     /// A transaction is later than all that stands before it in the log (convergence R4). Its server's clock may say otherwise: it was set

@@ -146,7 +146,8 @@ internal sealed partial class ChangeCapture
             if (_insideTransaction || _stream is null) return;
             // After the last commit record seen: that transaction is behind a checkpoint taken here.
             var position = new NpgsqlLogSequenceNumber(Math.Max((ulong)_captured + 1, (ulong)Checkpoint.Position));
-            if (_snapshots.Count == 0 || _snapshots[^1].Position < position)
+            // Not while a transaction is in quarantine: what it has not seen must stay in the index until it is applied.
+            if (_sequence.Applied.Gaps.Count == 0 && (_snapshots.Count == 0 || _snapshots[^1].Position < position))
             {
                 if (_snapshots.Count == MaxSnapshots) ThinOut();
                 _snapshots.Add(new CaptureCheckpoint(position, _sequence.GreatestStamp, _sequence.Applied, _lastPublished));

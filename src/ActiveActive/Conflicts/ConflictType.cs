@@ -29,4 +29,7 @@ public enum ConflictType
 
     /// <summary>truncate (not in PostgreSQL's list): a TRUNCATE met rows written concurrently.</summary>
     TruncateOriginDiffers,
+
+    /// <summary>discarded (not in PostgreSQL's list): a change of a transaction that was discarded from quarantine.</summary>
+    Discarded,
 }

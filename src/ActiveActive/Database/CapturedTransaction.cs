@@ -24,6 +24,9 @@ internal sealed record CapturedTransaction
     /// <summary>The applied transaction's position in its origin's log.</summary>
     public NpgsqlLogSequenceNumber ForeignPosition { get; init; }
 
+    /// <summary>Whether the foreign transaction was put into quarantine here and not applied.</summary>
+    public bool IsQuarantined { get; init; }
+
     /// <summary>Empty for a foreign transaction.</summary>
     public required IReadOnlyList<Change> Changes { get; init; }
 

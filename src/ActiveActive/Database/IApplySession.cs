@@ -44,6 +44,19 @@ internal interface IApplySession : IAsyncDisposable
     /// <summary>Performs the writes in their order; a failed write leaves the transaction to be rolled back.</summary>
     ValueTask ExecuteAsync(ApplyPlan plan, CancellationToken cancellationToken);
 
+    /// <summary>Stores one part of a transaction that is put aside instead of being applied.</summary>
+    ValueTask StoreQuarantinedPartAsync(NpgsqlLogSequenceNumber position, int part, ReadOnlyMemory<byte> content, CancellationToken cancellationToken);
+
+    /// <summary>
+    /// Enters a transaction whose parts are stored into the quarantine and returns its number. The commit that follows tells capture that
+    /// it was put aside, and not applied.
+    /// </summary>
+    ValueTask<long> QuarantineAsync(QuarantinedTransaction transaction, CancellationToken cancellationToken);
+
+    /// <summary>Takes a transaction out of quarantine, with the commit that follows, which names its position and stamp once more.</summary>
+    /// <exception cref="ReplicationException">Corrupt: it is not there.</exception>
+    ValueTask ReleaseAsync(QuarantinedTransaction transaction, CancellationToken cancellationToken);
+
     /// <summary>
     /// Writes a part into the log as it was received, in the transaction under way: a peer that can't get it from its origin any more
     /// reads it from here (convergence R10: the rows written tell neither what lost nor what its writer had seen).
@@ -52,7 +65,7 @@ internal interface IApplySession : IAsyncDisposable
 
     /// <summary>
     /// Commits with the origin's stamp and position, so that rows and progress become visible in one step. A transaction that
-    /// wrote nothing is made visible to capture, too.
+    /// wrote nothing is made visible to capture, too. The origin's progress never moves back.
     /// </summary>
     ValueTask CommitAsync(NpgsqlLogSequenceNumber position, CommitTimestamp stamp, CancellationToken cancellationToken);
 

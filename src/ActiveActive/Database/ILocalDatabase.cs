@@ -60,6 +60,15 @@ internal interface ILocalDatabase : IAsyncDisposable
     /// <summary>Drops tombstones, overrides and siblings whose position is covered by <paramref name="stable"/>.</summary>
     ValueTask CollectAsync(DependencyVector stable, CancellationToken cancellationToken);
 
+    /// <summary>The transactions in quarantine (of one origin, or all), in the order in which they came.</summary>
+    ValueTask<IReadOnlyList<QuarantinedTransaction>> ReadQuarantineAsync(NodeName? origin, CancellationToken cancellationToken);
+
+    /// <summary>A stored part of a transaction in quarantine; null where it is not there.</summary>
+    ValueTask<ReadOnlyMemory<byte>?> ReadQuarantinedPartAsync(QuarantinedTransaction transaction, int part, CancellationToken cancellationToken);
+
+    /// <summary>Notes that a transaction in quarantine was refused again.</summary>
+    ValueTask NoteRefusalAsync(QuarantinedTransaction transaction, string code, string reason, CancellationToken cancellationToken);
+
     /// <summary>Reads the conflict history.</summary>
     IAsyncEnumerable<ConflictRecord> ReadConflictsAsync(ConflictQuery query, CancellationToken cancellationToken);
 

@@ -54,6 +54,17 @@ internal sealed class ReplicatedTables
             : new TableSettings(deltas, resolver ?? (deltas.Count == 0 ? _defaultResolver : null));
     }
 
+    /// <summary>What becomes of transactions that can't be applied, by the last matching rule that says it; also for a table that is not there.</summary>
+    public ApplyErrorPolicy OnApplyError(TableName table, ApplyErrorPolicy otherwise)
+    {
+        foreach (var (rule, pattern) in _rules)
+        {
+            if (rule.OnApplyError is { } policy && pattern.IsMatch(table.ToString())) otherwise = policy;
+        }
+
+        return otherwise;
+    }
+
     /// <summary>Whether a rule's table is known to have keys that do not collide.</summary>
     public bool AllowsSequenceKeys(TableName table) =>
         _rules.Any(r => r.Rule.AllowSequenceKeys && r.Pattern.IsMatch(table.ToString()));

@@ -26,6 +26,7 @@ internal sealed class NodeMetrics : IDisposable
         _meter.CreateObservableCounter("active_active.transactions.retried", () => PerPeer(node, p => p.Retries), "{transaction}", "Transactions applied again after a transient fault");
         _meter.CreateObservableGauge("active_active.lag.bytes", () => PerPeer(node, p => p.LagBytes), "By", "Received from a peer but not applied");
         _meter.CreateObservableGauge("active_active.lag.time", () => node.Status.Peers.Select(p => new Measurement<double>(p.LagTime.TotalSeconds, _node, new("peer", p.Peer.Value))), "s", "How far the applied stamp is behind the newest received one");
+        _meter.CreateObservableGauge("active_active.quarantined", () => new Measurement<int>(node.Status.Quarantined, _node), "{transaction}", "Transactions in quarantine");
         _meter.CreateObservableGauge("active_active.wal.retained", () => new Measurement<long>(node.Status.RetainedBytes, _node), "By", "WAL held back by the node's slot");
     }
 

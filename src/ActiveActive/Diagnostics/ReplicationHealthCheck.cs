@@ -3,7 +3,8 @@ using Microsoft.Extensions.Diagnostics.HealthChecks;
 namespace ActiveActive.Diagnostics;
 
 /// <summary>
-/// Healthy while the node runs and hears every peer; degraded where a peer is away, holds, is refused or paused (local writes go on
+/// Healthy while the node runs and hears every peer; degraded where a peer is away, holds, is refused or paused, or a
+/// transaction is in quarantine (local writes go on
 /// and nothing is lost); unhealthy where the node itself does not replicate.
 /// </summary>
 internal sealed class ReplicationHealthCheck(ReplicationNode node) : IHealthCheck
@@ -17,9 +18,10 @@ internal sealed class ReplicationHealthCheck(ReplicationNode node) : IHealthChec
             return Task.FromResult(HealthCheckResult.Unhealthy($"Node '{status.Node}' is {status.State}. {status.Message}", data: data));
         }
 
-        var troubled = status.Peers.Where(p => p.Receiving != PeerLinkState.Streaming || p.Message is not null).ToList();
-        return Task.FromResult(troubled.Count == 0
+        var troubles = status.Peers.Where(p => p.Receiving != PeerLinkState.Streaming || p.Message is not null).Select(p => $"Peer '{p.Peer}' is {p.Receiving}. {p.Message}").ToList();
+        if (status.Quarantined > 0) troubles.Add($"{status.Quarantined} transactions are in quarantine: read active_active.quarantine, mend the causes, retry.");
+        return Task.FromResult(troubles.Count == 0
             ? HealthCheckResult.Healthy($"Node '{status.Node}' replicates with {status.Peers.Count} peers.", data)
-            : HealthCheckResult.Degraded(string.Join(" ", troubled.Select(p => $"Peer '{p.Peer}' is {p.Receiving}. {p.Message}")), data: data));
+            : HealthCheckResult.Degraded(string.Join(" ", troubles), data: data));
     }
 }

@@ -89,6 +89,12 @@ internal enum Safeguard
     /// <summary>Concurrent versions are kept as siblings and folded in version order (R8).</summary>
     Siblings,
 
+    /// <summary>A transaction in quarantine is a gap in the vector (R1, R2, R8).</summary>
+    QuarantineGap,
+
+    /// <summary>What has seen a transaction in quarantine and writes its rows waits behind it (M3).</summary>
+    QuarantineOrder,
+
     /// <summary>What a node that died had sent to some reaches the others from them (R10).</summary>
     Relay,
 

@@ -10,5 +10,6 @@ namespace ActiveActive.Hosting;
 /// <param name="Progress">The positions.</param>
 /// <param name="Capture">The log's reader.</param>
 /// <param name="Keys">Who of the apply workers decides about which key.</param>
+/// <param name="Quarantine">Which rows wait for a transaction in quarantine.</param>
 /// <param name="Ended">Cancelled when this life ends: connections that it serves end with it.</param>
-internal sealed record NodeRun(Handshake Handshake, ReplicationProgress Progress, ChangeCapture Capture, KeyGate Keys, CancellationToken Ended);
+internal sealed record NodeRun(Handshake Handshake, ReplicationProgress Progress, ChangeCapture Capture, KeyGate Keys, QuarantineRegister Quarantine, CancellationToken Ended);

@@ -42,6 +42,9 @@ public sealed record NodeStatus
     /// <summary>Conflicts recorded since the start.</summary>
     public long Conflicts { get; init; }
 
+    /// <summary>Transactions in quarantine: see <see cref="ReplicationNode.Quarantine"/>.</summary>
+    public int Quarantined { get; init; }
+
     /// <summary>The peers, in name order.</summary>
     public required IReadOnlyList<PeerStatus> Peers { get; init; }
 }
@@ -82,7 +85,7 @@ public sealed record PeerStatus
     /// <summary>The peer's transactions received since the start, from whomever, repetitions after a lost connection included.</summary>
     public long ReceivedTransactions { get; init; }
 
-    /// <summary>The peer's transactions applied since the start.</summary>
+    /// <summary>The peer's transactions applied (or put into quarantine) since the start.</summary>
     public long AppliedTransactions { get; init; }
 
     /// <summary>Transactions tried again after a transient fault.</summary>

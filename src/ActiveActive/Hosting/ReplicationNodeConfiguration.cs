@@ -21,6 +21,7 @@ internal static class ReplicationNodeConfiguration
                 case "PATH": options.Path = entry.Value ?? ""; break;
                 case "PEERS": BindPeers(entry, options); break;
                 case "TABLES": BindTables(entry, options); break;
+                case "ONAPPLYERROR": options.OnApplyError = ParsePolicy(entry); break;
                 case "CONFLICTRETENTION": options.ConflictRetention = Parse<TimeSpan>(entry); break;
                 case "HEARTBEATINTERVAL": options.HeartbeatInterval = Parse<TimeSpan>(entry); break;
                 case "RECONNECTDELAY": options.ReconnectDelay = Parse<TimeSpan>(entry); break;
@@ -57,6 +58,7 @@ internal static class ReplicationNodeConfiguration
                     case "PATTERN": rule.Pattern = entry.Value ?? ""; break;
                     case "EXCLUDE": rule.Exclude = Parse<bool>(entry); break;
                     case "ALLOWSEQUENCEKEYS": rule.AllowSequenceKeys = Parse<bool>(entry); break;
+                    case "ONAPPLYERROR": rule.OnApplyError = ParsePolicy(entry); break;
                     case "DELTACOLUMNS":
                         foreach (var column in entry.GetChildren()) rule.DeltaColumns.Add(column.Value ?? "");
                         break;
@@ -71,6 +73,10 @@ internal static class ReplicationNodeConfiguration
     private static T Parse<T>(IConfigurationSection entry) where T : IParsable<T> =>
         T.TryParse(entry.Value, CultureInfo.InvariantCulture, out var value) ? value
             : throw new FormatException($"Configuration '{entry.Path}': '{entry.Value}' is not a {typeof(T).Name}.");
+
+    private static ApplyErrorPolicy ParsePolicy(IConfigurationSection entry) =>
+        Enum.TryParse<ApplyErrorPolicy>(entry.Value, ignoreCase: true, out var policy) && Enum.IsDefined(policy) ? policy
+            : throw new FormatException($"Configuration '{entry.Path}': '{entry.Value}' is not a policy. Use {string.Join(" or ", Enum.GetNames<ApplyErrorPolicy>())}.");
 
     private static FormatException Unknown(IConfigurationSection entry) =>
         new($"Configuration '{entry.Path}' is not a setting of ActiveActive. Check its spelling against ReplicationNodeOptions.");

@@ -27,6 +27,12 @@ public sealed class ReplicationNodeOptions
     /// <summary>The path under which <c>MapActiveActive</c> answers peers, and which peers are dialled at. Default: <c>/active-active</c>.</summary>
     public string Path { get; set; } = "/active-active";
 
+    /// <summary>
+    /// What becomes of a peer's transaction that can't be applied here, for tables whose rules say nothing
+    /// (<see cref="TableRule.OnApplyError"/>). Nodes need not agree. Default: <see cref="ApplyErrorPolicy.Hold"/>.
+    /// </summary>
+    public ApplyErrorPolicy OnApplyError { get; set; } = ApplyErrorPolicy.Hold;
+
     /// <summary>How long conflict-history entries are kept, at least 1 minute. Default: 30 days.</summary>
     public TimeSpan ConflictRetention { get; set; } = TimeSpan.FromDays(30);
 

@@ -19,6 +19,13 @@ public sealed class TableRule
     public IConflictResolver? Resolver { get; set; }
 
     /// <summary>
+    /// What becomes of transactions that write these tables and can't be applied here; null for the node's
+    /// <see cref="ReplicationNodeOptions.OnApplyError"/>. A transaction is put aside only if all tables that it writes say so. Of several
+    /// matching rules the last counts. Nodes need not agree. Default: null.
+    /// </summary>
+    public ApplyErrorPolicy? OnApplyError { get; set; }
+
+    /// <summary>
     /// The table's sequence-backed keys are known not to collide (for example by <c>INCREMENT BY</c> and different starts), so that the
     /// start-up check accepts them. Default: false.
     /// </summary>

@@ -25,6 +25,13 @@ public sealed class TableRuleBuilder
         return this;
     }
 
+    /// <summary>What becomes of transactions that can't be applied here; see <see cref="TableRule.OnApplyError"/>.</summary>
+    public TableRuleBuilder OnApplyError(ApplyErrorPolicy policy)
+    {
+        _rule.OnApplyError = policy;
+        return this;
+    }
+
     /// <summary>The tables' sequence-backed keys are known not to collide; see <see cref="TableRule.AllowSequenceKeys"/>.</summary>
     public TableRuleBuilder AllowSequenceKeys()
     {

@@ -14,6 +14,7 @@ internal sealed class ReplicationProgress
 {
     private readonly ConcurrentDictionary<NodeName, PositionGate> _applied = new();
     private readonly ConcurrentDictionary<NodeName, DependencyVector> _members = new();
+    private readonly ConcurrentDictionary<(NodeName Origin, NpgsqlLogSequenceNumber Position), DependencyVector> _withheld = new();
     private readonly IReadOnlyList<NodeName> _peers;
     private readonly Action<NodeName>? _dependencyAwaited;
 
@@ -82,12 +83,26 @@ internal sealed class ReplicationProgress
         foreach (var member in _peers)
         {
             if (member == origin) continue;
-            var position = _members.TryGetValue(member, out var vector) ? vector[origin] : default;
+            var position = _members.TryGetValue(member, out var vector) ? vector.CompleteUpTo(origin) : default;
+            if (position < stable) stable = position;
+        }
+
+        foreach (var ((withheld, at), vector) in _withheld)
+        {
+            var position = withheld == origin ? new((ulong)at - 1) : vector.CompleteUpTo(origin);
             if (position < stable) stable = position;
         }
 
         return stable;
     }
+
+    /// <summary>
+    /// A transaction in quarantine is still on its way here: for what is stable it counts as a member that stands where its writer stood,
+    /// until <see cref="Release"/>.
+    /// </summary>
+    public void Withhold(NodeName origin, NpgsqlLogSequenceNumber position, DependencyVector dependencies) => _withheld[(origin, position)] = dependencies;
+
+    public void Release(NodeName origin, NpgsqlLogSequenceNumber position) => _withheld.TryRemove((origin, position), out _);
 
     /// <summary>
     /// Per origin (this node included), what may be collected here: what is stable and lies before the saved checkpoint. Reading again from

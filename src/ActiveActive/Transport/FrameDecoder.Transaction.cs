@@ -8,6 +8,7 @@ internal sealed partial class FrameDecoder
     // Names and vectors repeat from transaction to transaction; reading them again costs no allocation.
     private readonly Dictionary<string, NodeName> _nodes = new(StringComparer.Ordinal);
     private KeyValuePair<NodeName, NpgsqlLogSequenceNumber>[] _lastEntries = [];
+    private KeyValuePair<NodeName, NpgsqlLogSequenceNumber>[] _lastGaps = [];
     private DependencyVector _lastVector = DependencyVector.Empty;
 
     private TransactionFrame ReadTransaction(ref PayloadReader reader)
@@ -78,7 +79,6 @@ internal sealed partial class FrameDecoder
     private DependencyVector ReadDependencies(ref PayloadReader reader)
     {
         var count = reader.ReadMapHeader(FrameLimits.MaxVectorEntries);
-        if (count == 0) return DependencyVector.Empty;
         var entries = new KeyValuePair<NodeName, NpgsqlLogSequenceNumber>[count];
         for (var i = 0; i < count; i++)
         {
@@ -86,9 +86,29 @@ internal sealed partial class FrameDecoder
             if (i > 0 && entries[i].Key <= entries[i - 1].Key) throw Corrupt("A dependency vector is not in the order of its nodes.");
         }
 
-        if (entries.AsSpan().SequenceEqual(_lastEntries)) return _lastVector;
+        var gaps = ReadGaps(ref reader, entries);
+        if (count == 0) return DependencyVector.Empty;
+        if (entries.AsSpan().SequenceEqual(_lastEntries) && gaps.AsSpan().SequenceEqual(_lastGaps)) return _lastVector;
         _lastEntries = entries;
-        return _lastVector = DependencyVector.Of(entries);
+        _lastGaps = gaps;
+        return _lastVector = DependencyVector.Of(entries, gaps);
+    }
+
+    private KeyValuePair<NodeName, NpgsqlLogSequenceNumber>[] ReadGaps(ref PayloadReader reader, KeyValuePair<NodeName, NpgsqlLogSequenceNumber>[] entries)
+    {
+        var elements = reader.ReadArrayHeader(2 * FrameLimits.MaxVectorGaps);
+        if (elements == 0) return [];
+        if (elements % 2 != 0) throw Corrupt("A dependency vector has an incomplete gap.");
+        var gaps = new KeyValuePair<NodeName, NpgsqlLogSequenceNumber>[elements / 2];
+        for (var i = 0; i < gaps.Length; i++)
+        {
+            var (node, position) = (ReadNode(ref reader), ReadPosition(ref reader));
+            gaps[i] = new(node, position);
+            if (position == default || Array.Find(entries, e => e.Key == node).Value < position) throw Corrupt("A dependency vector has a gap behind its end.");
+            if (i > 0 && (node < gaps[i - 1].Key || (node == gaps[i - 1].Key && position <= gaps[i - 1].Value))) throw Corrupt("The gaps of a dependency vector are not in order.");
+        }
+
+        return gaps;
     }
 
     private NodeName ReadNode(ref PayloadReader reader)

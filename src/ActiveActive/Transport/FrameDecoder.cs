@@ -59,7 +59,7 @@ internal sealed partial class FrameDecoder(int maxFrameBytes, RelationWindow? re
                 (FrameKind.Welcome, 5) => new WelcomeFrame(reader.ReadInt32(), ReadNode(ref reader), ReadIdentity(ref reader), ReadPosition(ref reader)),
                 (FrameKind.Refuse, 3) => new RefuseFrame(reader.ReadText(FrameLimits.MaxIdentifierBytes), reader.ReadText(FrameLimits.MaxSentenceBytes)),
                 (FrameKind.Relation, 7) => ReadRelation(ref reader),
-                (FrameKind.Transaction, 8) => ReadTransaction(ref reader),
+                (FrameKind.Transaction, 9) => ReadTransaction(ref reader),
                 (FrameKind.Ack, 2) => new AckFrame(ReadPosition(ref reader)),
                 (FrameKind.Ping, 1) => new PingFrame(),
                 (FrameKind.RowRequest, 3) => new RowRequestFrame(ReadPosition(ref reader), ReadRequestedRows(ref reader)),

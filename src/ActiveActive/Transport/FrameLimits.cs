@@ -18,6 +18,9 @@ internal static class FrameLimits
     /// <summary>Nodes in a dependency vector.</summary>
     public const int MaxVectorEntries = 1_000;
 
+    /// <summary>Gaps in a dependency vector: the transactions that a node may hold in quarantine.</summary>
+    public const int MaxVectorGaps = 1_000;
+
     /// <summary>Settings in a <see cref="HelloFrame"/>.</summary>
     public const int MaxSettings = 256;
 

@@ -95,11 +95,15 @@ internal sealed partial class PeerLink
         using var stopped = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         await using var session = await _context.Database.OpenApplySessionAsync(Peer, cancellationToken);
         var fetched = new FetchedRows(new RowFetcher(_peer, _context, run.Handshake).FetchAsync);
-        var worker = new ApplyWorker(Peer, new ApplyContext(_context.Database, run.Progress, run.Capture.Index, run.Keys, _context.ConflictsRecorded), session, _clock, fetched);
+        var worker = new ApplyWorker(Peer, new ApplyContext(_context.Database, run.Progress, run.Capture.Index, run.Keys, run.Quarantine, _context.ConflictsRecorded), session, _clock, fetched);
+        // Nothing of the origin is under way any more: what the outcome of a lost commit was, the database tells now.
+        run.Quarantine.Load(await _context.Database.ReadQuarantineAsync(Peer, cancellationToken), Peer);
         Status.Worker = worker;
         run.Progress.AppliedOf(Peer).Advance(session.AppliedPosition);
         var durable = await session.FlushAsync(cancellationToken);
         Status.Applied(session.AppliedPosition);
+
+        await RunSessionWorkAsync(worker, cancellationToken);
 
         // A fault that someone must mend stays in sight while it is tried again.
         if (Status.State is not (PeerLinkState.Holding or PeerLinkState.Refused)) Status.Enter(PeerLinkState.Connecting, null);
@@ -118,20 +122,21 @@ internal sealed partial class PeerLink
         var queue = Channel.CreateBounded<ChangeTransaction>(new BoundedChannelOptions(QueuedParts) { SingleReader = true, SingleWriter = true });
         var pausing = _pause.WaitUntilPausedAsync(stopped.Token);
         var reading = ReadAsync(source, queue.Writer, stopped.Token);
-        var applying = ApplyAsync(worker, source, queue.Reader, durable, stopped.Token);
+        var applying = ApplyAsync(worker, source, queue.Reader, durable, run, stopped.Token);
+        var asked = _work.Reader.WaitToReadAsync(stopped.Token).AsTask();
         try
         {
-            var first = await Task.WhenAny(reading, applying, pausing);
+            var first = await Task.WhenAny(reading, applying, pausing, asked);
             // A relayed stream has been read to its end, and is now applied to its end.
-            if (first == reading && reading.IsCompletedSuccessfully) first = await Task.WhenAny(applying, pausing);
+            if (first == reading && reading.IsCompletedSuccessfully) first = await Task.WhenAny(applying, pausing, asked);
             await first;
         }
         finally
         {
             await stopped.CancelAsync();
             source.Abort();
-            // Both have ended before the session and the connection under them are disposed.
-            await Task.WhenAll(reading, applying, pausing).ContinueWith(static _ => { }, CancellationToken.None, TaskContinuationOptions.None, TaskScheduler.Current);
+            // They have ended before the session and the connection under them are disposed.
+            await Task.WhenAll(reading, applying, pausing, asked).ContinueWith(static _ => { }, CancellationToken.None, TaskContinuationOptions.None, TaskScheduler.Current);
             Status.Worker = null;
         }
     }
@@ -161,7 +166,7 @@ internal sealed partial class PeerLink
         throw new ReplicationException(ReplicationErrorKind.Transient, $"Peer '{source.From}' closed the connection.");
     }
 
-    private async Task ApplyAsync(ApplyWorker worker, PeerSource source, ChannelReader<ChangeTransaction> queue, NpgsqlLogSequenceNumber acknowledged, CancellationToken cancellationToken)
+    private async Task ApplyAsync(ApplyWorker worker, PeerSource source, ChannelReader<ChangeTransaction> queue, NpgsqlLogSequenceNumber acknowledged, NodeRun run, CancellationToken cancellationToken)
     {
         var commits = 0;
         while (true)
@@ -181,7 +186,7 @@ internal sealed partial class PeerLink
             }
 
             if (!await queue.WaitToReadAsync(cancellationToken) || !queue.TryRead(out var part)) return;
-            if (await ApplyWithRetryAsync(worker, part, cancellationToken))
+            if (await ApplyWithRetryAsync(worker, part, run, cancellationToken))
             {
                 commits++;
                 Status.Applied(part.Position, part.Stamp);
@@ -196,13 +201,19 @@ internal sealed partial class PeerLink
         }
     }
 
-    private async ValueTask<bool> ApplyWithRetryAsync(ApplyWorker worker, ChangeTransaction part, CancellationToken cancellationToken)
+    private async ValueTask<bool> ApplyWithRetryAsync(ApplyWorker worker, ChangeTransaction part, NodeRun run, CancellationToken cancellationToken)
     {
         for (var attempt = 1; ; attempt++)
         {
             try
             {
-                return await worker.ApplyAsync(part, cancellationToken);
+                return IsGivenUp(part)
+                    ? await QuarantineAsync(worker, part, run.Quarantine, cancellationToken)
+                    : await worker.ApplyAsync(part, cancellationToken);
+            }
+            catch (ReplicationException e) when (e.Kind == ReplicationErrorKind.ApplyRefused && !cancellationToken.IsCancellationRequested && !IsGivenUp(part) && MayQuarantine(part))
+            {
+                await RefusedAsync(part, e, cancellationToken);
             }
             catch (ReplicationException e) when (e.Kind == ReplicationErrorKind.Transient && part is { Part: 0, IsLastPart: true } && attempt <= 20 && !cancellationToken.IsCancellationRequested)
             {

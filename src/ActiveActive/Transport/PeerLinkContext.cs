@@ -21,6 +21,9 @@ internal sealed record PeerLinkContext
 
     public required Action<IReadOnlyList<ConflictRecord>> ConflictsRecorded { get; init; }
 
+    /// <summary>What becomes of transactions that can't be applied, by table.</summary>
+    public required Func<TableName, ApplyErrorPolicy> OnApplyError { get; init; }
+
     public required TimeSpan ReconnectDelay { get; init; }
 
     public required TimeSpan MaxReconnectDelay { get; init; }

@@ -24,8 +24,8 @@ internal class TransactionEncoder(int maxFrameBytes)
     /// <exception cref="ReplicationException">Misconfigured: the transaction does not fit into one frame.</exception>
     public virtual EncodedTransaction Encode(ChangeTransaction transaction)
     {
-        if (transaction.Dependencies.Count > FrameLimits.MaxVectorEntries)
-            throw new InvalidOperationException($"{transaction} depends on {transaction.Dependencies.Count} nodes; at most {FrameLimits.MaxVectorEntries} can be.");
+        if (transaction.Dependencies.Count > FrameLimits.MaxVectorEntries || transaction.Dependencies.Gaps.Count > FrameLimits.MaxVectorGaps)
+            throw new InvalidOperationException($"{transaction} depends on {transaction.Dependencies.Count} nodes with {transaction.Dependencies.Gaps.Count} gaps; at most {FrameLimits.MaxVectorEntries} and {FrameLimits.MaxVectorGaps} can be.");
         var buffer = t_buffer ??= new ArrayBufferWriter<byte>(4096);
         buffer.ResetWrittenCount();
         try
@@ -52,13 +52,20 @@ internal class TransactionEncoder(int maxFrameBytes)
     {
         FrameCodec.Begin(buffer);
         var writer = new MessagePackWriter(buffer);
-        writer.WriteArrayHeader(8);
+        writer.WriteArrayHeader(9);
         writer.Write((int)FrameKind.Transaction);
         writer.WriteText(transaction.Origin.Value);
         writer.Write((ulong)transaction.Position);
         writer.Write(transaction.Stamp.Microseconds);
         writer.WriteMapHeader(transaction.Dependencies.Count);
         foreach (var (node, position) in transaction.Dependencies)
+        {
+            writer.WriteText(node.Value);
+            writer.Write((ulong)position);
+        }
+
+        writer.WriteArrayHeader(2 * transaction.Dependencies.Gaps.Count);
+        foreach (var (node, position) in transaction.Dependencies.Gaps)
         {
             writer.WriteText(node.Value);
             writer.Write((ulong)position);

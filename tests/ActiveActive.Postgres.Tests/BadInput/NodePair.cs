@@ -21,10 +21,10 @@ internal sealed class NodePair : IAsyncDisposable
     public ClusterNode B => _nodes[1];
 
     public static async Task<NodePair> CreateAsync(
-        ClusterServers servers, string schemaA, string schemaB, Action<ReplicationNodeBuilder>? configureA = null, Action<ReplicationNodeBuilder>? configureB = null)
+        ClusterServers servers, string schemaA, string schemaB, Action<ReplicationNodeBuilder>? configureA = null, Action<ReplicationNodeBuilder>? configureB = null, int version = 18)
     {
         var pair = new NodePair();
-        var server = (await servers.GetAsync([18]))[0];
+        var server = (await servers.GetAsync([version]))[0];
         var ports = TestCluster.FreePorts(2);
         (string, int)[] members = [("a", ports[0]), ("b", ports[1])];
         await pair.AddAsync("a", ports[0], server, members, schemaA, configureA);
@@ -33,9 +33,10 @@ internal sealed class NodePair : IAsyncDisposable
     }
 
     /// <summary>The same schema and options, both running.</summary>
-    public static async Task<NodePair> StartAsync(ClusterServers servers, string schemaA, string? schemaB = null, Action<ReplicationNodeBuilder>? configure = null)
+    public static async Task<NodePair> StartAsync(
+        ClusterServers servers, string schemaA, string? schemaB = null, Action<ReplicationNodeBuilder>? configure = null, int version = 18)
     {
-        var pair = await CreateAsync(servers, schemaA, schemaB ?? schemaA, configure, configure);
+        var pair = await CreateAsync(servers, schemaA, schemaB ?? schemaA, configure, configure, version);
         await pair.A.StartAsync();
         await pair.B.StartAsync();
         await pair.UntilStreamingAsync();

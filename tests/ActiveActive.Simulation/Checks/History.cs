@@ -26,8 +26,9 @@ internal sealed record Effect(int Table, string? Key, string? Value, long Amount
 /// <param name="Position">In its origin's log.</param>
 /// <param name="RawStamp">Microseconds, as its server took it.</param>
 /// <param name="Seen">Per origin, how many transactions its node had visible.</param>
+/// <param name="Unseen">Which of them it had in quarantine, by origin and number.</param>
 /// <param name="Effects">In statement order.</param>
-internal sealed record Acknowledged(int Node, int Index, ulong Position, long RawStamp, int[] Seen, IReadOnlyList<Effect> Effects)
+internal sealed record Acknowledged(int Node, int Index, ulong Position, long RawStamp, int[] Seen, IReadOnlySet<(int Origin, int Index)> Unseen, IReadOnlyList<Effect> Effects)
 {
     /// <summary>By which it goes, microseconds: known once it is published.</summary>
     public long? Stamp { get; set; }
@@ -35,7 +36,7 @@ internal sealed record Acknowledged(int Node, int Index, ulong Position, long Ra
     public string Name => $"{(char)('a' + Node)}{Index}";
 
     /// <summary>Whether the writer of this one had seen another, or wrote both.</summary>
-    public bool Covers(Acknowledged other) => Node == other.Node ? Index >= other.Index : Seen[other.Node] > other.Index;
+    public bool Covers(Acknowledged other) => Node == other.Node ? Index >= other.Index : Seen[other.Node] > other.Index && !Unseen.Contains((other.Node, other.Index));
 
     /// <summary>The total order of versions.</summary>
     public int CompareTo(Acknowledged other) =>
@@ -54,6 +55,9 @@ internal sealed class History(int nodes, Trace trace, Findings findings)
     /// <summary>Per node and origin, how many transactions are visible.</summary>
     public int[][] Seen { get; } = [.. Enumerable.Range(0, nodes).Select(_ => new int[nodes])];
 
+    /// <summary>Per node, what of it is in quarantine there instead.</summary>
+    public HashSet<(int Origin, int Index)>[] Quarantined { get; } = [.. Enumerable.Range(0, nodes).Select(_ => new HashSet<(int, int)>())];
+
     /// <summary>The nodes that died for good.</summary>
     public HashSet<int> Dead { get; } = [];
 
@@ -62,6 +66,7 @@ internal sealed class History(int nodes, Trace trace, Findings findings)
     {
         get
         {
+            if (Enumerable.Range(0, nodes).Any(node => Quarantined[node].Count > 0 && !Dead.Contains(node))) return false;
             for (var origin = 0; origin < nodes; origin++)
             {
                 var count = SurvivingOf(origin);
@@ -85,7 +90,7 @@ internal sealed class History(int nodes, Trace trace, Findings findings)
 
     public void Commit(int node, ulong position, long stamp, IReadOnlyList<Effect> effects)
     {
-        var transaction = new Acknowledged(node, Committed[node].Count, position, stamp, (int[])Seen[node].Clone(), effects);
+        var transaction = new Acknowledged(node, Committed[node].Count, position, stamp, (int[])Seen[node].Clone(), Quarantined[node].ToHashSet(), effects);
         Committed[node].Add(transaction);
         Seen[node][node]++;
         trace.Note(TraceEvent.Commit, node, node, transaction.Index, transaction);
@@ -116,9 +121,10 @@ internal sealed class History(int nodes, Trace trace, Findings findings)
         }
     }
 
-    public void Apply(int node, int origin, ulong position)
+    public void Apply(int node, int origin, ulong position, bool isQuarantined)
     {
         var next = Seen[node][origin];
+        if (!isQuarantined && Quarantined[node].RemoveWhere(q => q.Origin == origin && Committed[origin][q.Index].Position == position) > 0) return;
         if (next >= Committed[origin].Count || Committed[origin][next].Position != position)
         {
             var known = Committed[origin].FindIndex(t => t.Position == position);
@@ -136,13 +142,16 @@ internal sealed class History(int nodes, Trace trace, Findings findings)
         }
 
         Seen[node][origin]++;
+        if (isQuarantined) Quarantined[node].Add((origin, next));
         trace.Note(TraceEvent.Apply, node, origin, next, transaction);
     }
 
-    /// <summary>A crash lost applied transactions that were not durable.</summary>
-    public void Lose(int node, int origin, ulong progress)
+    /// <summary>A crash lost applied transactions that were not durable, and that some had gone into quarantine or out of it.</summary>
+    public void Lose(int node, int origin, ulong progress, IEnumerable<ulong> quarantined)
     {
         while (Seen[node][origin] > 0 && Committed[origin][Seen[node][origin] - 1].Position > progress) Seen[node][origin]--;
+        Quarantined[node].RemoveWhere(q => q.Origin == origin);
+        foreach (var position in quarantined) Quarantined[node].Add((origin, Committed[origin].FindIndex(t => t.Position == position)));
     }
 
     public Acknowledged? Find(int origin, ulong position)

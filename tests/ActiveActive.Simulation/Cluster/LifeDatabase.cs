@@ -94,6 +94,14 @@ internal sealed class LifeDatabase(SimulatedNode node, InMemoryDatabase inner, E
         await inner.CollectAsync(stable, cancellationToken);
     }
 
+    public ValueTask<IReadOnlyList<QuarantinedTransaction>> ReadQuarantineAsync(NodeName? origin, CancellationToken cancellationToken) => inner.ReadQuarantineAsync(origin, cancellationToken);
+
+    public ValueTask<ReadOnlyMemory<byte>?> ReadQuarantinedPartAsync(QuarantinedTransaction transaction, int part, CancellationToken cancellationToken) =>
+        inner.ReadQuarantinedPartAsync(transaction, part, cancellationToken);
+
+    public ValueTask NoteRefusalAsync(QuarantinedTransaction transaction, string code, string reason, CancellationToken cancellationToken) =>
+        inner.NoteRefusalAsync(transaction, code, reason, cancellationToken);
+
     public IAsyncEnumerable<ConflictRecord> ReadConflictsAsync(ConflictQuery query, CancellationToken cancellationToken) => inner.ReadConflictsAsync(query, cancellationToken);
 
     public ValueTask<long> DeleteConflictsAsync(DateTimeOffset before, CancellationToken cancellationToken) => inner.DeleteConflictsAsync(before, cancellationToken);
@@ -133,6 +141,8 @@ internal sealed class LifeStream(LifeDatabase life, IChangeStream inner, EventLo
 /// <summary>An apply session that tells the simulation's history what became visible.</summary>
 internal sealed class LifeSession(LifeDatabase life, IApplySession inner, SimulatedNode node, int origin) : IApplySession
 {
+    private bool _quarantines;
+
     public NpgsqlLogSequenceNumber AppliedPosition => inner.AppliedPosition;
 
     public CommitTimestamp ServerTime => inner.ServerTime;
@@ -150,6 +160,7 @@ internal sealed class LifeSession(LifeDatabase life, IApplySession inner, Simula
     public async ValueTask BeginAsync(CancellationToken cancellationToken)
     {
         await life.PauseAsync();
+        _quarantines = false;
         await inner.BeginAsync(cancellationToken);
     }
 
@@ -173,6 +184,17 @@ internal sealed class LifeSession(LifeDatabase life, IApplySession inner, Simula
         await inner.ExecuteAsync(plan, cancellationToken);
     }
 
+    public ValueTask StoreQuarantinedPartAsync(NpgsqlLogSequenceNumber position, int part, ReadOnlyMemory<byte> content, CancellationToken cancellationToken) =>
+        inner.StoreQuarantinedPartAsync(position, part, content, cancellationToken);
+
+    public ValueTask<long> QuarantineAsync(QuarantinedTransaction transaction, CancellationToken cancellationToken)
+    {
+        _quarantines = true;
+        return inner.QuarantineAsync(transaction, cancellationToken);
+    }
+
+    public ValueTask ReleaseAsync(QuarantinedTransaction transaction, CancellationToken cancellationToken) => inner.ReleaseAsync(transaction, cancellationToken);
+
     public async ValueTask KeepReceivedAsync(ChangeTransaction part, CancellationToken cancellationToken)
     {
         await life.PauseAsync();
@@ -184,7 +206,7 @@ internal sealed class LifeSession(LifeDatabase life, IApplySession inner, Simula
         await life.PauseAsync();
         // The commit completes at once, so that the history learns of it before anyone sees the rows.
         var commit = inner.CommitAsync(position, stamp, cancellationToken);
-        if (commit.IsCompletedSuccessfully) node.Applied(origin, position);
+        if (commit.IsCompletedSuccessfully) node.Applied(origin, position, _quarantines);
         await commit;
         await life.PauseAsync();
     }

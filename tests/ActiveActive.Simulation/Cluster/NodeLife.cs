@@ -38,6 +38,8 @@ internal sealed class NodeLife : IDisposable
 
     public KeyGate? Keys { get; private set; }
 
+    public QuarantineRegister? Quarantine { get; private set; }
+
     public CancellationToken Ended => _ended.Token;
 
     public void Start() => _ = GuardAsync(RunAsync);
@@ -61,6 +63,8 @@ internal sealed class NodeLife : IDisposable
         List<NodeName> peers = [.. _cluster.Nodes.Where(n => n != _node).Select(n => n.Name)];
         Progress = new ReplicationProgress(_node.Name, peers);
         Keys = new KeyGate(peers);
+        Quarantine = new QuarantineRegister(Progress);
+        Quarantine.Load(await Database.ReadQuarantineAsync(null, Ended));
         Capture = new ChangeCapture(Database, Progress, checkpoint, new SimulatedEncoder(_node, _cluster), _cluster.Options.LogEntries * (long)SimulatedEncoder.EntryBytes, NullLogger.Instance);
         _ = GuardAsync(() => Capture.RunAsync(Ended));
         _ = GuardAsync(HeartbeatAsync);

@@ -18,6 +18,9 @@ internal sealed class SimulatedCluster
         Nodes = [.. Enumerable.Range(0, options.Nodes).Select(i => new SimulatedNode(i, this))];
     }
 
+    /// <summary>Whether the faults are over.</summary>
+    public bool IsHealed { get; set; }
+
     public SimulationOptions Options { get; }
 
     public Trace Trace { get; }

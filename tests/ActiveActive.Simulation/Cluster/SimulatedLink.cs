@@ -12,8 +12,11 @@ internal sealed class SimulatedLink(SimulatedNode node, SimulatedNode peer, Node
 {
     private const int CommitsPerFlush = 20;
 
+    private static readonly ReplicationException s_refusal = new(ReplicationErrorKind.ApplyRefused, "The simulation refuses it.");
+
     private readonly EventLoop _loop = cluster.Loop;
     private readonly ApplyClock _clock = new(node.Clock);
+    private NpgsqlLogSequenceNumber _putAside;
     private readonly PeerAbsence _absence = new(node.Clock, TimeSpan.FromMicroseconds(cluster.Options.RelayAfterMicroseconds));
 
     public async Task RunAsync()
@@ -38,9 +41,11 @@ internal sealed class SimulatedLink(SimulatedNode node, SimulatedNode peer, Node
     {
         await using var session = await life.Database.OpenApplySessionAsync(peer.Name, life.Ended);
         var fetched = new FetchedRows((transaction, rows, _) => cluster.Network.FetchAsync(peer, node, transaction, rows));
-        var worker = new ApplyWorker(peer.Name, new ApplyContext(life.Database, life.Progress!, life.Capture!.Index, life.Keys!, _ => { }), session, _clock, fetched);
+        var worker = new ApplyWorker(peer.Name, new ApplyContext(life.Database, life.Progress!, life.Capture!.Index, life.Keys!, life.Quarantine!, _ => { }), session, _clock, fetched);
+        life.Quarantine!.Load(await life.Database.ReadQuarantineAsync(peer.Name, life.Ended), peer.Name);
         life.Progress!.AppliedOf(peer.Name).Advance(session.AppliedPosition);
         var durable = await session.FlushAsync(life.Ended);
+        if (life.Quarantine!.Count > 0 && cluster.IsHealed) await RetryAsync(worker);
         using var connection = Open(durable);
         var commits = 0;
         while (true)
@@ -53,6 +58,7 @@ internal sealed class SimulatedLink(SimulatedNode node, SimulatedNode peer, Node
 
             var part = await connection.ReceiveAsync(life.Ended);
             if (await ApplyAsync(worker, part)) commits++;
+            else if (part.IsHeartbeat && life.Quarantine!.Count > 0 && (cluster.IsHealed || _loop.Random.Chance(20))) await RetryAsync(worker);
             if (connection.EndsWith(part)) break;
         }
 
@@ -83,13 +89,38 @@ internal sealed class SimulatedLink(SimulatedNode node, SimulatedNode peer, Node
         {
             try
             {
-                return await worker.ApplyAsync(part, life.Ended);
+                return IsPutAside(part)
+                    ? await worker.QuarantineAsync(part, Refusal.After(null, part, s_refusal, DateTimeOffset.UnixEpoch), life.Ended) is not null
+                    : await worker.ApplyAsync(part, life.Ended);
+            }
+            catch (BehindQuarantineException)
+            {
+                _putAside = part.Position;
+                if (part is not { Part: 0, IsLastPart: true }) throw new ReplicationException(ReplicationErrorKind.Transient, "It comes again, to be put into quarantine.");
             }
             catch (ReplicationException e) when (e.Kind == ReplicationErrorKind.Transient && part is { Part: 0, IsLastPart: true } && attempt < 20 && !life.IsOver)
             {
                 cluster.Trace.Say(TraceEvent.Fault, node.Index, () => $"! applies {peer.Name} {part.Position} again: {e.Message}");
                 await _loop.Delay(_loop.Random.Between(1, 1 << Math.Min(attempt + 4, 14)));
             }
+        }
+    }
+
+    private bool IsPutAside(ChangeTransaction part)
+    {
+        if (part.IsHeartbeat) return false;
+        if (part.Part == 0 && cluster.Options.QuarantinePercent > 0 && !cluster.IsHealed && _loop.Random.Chance(cluster.Options.QuarantinePercent)) _putAside = part.Position;
+        return _putAside == part.Position;
+    }
+
+    /// <summary>What somebody does now and then, entry by entry, and for all once the faults are over.</summary>
+    private async Task RetryAsync(ApplyWorker worker)
+    {
+        foreach (var entry in await life.Database.ReadQuarantineAsync(peer.Name, life.Ended))
+        {
+            if ((!cluster.IsHealed && !_loop.Random.Chance(20)) || !life.Quarantine!.IsFree(entry)) continue;
+            cluster.Trace.Say(TraceEvent.Fault, node.Index, () => $"! retries {peer.Name} {entry.Position}");
+            await worker.RetryAsync(entry, life.Ended);
         }
     }
 }

@@ -79,7 +79,7 @@ internal sealed class SimulatedNode
         Database.Crash(stayDown: true);
         foreach (var node in _cluster.Nodes)
         {
-            if (node != this) _cluster.History.Lose(Index, node.Index, (ulong)Database.ProgressOf(node.Name));
+            if (node != this) _cluster.History.Lose(Index, node.Index, (ulong)Database.ProgressOf(node.Name), Database.Quarantined.Where(e => e.Origin == node.Name).Select(e => (ulong)e.Position));
         }
 
         Life?.End();
@@ -101,5 +101,5 @@ internal sealed class SimulatedNode
         Life?.End();
     }
 
-    public void Applied(int origin, NpgsqlLogSequenceNumber position) => _cluster.History.Apply(Index, origin, (ulong)position);
+    public void Applied(int origin, NpgsqlLogSequenceNumber position, bool isQuarantined) => _cluster.History.Apply(Index, origin, (ulong)position, isQuarantined);
 }

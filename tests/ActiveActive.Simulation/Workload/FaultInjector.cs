@@ -7,15 +7,14 @@ namespace ActiveActive.Simulation.Workload;
 internal sealed class FaultInjector(SimulatedCluster cluster)
 {
     private readonly EventLoop _loop = cluster.Loop;
-    private bool _isHealed;
 
     public async Task RunAsync()
     {
         var options = cluster.Options;
-        while (!_isHealed)
+        while (!cluster.IsHealed)
         {
             await _loop.Delay(_loop.Random.Between(100, 20_000));
-            if (_isHealed) return;
+            if (cluster.IsHealed) return;
             if (options.NetworkFaults) BreakNetwork();
             if (options.SlowCapture && _loop.Random.Chance(50))
             {
@@ -49,7 +48,7 @@ internal sealed class FaultInjector(SimulatedCluster cluster)
 
     public void Heal()
     {
-        _isHealed = true;
+        cluster.IsHealed = true;
         cluster.Network.Heal();
         foreach (var node in cluster.Nodes) node.CaptureStalledUntil = 0;
     }

@@ -25,6 +25,20 @@ public sealed class CausalSequenceTests
     }
 
     [Fact]
+    public void Quarantined_transaction_is_a_gap_until_it_comes_again()
+    {
+        var sequence = new CausalSequence(s_self, new CaptureCheckpoint(new(1), CommitTimestamp.Unknown, DependencyVector.Empty));
+        sequence.Next(Foreign(20, 1000) with { IsQuarantined = true });
+        sequence.Next(Foreign(30, 1100));
+        var between = sequence.Next(Local(40, 5))!;
+        sequence.Next(Foreign(50, 1000));
+        var after = sequence.Next(Local(60, 6))!;
+        Assert.Equal((false, true), (between.Dependencies.Covers(s_peer, new(1000)), between.Dependencies.Covers(s_peer, new(1100))));
+        Assert.True(after.Dependencies.Covers(s_peer, new(1000)));
+        Assert.Equal(new(1100), after.Dependencies[s_peer]);
+    }
+
+    [Fact]
     public void Reading_again_from_a_checkpoint_gives_the_same()
     {
         CapturedTransaction[] log = [Local(10, 5), Foreign(20, 1000), Local(30, 9), Foreign(40, 1100), Local(50, 8)];

@@ -44,6 +44,21 @@ public sealed class VersionTests
         Assert.Equal(3, vector.Advance(new("c"), new(1)).Count);
     }
 
+    [Fact]
+    public void Vector_with_a_gap_covers_what_comes_after_it_and_is_complete_before_it()
+    {
+        var (a, b) = (new NodeName("a"), new NodeName("b"));
+        var vector = DependencyVector.Empty.Advance(a, new(5)).WithGap(a, new(7)).WithGap(b, new(2)).WithGap(a, new(6)).Advance(a, new(9));
+        Assert.False(vector.Covers(a, new(7)));
+        Assert.True(vector.Covers(a, new(8)));
+        Assert.Equal((new(9), new(5), new(1)), (vector[a], vector.CompleteUpTo(a), vector.CompleteUpTo(b)));
+        Assert.Equal("{a:0/9, b:0/2 without a:0/6 without a:0/7 without b:0/2}", vector.ToString());
+        Assert.NotEqual(vector, vector.WithoutGap(a, new(7)));
+        var closed = vector.WithoutGap(a, new(7)).WithoutGap(a, new(6)).WithoutGap(b, new(2)).WithoutGap(b, new(1));
+        Assert.Equal(DependencyVector.Of([new(a, new(9)), new(b, new(2))]), closed);
+        Assert.Same(closed, closed.WithoutGap(a, new(9)));
+    }
+
     [Theory]
     [InlineData("eu", true)]
     [InlineData("eu-west_1", true)]

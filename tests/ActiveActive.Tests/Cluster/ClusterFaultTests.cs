@@ -194,4 +194,29 @@ public sealed class ClusterFaultTests
         Assert.Throws<ArgumentException>(() => cluster.Partition(cluster[0], other[1]));
         Assert.Throws<ArgumentException>(() => cluster.SkewClock(other[0], s_second));
     }
+
+    [Fact]
+    [Trait("Story", "37")]
+    public async Task Reading_the_log_again_does_not_bring_back_a_delete_that_a_collected_one_had_replaced()
+    {
+        await using var cluster = await TestTables.StartAsync("a", "b");
+        var (a, b) = (cluster[0], cluster[1]);
+        await a.PutAsync("delta", "1", "x", "5");
+        await cluster.ConvergeAsync();
+        // b's delete does not reach a; a's later one reaches b, and all others have it: there are none.
+        cluster.Delay(b, a, TimeSpan.FromHours(1));
+        await b.DeleteAsync("delta", "1");
+        await cluster.PassAsync(s_second);
+        await a.DeleteAsync("delta", "1");
+        await cluster.PassAsync(150 * s_second);
+        cluster.Crash(b);
+        await cluster.RestartAsync(b);
+        await cluster.PassAsync(s_second);
+        // Written in knowledge of the greatest delete, though not of b's.
+        await a.PutAsync("delta", "1", "y", "7");
+        await cluster.PassAsync(5 * s_second);
+        cluster.Heal();
+        await cluster.ConvergeAsync();
+        Assert.Equal("y|7", b.Text("delta", "1"));
+    }
 }

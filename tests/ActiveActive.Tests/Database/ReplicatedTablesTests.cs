@@ -50,6 +50,19 @@ public sealed class ReplicatedTablesTests
         Assert.True(settings.NeedsFullReplicaIdentity);
     }
 
+    [Fact]
+    public void Last_rule_that_names_a_policy_counts_for_tables_that_are_not_there_too()
+    {
+        var tables = new ReplicatedTables(
+        [
+            new TableRule { Pattern = "public.*", OnApplyError = ApplyErrorPolicy.Quarantine }, new TableRule { Pattern = "public.t" },
+            new TableRule { Pattern = "public.t*", OnApplyError = ApplyErrorPolicy.Hold },
+        ]);
+        Assert.Equal(ApplyErrorPolicy.Hold, tables.OnApplyError(new("public", "t"), ApplyErrorPolicy.Quarantine));
+        Assert.Equal(ApplyErrorPolicy.Quarantine, tables.OnApplyError(new("public", "s"), ApplyErrorPolicy.Hold));
+        Assert.Equal(ApplyErrorPolicy.Hold, tables.OnApplyError(new("app", "s"), ApplyErrorPolicy.Hold));
+    }
+
     private sealed class Keep : IConflictResolver
     {
         public ConflictResolution Resolve(Conflict conflict) => ConflictResolution.KeepLocal;

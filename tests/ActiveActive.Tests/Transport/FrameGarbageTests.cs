@@ -184,7 +184,7 @@ public sealed class FrameGarbageTests(ITestOutputHelper output)
 
     private static void TransactionStart(ref MessagePackWriter writer, int dependencies)
     {
-        writer.WriteArrayHeader(8);
+        writer.WriteArrayHeader(9);
         writer.Write((int)FrameKind.Transaction);
         writer.Write("eu");
         writer.Write(1UL);

@@ -48,7 +48,8 @@ internal static class FrameSamples
             Origin = Eu,
             Position = new(0x2_0000_0010),
             Stamp = new CommitTimestamp(842_000_000_123_456),
-            Dependencies = DependencyVector.Of([new(Us, new(0x77)), new(new NodeName("ap-1"), new(ulong.MaxValue))]),
+            Dependencies = DependencyVector.Of(
+                [new(Us, new(0x77)), new(new NodeName("ap-1"), new(ulong.MaxValue))], [new(Us, new(0x70)), new(Us, new(0x66)), new(new NodeName("ap-1"), new(9))]),
             Part = 2,
             IsLastPart = true,
             Changes =

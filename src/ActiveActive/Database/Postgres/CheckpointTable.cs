@@ -30,7 +30,7 @@ internal static class CheckpointTable
         NpgsqlLogSequenceNumber.Parse(reader.GetString(0)), new CommitTimestamp(reader.GetInt64(1)), ReadVector(reader.GetString(2)),
         NpgsqlLogSequenceNumber.Parse(reader.GetString(3)));
 
-    private static string WriteVector(DependencyVector vector)
+    public static string WriteVector(DependencyVector vector)
     {
         var buffer = new ArrayBufferWriter<byte>(64);
         using (var writer = new Utf8JsonWriter(buffer))
@@ -43,7 +43,7 @@ internal static class CheckpointTable
         return Encoding.UTF8.GetString(buffer.WrittenSpan);
     }
 
-    private static DependencyVector ReadVector(string json)
+    public static DependencyVector ReadVector(string json)
     {
         using var document = JsonDocument.Parse(json);
         return DependencyVector.Of(

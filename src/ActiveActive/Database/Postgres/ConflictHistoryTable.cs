@@ -44,6 +44,7 @@ internal static class ConflictHistoryTable
         (ConflictType.DeleteMissing, "delete_missing"),
         (ConflictType.MultipleUniqueConflicts, "multiple_unique_conflicts"),
         (ConflictType.TruncateOriginDiffers, "truncate_origin_differs"),
+        (ConflictType.Discarded, "discarded"),
     ];
 
     private static readonly (ConflictOutcome Value, string Text)[] s_outcomes =

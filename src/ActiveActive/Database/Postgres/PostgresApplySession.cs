@@ -10,12 +10,14 @@ namespace ActiveActive.Database.Postgres;
 /// the server can. See
 /// <see href="https://www.postgresql.org/docs/18/replication-origins.html">Replication Progress Tracking</see>.
 /// </summary>
-internal sealed class PostgresApplySession : IApplySession
+internal sealed partial class PostgresApplySession : IApplySession
 {
     // Writers that come meanwhile wait behind it, as behind any TRUNCATE.
     private const int TableLockTimeoutMilliseconds = 1000;
 
     private const string BeginSql = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
+
+    private static readonly string s_appliedSql = $"SELECT pg_logical_emit_message(true, '{PostgresNames.MessagePrefix}', '')";
 
     private static readonly string s_clockSql = $"SELECT {VersionSql.Microseconds("clock_timestamp()")} AS server_time";
 
@@ -94,6 +96,7 @@ internal sealed class PostgresApplySession : IApplySession
             // Sent with the first statement: a round trip less.
             _writer.Begin();
             _isBeginPending = true;
+            _quarantines = _releases = false;
             return new ValueTask<bool>(true);
         }).AsTask());
     }
@@ -143,6 +146,7 @@ internal sealed class PostgresApplySession : IApplySession
             if (TakeBegin()) batch.BatchCommands.Add(new NpgsqlBatchCommand(BeginSql));
             batch.BatchCommands.Add(SqlParameters.Command(
                 "SELECT pg_replication_origin_xact_setup($1, $2)", SqlParameters.Text(position.ToString()), SqlParameters.Text(VersionSql.Text(stamp))));
+            if (_quarantines || _releases) batch.BatchCommands.Add(new NpgsqlBatchCommand(_quarantines ? s_quarantinedSql : s_appliedSql));
             foreach (var command in _writer.TakeMessages()) batch.BatchCommands.Add(command);
             batch.BatchCommands.Add(new NpgsqlBatchCommand(s_clockSql));
             batch.BatchCommands.Add(new NpgsqlBatchCommand("COMMIT"));
@@ -159,7 +163,7 @@ internal sealed class PostgresApplySession : IApplySession
             }
 
             _isInTransaction = false;
-            AppliedPosition = position;
+            if (position > AppliedPosition) AppliedPosition = position;
             ServerTime = time;
             return true;
         }).AsTask());

@@ -75,6 +75,30 @@ internal sealed class PostgresDatabase : ILocalDatabase
         "collecting what is stable",
         [.. TombstoneTable.Collect(stable), OverrideTable.Collect(stable), SiblingTable.Collect(stable)], cancellationToken);
 
+    public ValueTask<IReadOnlyList<QuarantinedTransaction>> ReadQuarantineAsync(NodeName? origin, CancellationToken cancellationToken) =>
+        RunAsync<IReadOnlyList<QuarantinedTransaction>>("reading the quarantine", async () =>
+        {
+            await using var batch = _dataSource.CreateBatch();
+            batch.BatchCommands.Add(QuarantineTable.Read(origin));
+            await using var reader = await batch.ExecuteReaderAsync(cancellationToken);
+            var entries = new List<QuarantinedTransaction>();
+            while (await reader.ReadAsync(cancellationToken)) entries.Add(QuarantineTable.ReadEntry(reader));
+            return entries;
+        });
+
+    public ValueTask<ReadOnlyMemory<byte>?> ReadQuarantinedPartAsync(QuarantinedTransaction transaction, int part, CancellationToken cancellationToken) =>
+        RunAsync<ReadOnlyMemory<byte>?>($"reading part {part} of transaction {transaction.Origin} {transaction.Position} in quarantine", async () =>
+        {
+            await using var batch = _dataSource.CreateBatch();
+            batch.BatchCommands.Add(QuarantineTable.ReadPart(transaction.Origin, transaction.Position, part));
+            await using var reader = await batch.ExecuteReaderAsync(cancellationToken);
+            return await reader.ReadAsync(cancellationToken) ? reader.GetFieldValue<byte[]>(0) : default(ReadOnlyMemory<byte>?);
+        });
+
+    public ValueTask NoteRefusalAsync(QuarantinedTransaction transaction, string code, string reason, CancellationToken cancellationToken) => ExecuteAsync(
+        $"noting that transaction {transaction.Origin} {transaction.Position} in quarantine was refused again",
+        [QuarantineTable.NoteRefusal(transaction.Id, code, reason)], cancellationToken);
+
     public async IAsyncEnumerable<ConflictRecord> ReadConflictsAsync(
         ConflictQuery query, [EnumeratorCancellation] CancellationToken cancellationToken)
     {

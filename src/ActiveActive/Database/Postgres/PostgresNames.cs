@@ -13,6 +13,9 @@ internal static class PostgresNames
     /// <summary>The prefix of logical messages (<c>pg_logical_emit_message</c>).</summary>
     public const string MessagePrefix = "active_active";
 
+    /// <summary>The content of the message by which a commit tells capture that it put a peer's transaction into quarantine.</summary>
+    public static ReadOnlySpan<byte> QuarantinedMessage => "quarantined"u8;
+
     public static string Slot(uint databaseOid) => $"active_active_{databaseOid}";
 
     /// <summary>The prefix of those that hold what was received of a peer.</summary>

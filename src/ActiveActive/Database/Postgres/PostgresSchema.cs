@@ -91,6 +91,34 @@ internal static class PostgresSchema
         );
         CREATE INDEX conflict_recorded_at ON active_active.conflict (recorded_at);
         CREATE INDEX conflict_table ON active_active.conflict (table_name, id);
+
+        -- Transactions of peers that were put aside whole, until they are retried or discarded. keys: the rows that they write,
+        -- {"public.t": ["[\"1\"]"]}, null for all of a table's; not jsonb, which
+        -- takes no character that the database's encoding lacks. dependencies: what their writers had seen.
+        CREATE TABLE active_active.quarantine (
+            id            bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+            origin        text NOT NULL,
+            position      pg_lsn NOT NULL,
+            stamp         bigint NOT NULL,
+            dependencies  jsonb NOT NULL,
+            parts         integer NOT NULL,
+            changes       bigint NOT NULL,
+            keys          text NOT NULL,
+            code          text NOT NULL,
+            reason        text NOT NULL,
+            attempts      integer NOT NULL,
+            first_attempt timestamptz NOT NULL,
+            last_attempt  timestamptz NOT NULL,
+            UNIQUE (origin, position)
+        );
+        -- Their changes, in the form in which they came.
+        CREATE TABLE active_active.quarantine_part (
+            origin   text NOT NULL,
+            position pg_lsn NOT NULL,
+            part     integer NOT NULL,
+            content  bytea NOT NULL,
+            PRIMARY KEY (origin, position, part)
+        );
         """,
     ];
 }

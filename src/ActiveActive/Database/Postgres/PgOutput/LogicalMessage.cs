@@ -23,6 +23,9 @@ internal readonly ref struct LogicalMessage
         ? new CommitTimestamp(microseconds)
         : CommitTimestamp.Unknown;
 
+    /// <summary>Whether it says that its transaction put a peer's into quarantine.</summary>
+    public bool MarksQuarantine => Prefix == PostgresNames.MessagePrefix && Content.SequenceEqual(PostgresNames.QuarantinedMessage);
+
     /// <summary>What a marker says.</summary>
     public static string MarkerContent(CommitTimestamp floor) => floor.IsKnown ? floor.Microseconds.ToString(CultureInfo.InvariantCulture) : "";
 

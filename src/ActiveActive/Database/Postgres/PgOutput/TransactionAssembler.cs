@@ -15,6 +15,7 @@ internal sealed class TransactionAssembler(uint databaseOid, int maxChangesPerPa
     private BeginMessage? _begin;
     private NodeName _foreignOrigin;
     private NpgsqlLogSequenceNumber _foreignPosition;
+    private bool _isQuarantined;
     private List<Change> _changes = [];
     private CommitTimestamp _floor;
     private int _characters;
@@ -66,6 +67,7 @@ internal sealed class TransactionAssembler(uint databaseOid, int maxChangesPerPa
         _begin = begin;
         _foreignOrigin = default;
         _foreignPosition = default;
+        _isQuarantined = false;
         _floor = CommitTimestamp.Unknown;
         _characters = 0;
         _part = 0;
@@ -86,6 +88,7 @@ internal sealed class TransactionAssembler(uint databaseOid, int maxChangesPerPa
         if (!message.IsTransactional) return AssemblyStep.Continue;
         var begin = RequireTransaction(in reader);
         if (message.Floor > _floor) _floor = message.Floor;
+        _isQuarantined |= message.MarksQuarantine;
         if (_received is null || _foreignOrigin != relayed || message.Prefix != PostgresNames.ReceivedPrefix) return AssemblyStep.Continue;
         return _received.Take(message.Content) is { } part ? AssemblyStep.Yield(TakePart(begin, isLast: false) with { Received = part }) : AssemblyStep.Continue;
     }
@@ -233,6 +236,7 @@ internal sealed class TransactionAssembler(uint databaseOid, int maxChangesPerPa
             Floor = _floor,
             ForeignOrigin = _foreignOrigin,
             ForeignPosition = _foreignPosition,
+            IsQuarantined = _isQuarantined && !_foreignOrigin.IsNone,
             Changes = changes,
             Part = _part++,
             IsLastPart = isLast,
