@@ -38,7 +38,7 @@ public sealed class AddActiveActiveTests
         Assert.Equal((ApplyErrorPolicy.Quarantine, null, ApplyErrorPolicy.Quarantine), (options.OnApplyError, options.Tables[0].OnApplyError, options.Tables[1].OnApplyError));
         Assert.Empty(ReplicationNodeOptionsValidator.Validate(options));
         // A new option must be bound as well: resolvers are the only ones that need code.
-        Assert.Equal(16, typeof(ReplicationNodeOptions).GetProperties().Length);
+        Assert.Equal(17, typeof(ReplicationNodeOptions).GetProperties().Length);
     }
 
     [Theory]
