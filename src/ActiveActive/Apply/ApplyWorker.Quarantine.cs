@@ -59,8 +59,7 @@ internal sealed partial class ApplyWorker
             {
                 _retried = entry;
                 for (var i = 0; i < entry.Parts; i++) await ApplyPartAsync(await ReadStoredAsync(entry, i, cancellationToken), cancellationToken);
-                await LeaveAsync(entry, cancellationToken);
-                return true;
+                break;
             }
             catch (ReplicationException e) when (e.Kind == ReplicationErrorKind.ApplyRefused)
             {
@@ -83,6 +82,9 @@ internal sealed partial class ApplyWorker
                 _retried = null;
             }
         }
+
+        await LeaveAsync(entry, cancellationToken);
+        return true;
     }
 
     private async ValueTask BeginQuarantineAsync(ChangeTransaction part, CancellationToken cancellationToken)

@@ -321,6 +321,9 @@ internal sealed partial class ApplyWorker
 
     private RelationMapping MappingOf(Relation relation) => _mappings[relation];
 
+    /// <summary>Lets go of a transaction whose next part does not come any more, so that it is in nobody's way.</summary>
+    public ValueTask EndAsync() => _isOpen ? RollbackAsync() : default;
+
     private async ValueTask RollbackAsync()
     {
         _isOpen = false;

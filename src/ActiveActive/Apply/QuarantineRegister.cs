@@ -13,7 +13,8 @@ namespace ActiveActive.Apply;
 internal sealed class QuarantineRegister(ReplicationProgress progress)
 {
     /// <summary>Each is a gap in the vector of every local transaction, and keeps WAL and tombstones on all nodes.</summary>
-    public const int Capacity = Transport.FrameLimits.MaxVectorGaps;
+    /// <remarks>Well below what a frame can say: each peer's link looks at it for itself, and may add one more.</remarks>
+    public const int Capacity = Transport.FrameLimits.MaxVectorGaps / 2;
 
     private readonly Lock _lock = new();
     private readonly SortedDictionary<long, QuarantinedTransaction> _entries = [];

@@ -28,6 +28,9 @@ internal sealed class RelayReader(ILocalDatabase database, NodeName origin, Node
                 continue;
             }
 
+            // The second commit of one that left the quarantine: its first one was sent.
+            if (captured.ForeignPosition < last) continue;
+
             // Better nothing than a gap that nobody would notice.
             if (last != captured.ForeignPosition)
                 throw new ReplicationException(ReplicationErrorKind.Transient, $"Transaction {origin} {captured.ForeignPosition} can't be relayed: it was applied here while the cluster had two nodes.");

@@ -91,38 +91,46 @@ public sealed partial class TransactionQuarantine
         await _turn.Writer.WriteAsync(true, cancellationToken);
         try
         {
-            var applied = 0;
-            var entries = await _database.ReadQuarantineAsync(null, cancellationToken);
-            for (var next = 0; next < entries.Count;)
-            {
-                var entry = entries[next];
-                if (!IsDue(entry))
-                {
-                    next++;
-                    continue;
-                }
-
-                // Entries of one origin in a row share its session.
-                await RunAsync(entry, async (worker, ended) =>
-                {
-                    for (; next < entries.Count && entries[next].Origin == entry.Origin; next++)
-                    {
-                        if (!IsDue(entries[next]) || !await worker.RetryAsync(entries[next], ended)) continue;
-                        hasReleased = true;
-                        applied++;
-                        LogReleased(_node, entry.Origin, entries[next].Position, entries[next].Id, "applied");
-                    }
-                }, cancellationToken);
-            }
-
-            return applied;
-
-            bool IsDue(QuarantinedTransaction e) => isAsked(e) || (hasReleased && e.IsBehindAnother && RequireRun().Quarantine.IsFree(e));
+            var all = await RetryOnceAsync(isAsked, hasReleased, cancellationToken);
+            // While they were tried, others may have been put aside behind one of them.
+            for (var applied = all; applied > 0; all += applied) applied = await RetryOnceAsync(static _ => false, hasReleased: true, cancellationToken);
+            return all;
         }
         finally
         {
             _turn.Reader.TryRead(out _);
         }
+    }
+
+    private async Task<int> RetryOnceAsync(Func<QuarantinedTransaction, bool> isAsked, bool hasReleased, CancellationToken cancellationToken)
+    {
+        var applied = 0;
+        var entries = await _database.ReadQuarantineAsync(null, cancellationToken);
+        for (var next = 0; next < entries.Count;)
+        {
+            var entry = entries[next];
+            if (!IsDue(entry))
+            {
+                next++;
+                continue;
+            }
+
+            // Entries of one origin in a row share its session.
+            await RunAsync(entry, async (worker, ended) =>
+            {
+                for (; next < entries.Count && entries[next].Origin == entry.Origin; next++)
+                {
+                    if (!IsDue(entries[next]) || !await worker.RetryAsync(entries[next], ended)) continue;
+                    hasReleased = true;
+                    applied++;
+                    LogReleased(_node, entry.Origin, entries[next].Position, entries[next].Id, "applied");
+                }
+            }, cancellationToken);
+        }
+
+        return applied;
+
+        bool IsDue(QuarantinedTransaction e) => isAsked(e) || (hasReleased && e.IsBehindAnother && RequireRun().Quarantine.IsFree(e));
     }
 
     private async Task<QuarantinedTransaction> FindAsync(long id, CancellationToken cancellationToken) =>

@@ -19,7 +19,7 @@ internal static class FrameLimits
     public const int MaxVectorEntries = 1_000;
 
     /// <summary>Gaps in a dependency vector: the transactions that a node may hold in quarantine.</summary>
-    public const int MaxVectorGaps = 1_000;
+    public const int MaxVectorGaps = 2_000;
 
     /// <summary>Settings in a <see cref="HelloFrame"/>.</summary>
     public const int MaxSettings = 256;

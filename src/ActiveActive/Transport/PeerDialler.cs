@@ -48,13 +48,26 @@ internal sealed class PeerDialler(PeerAddress peer, PeerLinkContext context)
             {
                 // Away as well, or can't relay: its own link says what there is to say of it.
             }
+            catch
+            {
+                if (best is not null) await best.DisposeAsync();
+                throw;
+            }
         }
 
         if (best is null) return null;
-        // The one that is taken is told so; the others have only been asked how far they are.
-        await best.Frames.WriteAsync(new AckFrame(durable), cancellationToken);
-        await best.Frames.FlushAsync(cancellationToken);
-        return best;
+        try
+        {
+            // The one that is taken is told so; the others have only been asked how far they are.
+            await best.Frames.WriteAsync(new AckFrame(durable), cancellationToken);
+            await best.Frames.FlushAsync(cancellationToken);
+            return best;
+        }
+        catch
+        {
+            await best.DisposeAsync();
+            throw;
+        }
     }
 
     private async Task<PeerSource> DialAsync(PeerAddress target, Handshake handshake, NpgsqlLogSequenceNumber durable, CancellationToken cancellationToken)

@@ -75,7 +75,7 @@ internal sealed partial class PeerLink
             catch (Exception e) when (!cancellationToken.IsCancellationRequested)
             {
                 var fault = e as ReplicationException ?? new ReplicationException(ReplicationErrorKind.Transient, $"The link to peer '{Peer}' failed: {e.Message}", e);
-                if (_pause.IsPaused) continue;
+                if (_pause.IsPaused && !run.Keys.Holds(Peer)) continue;
                 Status.Enter(StateAfter(fault.Kind), fault.Message);
                 if (Status.IsNews(fault.Message)) LogFault(_context.Self, Peer, fault.Kind, fault.Message);
                 await _backOff.WaitAsync(isSlow: fault.Kind is ReplicationErrorKind.ApplyRefused or ReplicationErrorKind.PeerRefused or ReplicationErrorKind.AccessDenied, cancellationToken);
@@ -137,6 +137,7 @@ internal sealed partial class PeerLink
             source.Abort();
             // They have ended before the session and the connection under them are disposed.
             await Task.WhenAll(reading, applying, pausing, asked).ContinueWith(static _ => { }, CancellationToken.None, TaskContinuationOptions.None, TaskScheduler.Current);
+            await worker.EndAsync();
             Status.Worker = null;
         }
     }
@@ -205,13 +206,15 @@ internal sealed partial class PeerLink
     {
         for (var attempt = 1; ; attempt++)
         {
+            // Asked once: what can't be put aside either, holds the stream.
+            var isGivenUp = IsGivenUp(part);
             try
             {
-                return IsGivenUp(part)
+                return isGivenUp
                     ? await QuarantineAsync(worker, part, run.Quarantine, cancellationToken)
                     : await worker.ApplyAsync(part, cancellationToken);
             }
-            catch (ReplicationException e) when (e.Kind == ReplicationErrorKind.ApplyRefused && !cancellationToken.IsCancellationRequested && !IsGivenUp(part) && MayQuarantine(part))
+            catch (ReplicationException e) when (e.Kind == ReplicationErrorKind.ApplyRefused && !cancellationToken.IsCancellationRequested && !isGivenUp && MayQuarantine(part))
             {
                 await RefusedAsync(part, e, cancellationToken);
             }
