@@ -1,6 +1,8 @@
+using System.Runtime.CompilerServices;
 using ActiveActive.Apply;
 using ActiveActive.Changes;
 using ActiveActive.Database;
+using ActiveActive.Progress;
 using NpgsqlTypes;
 
 namespace ActiveActive.Testing.Database;
@@ -88,6 +90,21 @@ internal sealed class InMemoryApplySession : IApplySession
             for (var i = 0; i < states.Length; i++) states[i] = StateOf(transaction, _server.TableOf(keys[i].Table), keys[i].Key, rows[i]);
             return states;
         }
+    }
+
+    public async IAsyncEnumerable<IReadOnlyList<LocalKey>> ReadUnseenAsync(
+        LocalTable table, TableName? partition, IReadOnlyCollection<ShownVersion> unseen, [EnumeratorCancellation] CancellationToken cancellationToken)
+    {
+        List<LocalKey> keys;
+        lock (_server.Gate)
+        {
+            var transaction = Current();
+            transaction.ThrowIfNotOpen();
+            keys = _writer.FindUnseen(transaction, table, unseen);
+        }
+
+        if (_server.Interrupt is { } interrupt) await interrupt();
+        if (keys.Count > 0) yield return keys;
     }
 
     public async ValueTask ExecuteAsync(ApplyPlan plan, CancellationToken cancellationToken)

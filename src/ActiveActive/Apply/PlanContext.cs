@@ -38,8 +38,8 @@ internal sealed class PlanContext
 
     public IEnumerable<RowKey> Keys => _states.Keys;
 
-    /// <summary>The local transactions that are later than the incoming one, whatever stamp their rows show.</summary>
-    public CorrectedTransactions CorrectedLater() => _index.FindCorrectedAfter(Incoming);
+    /// <summary>What the rows show that the incoming writer had not seen.</summary>
+    public IReadOnlyCollection<ShownVersion> FindUnseen() => _index.FindUnseen(Transaction.Origin, Transaction.Dependencies);
 
     /// <summary>Which write the visible row shows: the override where there is one, else what the index knows of its xmin, else what that shows.</summary>
     public RowVersion VersionOf(KeyState state)

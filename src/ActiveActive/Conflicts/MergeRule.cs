@@ -104,7 +104,7 @@ internal sealed class MergeRule : ConflictRule
         var isLocal = Same(change.Table, result, local);
         if (isRemote && isLocal) return;
         var type = change.Kind == ChangeKind.Delete
-            ? local is null ? ConflictType.DeleteMissing : ConflictType.DeleteOriginDiffers
+            ? local is null && !change.IsTruncate ? ConflictType.DeleteMissing : TypeOfDelete(change)
             : local is null ? ConflictType.UpdateMissing : TypeOfWrite(change);
         var localVersion = siblings.Last(s => s.Version != context.Incoming).Version;
         var outcome = isRemote ? ConflictOutcome.ApplyRemote : isLocal ? ConflictOutcome.KeepLocal : ConflictOutcome.Merge;
@@ -144,7 +144,7 @@ internal sealed class MergeRule : ConflictRule
         var tombstone = state.Tombstone;
         if (change.Values is null)
         {
-            writes.Add(new SetTombstone(change.Table, change.Key, context.Incoming));
+            if (!change.IsTruncate) writes.Add(new SetTombstone(change.Table, change.Key, context.Incoming));
             tombstone = PlanContext.Later(tombstone, context.Incoming);
         }
 

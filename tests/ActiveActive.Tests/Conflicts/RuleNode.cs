@@ -88,6 +88,7 @@ internal sealed class RuleNode
             plan = Plan();
         }
 
+        foreach (var truncate in transaction.Changes.Where(c => c.Kind == ChangeKind.Truncate).Take(1)) plan.Conflicts.AddRange(TruncateOthers(truncate, transaction));
         var xid = _xid++;
         _index.Add(xid, new(_log += 16), transaction.Stamp, transaction.Version);
         foreach (var (key, state) in _states.ToList())
@@ -102,6 +103,19 @@ internal sealed class RuleNode
         return plan;
 
         ApplyPlan Plan() => ApplyPlanner.Plan(transaction, MappingOf, _states, _index, FetchedOf(transaction.Origin));
+
+        RelationMapping MappingOf(Relation relation) =>
+            _mappings.TryGetValue(relation, out var known) ? known : _mappings[relation] = RelationMapping.Create(relation, _table, transaction.Origin);
+    }
+
+    /// <summary>As the worker does it with the rows that the transaction does not write. Those that its writer had seen go, too, if they are asked about.</summary>
+    private List<ConflictRecord> TruncateOthers(Change truncate, ChangeTransaction transaction)
+    {
+        var written = ApplyPlanner.KeysOf(transaction, MappingOf).Select(k => k.Key).ToHashSet();
+        var others = _states.Where(s => !written.Contains(s.Key)).ToDictionary();
+        var plan = ApplyPlanner.PlanTruncate(transaction, MappingOf(truncate.Relation), others, _index, FetchedOf(transaction.Origin));
+        foreach (var (key, state) in others) _states[key] = state with { Tombstone = PlanContext.Later(state.Tombstone, transaction.Version) };
+        return plan.Conflicts;
 
         RelationMapping MappingOf(Relation relation) =>
             _mappings.TryGetValue(relation, out var known) ? known : _mappings[relation] = RelationMapping.Create(relation, _table, transaction.Origin);
