@@ -99,7 +99,10 @@ internal static class ApplyPlanner
         if (isPartition) return;
         foreach (var key in keys)
         {
-            context[key] = context[key] with { Tombstone = PlanContext.Later(context[key].Tombstone, context.Incoming) };
+            context[key] = context[key] with
+            {
+                Tombstone = PlanContext.Later(context[key].Tombstone, context.Incoming), TableTombstone = PlanContext.Later(context[key].TableTombstone, context.Incoming),
+            };
         }
     }
 

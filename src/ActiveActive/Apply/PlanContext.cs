@@ -62,7 +62,7 @@ internal sealed class PlanContext
 
     /// <summary>The state after this transaction wrote a row that shows its own version.</summary>
     public static KeyState Written(ColumnValue[] values, KeyState before, RowVersion? trueVersion = null, IReadOnlyList<Sibling>? siblings = null) =>
-        new(new LocalRow(values, 0, default, default, IsOwnWrite: true), before.Tombstone, trueVersion, siblings ?? []);
+        new(new LocalRow(values, 0, default, default, IsOwnWrite: true), before.Tombstone, trueVersion, siblings ?? []) { TableTombstone = before.TableTombstone };
 
     /// <summary>The later of two tombstones.</summary>
     public static RowVersion Later(RowVersion? existing, RowVersion incoming) =>

@@ -114,7 +114,7 @@ internal sealed class RuleNode
         var written = ApplyPlanner.KeysOf(transaction, MappingOf).Select(k => k.Key).ToHashSet();
         var others = _states.Where(s => !written.Contains(s.Key)).ToDictionary();
         var plan = ApplyPlanner.PlanTruncate(transaction, MappingOf(truncate.Relation), others, _index, FetchedOf(transaction.Origin));
-        foreach (var (key, state) in others) _states[key] = state with { Tombstone = PlanContext.Later(state.Tombstone, transaction.Version) };
+        foreach (var (key, state) in others) _states[key] = state with { Tombstone = PlanContext.Later(state.Tombstone, transaction.Version), TableTombstone = PlanContext.Later(state.TableTombstone, transaction.Version) };
         return plan.Conflicts;
 
         RelationMapping MappingOf(Relation relation) =>
@@ -153,7 +153,7 @@ internal sealed class RuleNode
     {
         if (write.Kind == ChangeKind.Truncate)
         {
-            foreach (var key in _states.Keys.ToList()) _states[key] = new KeyState(null, PlanContext.Later(_states[key].Tombstone, version), null, []);
+            foreach (var key in _states.Keys.ToList()) _states[key] = new KeyState(null, PlanContext.Later(_states[key].Tombstone, version), null, []) { TableTombstone = version };
             return Change.Truncate(_relation);
         }
 
@@ -163,7 +163,7 @@ internal sealed class RuleNode
         Assert.Equal(write.Kind == ChangeKind.Insert, old is null);
         if (write.Kind == ChangeKind.Delete)
         {
-            _states[at] = new KeyState(null, PlanContext.Later(state.Tombstone, version), null, []);
+            _states[at] = state with { Row = null, Tombstone = PlanContext.Later(state.Tombstone, version), Override = null, Siblings = [] };
             var isFull = _table.Settings.NeedsFullReplicaIdentity;
             return Change.Delete(_relation, isFull ? old! : [.. old!.Select((v, i) => i == 0 ? v : ColumnValue.Null)], !isFull);
         }
@@ -172,7 +172,7 @@ internal sealed class RuleNode
         ColumnValue[] logged = [ColumnValue.Of(write.Key), .. write.Values.Select(v => v is null ? ColumnValue.Null : v == "~" ? ColumnValue.Unchanged : ColumnValue.Of(v))];
         var values = old is null ? logged : RowImages.Overlay(old, logged);
         if (_table.Settings.NeedsFullReplicaIdentity) logged = values;
-        _states[at] = new KeyState(new LocalRow(values, xid, version.Stamp, Name, false), state.Tombstone, null, []);
+        _states[at] = new KeyState(new LocalRow(values, xid, version.Stamp, Name, false), state.Tombstone, null, []) { TableTombstone = state.TableTombstone };
         return write.Kind == ChangeKind.Insert
             ? Change.Insert(_relation, values)
             : Change.Update(_relation, _table.Settings.NeedsFullReplicaIdentity ? old : null, false, logged);
