@@ -20,6 +20,7 @@ internal static class MutantRun
         try
         {
             var watch = Stopwatch.StartNew();
+            var processor = Environment.CpuUsage.UserTime;
             var seeds = 0;
             while (seeds < command.Seeds && watch.Elapsed < command.Time)
             {
@@ -27,7 +28,7 @@ internal static class MutantRun
                 seeds++;
                 if (result.Findings.IsClean) continue;
                 var finding = result.Findings.All[0].Split('\n')[0];
-                Console.WriteLine($"{mutant}: killed by seed {result.Options.Seed}, the {seeds}th: {(finding.Length > 150 ? finding[..150] + "…" : finding)}");
+                Console.WriteLine($"{mutant}: killed by seed {result.Options.Seed}, the {seeds}th, in {(Environment.CpuUsage.UserTime - processor).TotalSeconds:0.0} s: {(finding.Length > 150 ? finding[..150] + "…" : finding)}");
                 if (command.Verbose) SeedRun.Print(Trimming.Trim(result.Options), verbose: false);
                 return true;
             }
@@ -48,6 +49,7 @@ internal static class MutantRun
         Safeguard.LockTruncatedTables or Safeguard.GreatestDeleteStays => options with { Tables = [1], Truncates = true },
         Safeguard.TableTombstone or Safeguard.LaterRowsStay => options with { Tables = [0], Truncates = true },
         Safeguard.MarkerFloor or Safeguard.WaitUntilVisible => options with { Transactions = 16, Tables = [0], Keys = 1, DeletePercent = 50, LatencyMicroseconds = 100, ThinkMicroseconds = 500, HoldMicroseconds = 50, SkewMicroseconds = 0, GranuleMicroseconds = 1, ClockStepMicroseconds = 0, CommitMicroseconds = 3000 },
+        Safeguard.AbsenceIsExplained => options with { Tables = [1], Keys = 1, DeletePercent = 50, LatencyMicroseconds = 100, ThinkMicroseconds = 500, HoldMicroseconds = 500, CommitMicroseconds = 3000, ClientsPerNode = 3 },
         Safeguard.TombstoneWithoutRow => options with { Nodes = 4, Tables = [0], Keys = 1, DeletePercent = 50 },
         Safeguard.EqualRowsAreWritten => options with { Nodes = 3, Tables = [0], Keys = 1, DeletePercent = 0, SameValuePercent = 50 },
         Safeguard.TakePlace => options with { Tables = [1], Keys = 1, DeletePercent = 50, LatencyMicroseconds = 100, ThinkMicroseconds = 500, HoldMicroseconds = 5000, CommitMicroseconds = 3000, ClientsPerNode = 3, Truncates = false },
