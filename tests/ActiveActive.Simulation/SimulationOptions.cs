@@ -21,6 +21,9 @@ internal sealed record SimulationOptions
 
     public bool Truncates { get; init; }
 
+    /// <summary>Percent of statements that are truncates, where there are any.</summary>
+    public int TruncatePercent { get; init; } = 3;
+
     /// <summary>Percent of statements that are deletes, key changes included.</summary>
     public int DeletePercent { get; init; } = 25;
 

@@ -22,6 +22,23 @@ public sealed class DifferentialTests(ClusterServers servers)
         await using var memory = await MemoryWorld.StartAsync();
         await using var server = await ServerWorld.StartAsync(servers);
         for (var seed = FirstSeed; seed < FirstSeed + Seeds; seed++) await CompareAsync(seed, memory, server);
+        var conflicts = await server.ConflictsAsync(0);
+        Assert.DoesNotContain("?", conflicts, StringComparison.Ordinal);
+        foreach (var type in new[] { ConflictType.InsertExists, ConflictType.UpdateOriginDiffers, ConflictType.UpdateMissing, ConflictType.DeleteOriginDiffers, ConflictType.DeleteMissing })
+        {
+            Assert.Contains($" {type} ", conflicts, StringComparison.Ordinal);
+        }
+    }
+
+    /// <summary>That it can fail: one of two equal worlds has a node whose clock is 10 s behind, so that other writes win.</summary>
+    [Fact]
+    public async Task Difference_in_one_world_is_told()
+    {
+        await using var right = await MemoryWorld.StartAsync();
+        await using var wrong = await MemoryWorld.StartAsync();
+        await CompareAsync(1, right, wrong);
+        wrong.SetBack(1);
+        await Assert.ThrowsAsync<Xunit.Sdk.FailException>(() => CompareAsync(2, right, wrong));
     }
 
     private static async Task CompareAsync(int seed, World memory, World server)

@@ -14,6 +14,9 @@ internal sealed class MemoryWorld(InMemoryCluster cluster) : World
         .Table(new TableDefinition(DrawnHistory.Merged, "id integer", "v text", "n integer") { LargeColumns = ["v"] })
         .Node(ServerWorld.Configure)));
 
+    /// <summary>Sets a node's clock back by 10 s, for which the node waits before it applies.</summary>
+    public void SetBack(int node) => cluster.SkewClock(cluster[node], -TimeSpan.FromSeconds(10));
+
     public override ValueTask DisposeAsync() => cluster.DisposeAsync();
 
     protected override ReplicationNode NodeOf(int node) => cluster[node].Replication;
