@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using ActiveActive.Benchmarks;
 using ActiveActive.Benchmarks.Hosts;
 using ActiveActive.Benchmarks.Reports;
@@ -13,12 +14,15 @@ if (!BenchmarkOptions.TryParse(args, out var options, out var error))
 }
 
 using var interrupted = new CancellationTokenSource();
-Console.CancelKeyPress += (_, e) =>
+void Interrupt(PosixSignalContext context)
 {
     // The run ends by itself, in order: hosts, then servers.
-    e.Cancel = true;
+    context.Cancel = true;
     interrupted.Cancel();
-};
+}
+
+using var ctrlC = PosixSignalRegistration.Create(PosixSignal.SIGINT, Interrupt);
+using var terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, Interrupt);
 
 var report = new Report(options);
 try

@@ -15,6 +15,7 @@ internal sealed class ProcessMeter : IAsyncDisposable
     private readonly CancellationTokenSource _stopping = new();
     private readonly Dictionary<int, (string Role, double First, double Last)> _cpu = [];
     private readonly Task _sampling;
+    private bool _hasBaseline;
 
     public ProcessMeter(IReadOnlyList<BenchmarkDatabase> databases, IReadOnlyList<int> hosts)
     {
@@ -33,7 +34,7 @@ internal sealed class ProcessMeter : IAsyncDisposable
     public IReadOnlyDictionary<string, double> CpuSeconds =>
         _cpu.Values.GroupBy(c => c.Role).ToDictionary(g => g.Key, g => Math.Round(g.Sum(c => c.Last - c.First), 2));
 
-    /// <summary>Backends live and die; each is counted from when it was first seen.</summary>
+    /// <summary>The first call is the base line. What starts later, such as core's apply workers, counts from its start; what ends in between is not counted.</summary>
     public async Task ReadCpuAsync(CancellationToken cancellationToken)
     {
         if (!OperatingSystem.IsLinux()) return;
@@ -45,6 +46,8 @@ internal sealed class ProcessMeter : IAsyncDisposable
             await using var reader = await command.ExecuteReaderAsync(cancellationToken);
             while (await reader.ReadAsync(cancellationToken)) Note(reader.GetInt32(0), $"server{i}_{(reader.IsDBNull(1) ? "other" : reader.GetString(1))}");
         }
+
+        _hasBaseline = true;
     }
 
     public async ValueTask DisposeAsync()
@@ -82,7 +85,7 @@ internal sealed class ProcessMeter : IAsyncDisposable
             // The name in parentheses may hold spaces; utime and stime are the 12th and 13th field behind it.
             var fields = File.ReadAllText($"/proc/{process}/stat").Split(')')[^1].Split(' ', StringSplitOptions.RemoveEmptyEntries);
             var seconds = (double.Parse(fields[11], CultureInfo.InvariantCulture) + double.Parse(fields[12], CultureInfo.InvariantCulture)) / TicksPerSecond;
-            _cpu[process] = _cpu.TryGetValue(process, out var known) ? (known.Role, known.First, seconds) : (role, seconds, seconds);
+            _cpu[process] = _cpu.TryGetValue(process, out var known) ? (known.Role, known.First, seconds) : (role, _hasBaseline ? 0 : seconds, seconds);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {

@@ -55,18 +55,10 @@ internal sealed class ConflictsVerb(BenchmarkOptions options, Report report, Mea
             if (every > 0) await UpdateAsync(databases[1], rows / 2 + 1, rows, every, cancellationToken);
             await Marker.WriteAsync(databases[0], 0, cancellationToken);
 
-            var visible = Marker.WaitAsync(databases[1], 0, options.Timeout, cancellationToken);
+            var visible = await Marker.ArmAsync(databases[1], 0, options.Timeout, cancellationToken);
             var watch = Stopwatch.StartNew();
             await replication.ResumeAsync(1, cancellationToken);
-            try
-            {
-                await visible;
-            }
-            catch (TimeoutException e)
-            {
-                throw new BenchmarkException($"conflicts, every {every}: {e.Message}", e);
-            }
-
+            await visible;
             var seconds = watch.Elapsed.TotalSeconds;
             await replication.ResumeAsync(0, cancellationToken);
             await measurement.MarkAsync(databases, [1], [(1, 0)], FirstRound, cancellationToken);

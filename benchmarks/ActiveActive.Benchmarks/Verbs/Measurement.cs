@@ -51,6 +51,7 @@ internal sealed class Measurement(BenchmarkOptions options, Report report, Serve
     {
         List<(int From, int To)> pairs = [.. from w in writers from n in Enumerable.Range(0, nodes) where n != w select (w, n)];
         int[] receivers = [.. pairs.Select(p => p.To).Distinct()];
+        report.Say($"{workload.Name} {(ours ? "ours" : "core")}: seeding {nodes} databases");
         var databases = await CreateDatabasesAsync(nodes, workload.Seed, cancellationToken);
         try
         {
@@ -63,8 +64,9 @@ internal sealed class Measurement(BenchmarkOptions options, Report report, Serve
 
             await using var meter = new ProcessMeter(databases, replication.HostProcesses);
             await meter.ReadCpuAsync(cancellationToken);
-            // The pollers have their connections and statements before the clock starts.
-            var visible = pairs.Select(p => Marker.WaitAsync(databases[p.To], p.From, options.Timeout, cancellationToken)).ToList();
+            var visible = new List<Task>();
+            foreach (var (from, to) in pairs) visible.Add(await Marker.ArmAsync(databases[to], from, options.Timeout, cancellationToken));
+            report.Say($"{workload.Name} {(ours ? "ours" : "core")}: backlog of {workload.Units} is written, draining");
             var watch = Stopwatch.StartNew();
             await Task.WhenAll(receivers.Select(r => replication.ResumeAsync(r, cancellationToken)));
             await UntilVisibleAsync(Task.WhenAll(visible), meter, replication, cancellationToken);
@@ -100,7 +102,7 @@ internal sealed class Measurement(BenchmarkOptions options, Report report, Serve
             if (await Task.WhenAny(visible, Task.Delay(100, cancellationToken)) != visible) await meter.ReadCpuAsync(cancellationToken);
             await visible;
         }
-        catch (TimeoutException e)
+        catch (BenchmarkException e)
         {
             var why = replication is ActiveActiveReplication ours ? await ours.DescribeAsync() : "";
             report.Say($"gave up: {e.Message} {why}");
