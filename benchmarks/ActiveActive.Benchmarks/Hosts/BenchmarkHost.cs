@@ -1,0 +1,43 @@
+using System.Net;
+using Microsoft.AspNetCore.Server.Kestrel.Core;
+
+namespace ActiveActive.Benchmarks.Hosts;
+
+/// <summary>One node as applications run it: an ASP.NET host with <c>AddActiveActive</c>, and endpoints by which the benchmark drives it.</summary>
+internal static class BenchmarkHost
+{
+    public static async Task RunAsync(HostSettings settings, CancellationToken cancellationToken)
+    {
+        var builder = WebApplication.CreateSlimBuilder();
+        builder.Logging.SetMinimumLevel(LogLevel.Warning).AddSimpleConsole(console => console.SingleLine = true);
+        builder.WebHost.ConfigureKestrel(kestrel =>
+        {
+            kestrel.Listen(IPAddress.Loopback, settings.PeerPort, endpoint => endpoint.Protocols = HttpProtocols.Http2);
+            kestrel.Listen(IPAddress.Loopback, settings.ControlPort, endpoint => endpoint.Protocols = HttpProtocols.Http1);
+        });
+        builder.Services.AddActiveActive(node =>
+        {
+            node.Named(settings.Name).UsePostgres(settings.ConnectionString).UseSharedToken(settings.SharedToken).Replicate("public.*");
+            foreach (var (table, column) in settings.DeltaColumns) node.Replicate(table, rule => rule.DeltaColumn(column));
+            foreach (var (name, address) in settings.Peers) node.AddPeer(name, address);
+        });
+
+        await using var app = builder.Build();
+        app.MapActiveActive();
+        app.MapGet("/status", (ReplicationNode node) => Describe(node.Status));
+        app.MapPost("/pause", (ReplicationNode node) => ForEachPeer(node, node.PausePeer));
+        app.MapPost("/resume", (ReplicationNode node) => ForEachPeer(node, node.ResumePeer));
+        await app.RunAsync(cancellationToken);
+    }
+
+    private static HostStatus Describe(NodeStatus status) => new(
+        status.State == NodeState.Running,
+        status.Message,
+        status.Peers.ToDictionary(p => p.Peer.ToString(), p => p.Receiving),
+        [.. status.Peers.Where(p => p.Message is not null).Select(p => $"{p.Peer}: {p.Message}")]);
+
+    private static void ForEachPeer(ReplicationNode node, Action<NodeName> act)
+    {
+        foreach (var peer in node.Status.Peers) act(peer.Peer);
+    }
+}
