@@ -167,7 +167,7 @@ public sealed partial class ReplicationNode : IPeerAcceptor, IAsyncDisposable
             await frames.WriteAsync(answer, greeting.Token);
             await frames.FlushAsync(greeting.Token);
             if (answer is RefuseFrame refuse) LogRefused(Name, hello.From, refuse.Code, refuse.Message);
-            else if (hello.Purpose == HelloPurpose.Rows) await new RowFeed(Name, _database, run!.Progress, run.Capture.Index, _timeProvider).RunAsync(frames, ended.Token);
+            else if (hello.Purpose == HelloPurpose.Rows) await new RowFeed(Name, hello.Origin, _database, run!.Progress, run.Capture, _timeProvider).RunAsync(frames, ended.Token);
             else
             {
                 // A peer that dials is there again: its own stream need not wait for the end of the back-off.

@@ -17,7 +17,7 @@ internal sealed record CommandLine
           --mutants         switch each safeguard off in turn: every one must be missed
           --mutant NAME     only that one
         Options of all seeds instead of drawn ones: --nodes --keys --transactions --clients --tables 0,1,2 --truncates --crashes --network --slow-capture --ties --deaths (0 or 1)
-        --deletes --skew --granule --latency --think --hold --heartbeat --log --commit --steps --part --relay-after --quarantine
+        --deletes --skew --granule --latency --think --hold --heartbeat --log --commit --steps --part --relay-after --quarantine --interrupts
         """;
 
     public int Seeds { get; init; } = 1000;
@@ -109,6 +109,7 @@ internal sealed record CommandLine
                 "--commit" => options with { CommitMicroseconds = Number(value) },
                 "--steps" => options with { ClockStepMicroseconds = Number(value) },
                 "--part" => options with { ChangesPerPart = Number(value) },
+                "--interrupts" => options with { InterruptPercent = Number(value) },
                 "--quarantine" => options with { QuarantinePercent = Number(value) },
                 "--log" => options with { LogEntries = Number(value) },
                 _ => throw new FormatException($"'{name}' is not an option."),

@@ -20,6 +20,7 @@ internal static class MutantRun
         try
         {
             var watch = Stopwatch.StartNew();
+            var processor = Environment.CpuUsage.UserTime;
             var seeds = 0;
             while (seeds < command.Seeds && watch.Elapsed < command.Time)
             {
@@ -27,7 +28,7 @@ internal static class MutantRun
                 seeds++;
                 if (result.Findings.IsClean) continue;
                 var finding = result.Findings.All[0].Split('\n')[0];
-                Console.WriteLine($"{mutant}: killed by seed {result.Options.Seed}, the {seeds}th: {(finding.Length > 150 ? finding[..150] + "…" : finding)}");
+                Console.WriteLine($"{mutant}: killed by seed {result.Options.Seed}, the {seeds}th, in {(Environment.CpuUsage.UserTime - processor).TotalSeconds:0.0} s: {(finding.Length > 150 ? finding[..150] + "…" : finding)}");
                 if (command.Verbose) SeedRun.Print(Trimming.Trim(result.Options), verbose: false);
                 return true;
             }
@@ -41,27 +42,41 @@ internal static class MutantRun
         }
     }
 
-    /// <summary>Leaves out what can't meet the mutant, so that fewer seeds do.</summary>
+    /// <summary>
+    /// Leaves out what can't meet the mutant, so that fewer seeds do. A wrong decision shows only where no later write of the key covers it: several keys and few writes of
+    /// each show more than many writes of one.
+    /// </summary>
     private static SimulationOptions Narrow(Safeguard mutant, SimulationOptions options) => mutant switch
     {
-        Safeguard.RuleE or Safeguard.VersionOverride or Safeguard.DropOwnOverride => options with { Tables = [1] },
-        Safeguard.LockTruncatedTables or Safeguard.GreatestDeleteStays => options with { Tables = [1], Truncates = true },
+        Safeguard.RuleE or Safeguard.VersionOverride => options with { Tables = [1] },
+        Safeguard.LockTruncatedTables => options with { Tables = [1], Truncates = true },
+        Safeguard.DropOwnOverride => Calm(options) with { Tables = [1], Keys = 1, Truncates = true, TruncatePercent = 25, DeletePercent = 15, SkewMicroseconds = 5000, LatencyMicroseconds = 1000, ThinkMicroseconds = 2000, Transactions = 30 },
+        Safeguard.GreatestDeleteStays => options with { Tables = [1], Keys = 2, Truncates = true, TruncatePercent = 10, DeletePercent = 35, HeartbeatMicroseconds = 1000, LatencyMicroseconds = 1000, ThinkMicroseconds = 2000, SkewMicroseconds = 5000, Transactions = 60, NetworkFaults = true },
         Safeguard.TableTombstone or Safeguard.LaterRowsStay => options with { Tables = [0], Truncates = true },
-        Safeguard.MarkerFloor or Safeguard.WaitUntilVisible => options with { Transactions = 16, Tables = [0], Keys = 1, DeletePercent = 50, LatencyMicroseconds = 100, ThinkMicroseconds = 500, HoldMicroseconds = 50, SkewMicroseconds = 0, GranuleMicroseconds = 1, ClockStepMicroseconds = 0, CommitMicroseconds = 3000 },
-        Safeguard.TombstoneWithoutRow => options with { Nodes = 4, Tables = [0], Keys = 1, DeletePercent = 50 },
-        Safeguard.EqualRowsAreWritten => options with { Nodes = 3, Tables = [0], Keys = 1, DeletePercent = 0, SameValuePercent = 50 },
+        Safeguard.MarkerFloor or Safeguard.WaitUntilVisible => Calm(options) with { Transactions = 60, Tables = [0], Keys = 8, DeletePercent = 50, LatencyMicroseconds = 100, ThinkMicroseconds = 500, HoldMicroseconds = 50, CommitMicroseconds = 3000, ClientsPerNode = 3 },
+        Safeguard.AbsenceIsExplained => Calm(options) with { Nodes = 3, Tables = [1], Keys = 2, DeletePercent = 60, LatencyMicroseconds = 100, ThinkMicroseconds = 200, HoldMicroseconds = 50, CommitMicroseconds = 3000, ClientsPerNode = 3 },
+        Safeguard.TombstoneWithoutRow => options with { Nodes = 4, Tables = [0], Keys = 3, DeletePercent = 50, Transactions = 60 },
+        Safeguard.EqualRowsAreWritten => Calm(options) with { Nodes = 4, Tables = [0], Keys = 4, DeletePercent = 0, SameValuePercent = 80, LatencyMicroseconds = 5000, ThinkMicroseconds = 2000, Transactions = 60 },
         Safeguard.TakePlace => options with { Tables = [1], Keys = 1, DeletePercent = 50, LatencyMicroseconds = 100, ThinkMicroseconds = 500, HoldMicroseconds = 5000, CommitMicroseconds = 3000, ClientsPerNode = 3, Truncates = false },
-        Safeguard.KeyGate => options with { Nodes = 4, Keys = 1, Tables = [0], DeletePercent = 50, ThinkMicroseconds = 500, LatencyMicroseconds = 100 },
+        Safeguard.KeyGate => Calm(options) with { Nodes = 4, Keys = 5, Tables = [0], DeletePercent = 50, ThinkMicroseconds = 500, LatencyMicroseconds = 1000, HoldMicroseconds = 50, ClientsPerNode = 2, Transactions = 80, InterruptPercent = 50 },
+        Safeguard.PassedBeforeTheLook => options with { Tables = [0, 1], CommitMicroseconds = 200, LatencyMicroseconds = 100, DeletePercent = 35 },
         Safeguard.NoteMemberInOrder => options with { Nodes = 4, Keys = 1, DeletePercent = 35, HeartbeatMicroseconds = 1000, NetworkFaults = true },
         Safeguard.CorrectStamps => options with { ClockStepMicroseconds = 50_000 },
         Safeguard.TieByNode => options with { GranuleMicroseconds = 1000, TiesWithinNode = true },
         Safeguard.Relay => options with { Nodes = 3, Deaths = true, NetworkFaults = true },
         Safeguard.RelayedVector => options with { Nodes = 3, Tables = [1], Keys = 1, DeletePercent = 50, Deaths = true, NetworkFaults = true, RelayAfterMicroseconds = 0 },
-        Safeguard.WholeRows or Safeguard.AbsentUntilReplaced => options with { Nodes = 3, Tables = [0], Keys = 1, DeletePercent = 0 },
+        Safeguard.WholeRows => options with { Nodes = 3, Tables = [0], Keys = 1, DeletePercent = 0 },
+        Safeguard.AbsentUntilReplaced => Calm(options) with { Nodes = 4, Tables = [0], Keys = 3, DeletePercent = 0, LatencyMicroseconds = 5000, ThinkMicroseconds = 500, Transactions = 100 },
         Safeguard.FetchWhenVisible => options with { Tables = [0], Keys = 1, DeletePercent = 0, LatencyMicroseconds = 100, ThinkMicroseconds = 500, HoldMicroseconds = 50 },
         Safeguard.Siblings => options with { Tables = [2] },
         Safeguard.QuarantineGap => options with { Tables = [2], QuarantinePercent = 10 },
         Safeguard.QuarantineOrder => options with { Tables = [0], Keys = 1, QuarantinePercent = 10 },
         _ => options,
+    };
+
+    /// <summary>Nothing breaks and no clock is off, so that only what transactions do to each other is left.</summary>
+    private static SimulationOptions Calm(SimulationOptions options) => options with
+    {
+        Crashes = false, NetworkFaults = false, SlowCapture = false, Deaths = false, Truncates = false, QuarantinePercent = 0, SkewMicroseconds = 0, ClockStepMicroseconds = 0, GranuleMicroseconds = 1,
     };
 }

@@ -5,7 +5,7 @@ using ActiveActive.Simulation.Workload;
 namespace ActiveActive.Simulation;
 
 /// <summary>What one seed came to.</summary>
-internal sealed record SimulationResult(SimulationOptions Options, Findings Findings, Trace Trace, long Steps, int Transactions, int Relays);
+internal sealed record SimulationResult(SimulationOptions Options, Findings Findings, Trace Trace, long Steps, int Transactions, int Relays, bool IsValueNowhere);
 
 /// <summary>One run: a workload under faults; then everything heals, and the nodes must become equal in bounded time; then the checkers.</summary>
 internal static class Simulation
@@ -39,15 +39,28 @@ internal static class Simulation
         if (!cluster.Loop.Run(() => isStarted && budget.IsSpent, MostSteps, WorkloadTime)) Stuck(cluster, "the workload did not end");
         faults.Heal();
         var healed = cluster.Loop.Now;
-        if (findings.IsClean && !cluster.Loop.Run(() => cluster.History.IsComplete || !findings.IsClean, MostSteps, healed + DrainTime)) Stuck(cluster, "the nodes did not take all transactions");
+        var isNowhere = false;
+        if (findings.IsClean && !cluster.Loop.Run(() => cluster.History.IsComplete || !findings.IsClean, MostSteps, healed + DrainTime))
+        {
+            // README, limits: what a node that died for good left unchanged in its last update can be lost with it. Nothing more can be said of that run.
+            isNowhere = cluster.Network.Nowhere.Count > 0 && cluster.Loop.Escaped is null;
+            if (!isNowhere) Stuck(cluster, "the nodes did not take all transactions");
+        }
+
+        if (isNowhere) return End(isNowhere);
         if (findings.IsClean) new FinalRows(cluster).Check();
         // While a dead node is a member nothing more is stable.
         var mustCollect = cluster.History.Dead.Count == 0;
         if (findings.IsClean && mustCollect && !cluster.Loop.Run(() => IsCollected(cluster) || !findings.IsClean, MostSteps, cluster.Loop.Now + DrainTime)) Stuck(cluster, "tombstones, overrides or siblings were never collected");
         if (findings.IsClean) new FinalRows(cluster).Check();
         if (findings.IsClean) ConflictRecords.Check(cluster);
-        foreach (var node in cluster.Nodes) node.Life?.End();
-        return new SimulationResult(options, findings, trace, cluster.Loop.Steps, cluster.History.Committed.Sum(c => c.Count), cluster.Network.Relays);
+        return End(isNowhere);
+
+        SimulationResult End(bool isNowhere)
+        {
+            foreach (var node in cluster.Nodes) node.Life?.End();
+            return new SimulationResult(options, findings, trace, cluster.Loop.Steps, cluster.History.Committed.Sum(c => c.Count), cluster.Network.Relays, isNowhere);
+        }
     }
 
     private static bool IsCollected(SimulatedCluster cluster) => cluster.Nodes.All(n => n.Database.NoteCount == 0);

@@ -21,6 +21,9 @@ internal sealed record SimulationOptions
 
     public bool Truncates { get; init; }
 
+    /// <summary>Percent of statements that are truncates, where there are any.</summary>
+    public int TruncatePercent { get; init; } = 3;
+
     /// <summary>Percent of statements that are deletes, key changes included.</summary>
     public int DeletePercent { get; init; } = 25;
 
@@ -69,6 +72,9 @@ internal sealed record SimulationOptions
     /// <summary>Interval of heartbeats, checkpoints and collection, microseconds.</summary>
     public int HeartbeatMicroseconds { get; init; } = 4000;
 
+    /// <summary>Percent of the places at which others may go on where they do.</summary>
+    public int InterruptPercent { get; init; } = 50;
+
     /// <summary>Percent of a peer's transactions that a node puts into quarantine, to be retried later.</summary>
     public int QuarantinePercent { get; init; }
 
@@ -99,7 +105,7 @@ internal sealed record SimulationOptions
             LatencyMicroseconds = random.Pick([100, 1000, 5000]),
             ThinkMicroseconds = random.Pick([500, 2000, 8000]),
             HoldMicroseconds = random.Pick([50, 500, 5000]),
-            HeartbeatMicroseconds = random.Pick([1000, 4000, 20_000]),
+            HeartbeatMicroseconds = random.Pick([2000, 8000, 20_000]),
             TiesWithinNode = random.Chance(15),
             LogEntries = random.Pick([12, 1000, 1000]),
             ClockStepMicroseconds = random.Pick([0, 0, 2_000, 50_000]),
@@ -113,11 +119,12 @@ internal sealed record SimulationOptions
         {
             Deaths = options.Nodes > 2 && random.Chance(25),
             RelayAfterMicroseconds = random.Pick([0, 10_000, 1_000_000]),
+            InterruptPercent = random.Pick([8, 20, 50]),
         };
     }
 
     public override string ToString() =>
         $"seed {Seed}: {Nodes} nodes, {Keys} keys, {Transactions} transactions, {ClientsPerNode} clients a node, tables {string.Join('+', Tables)}, deletes {DeletePercent} %"
         + $"{(Truncates ? ", truncates" : "")}{(Crashes ? ", crashes" : "")}{(NetworkFaults ? ", network faults" : "")}{(SlowCapture ? ", slow capture" : "")}{(Deaths ? ", a death" : "")}, relay after {RelayAfterMicroseconds} µs"
-        + $", skew {SkewMicroseconds} µs, granule {GranuleMicroseconds} µs{(TiesWithinNode ? " (with ties)" : "")}, latency {LatencyMicroseconds} µs, steps {ClockStepMicroseconds} µs, {ChangesPerPart} changes a part, think {ThinkMicroseconds} µs, commit {CommitMicroseconds} µs, hold {HoldMicroseconds} µs, heartbeat {HeartbeatMicroseconds} µs, log {LogEntries}, quarantine {QuarantinePercent} %";
+        + $", skew {SkewMicroseconds} µs, granule {GranuleMicroseconds} µs{(TiesWithinNode ? " (with ties)" : "")}, latency {LatencyMicroseconds} µs, steps {ClockStepMicroseconds} µs, {ChangesPerPart} changes a part, think {ThinkMicroseconds} µs, commit {CommitMicroseconds} µs, hold {HoldMicroseconds} µs, heartbeat {HeartbeatMicroseconds} µs, log {LogEntries}, interrupts {InterruptPercent} %, quarantine {QuarantinePercent} %";
 }

@@ -38,6 +38,7 @@ public sealed class InMemoryNode
             SystemIdentifier = (ulong)number + 1,
             Incarnation = new Guid(number + 1, 0, 0, new byte[8]),
             MaxChangesPerPart = _options.MaxChangesPerPart,
+            CommitInterrupt = () => CommitStep?.Invoke() ?? default,
             Tables = [.. options.Tables.Select(t => t.Build(rules) with { Check = row => Refuses?.Invoke(t.FullName, row) })],
         });
         Tables = [.. options.Tables.Select(t => Database.Table(t.FullName.ToString()))];
@@ -62,6 +63,9 @@ public sealed class InMemoryNode
 
     /// <summary>Names the check constraint of a table that a row violates here, or returns null; null for none.</summary>
     internal Func<TableName, ColumnValue[], string?>? Refuses { get; set; }
+
+    /// <summary>Awaited between the steps of a commit that is made in steps; null for nothing.</summary>
+    internal Func<ValueTask>? CommitStep { get; set; }
 
     internal IReadOnlyList<LocalTable> Tables { get; }
 

@@ -84,10 +84,12 @@ internal sealed class InMemoryServer : IDisposable
     {
         var table = TableOf(asked.Table);
         var key = asked.KeyIn(table.Definition);
-        if (table.Find(key)?.Committed is not { } row) return null;
+        var tombstone = table.Tombstones.Find(key)?.Version;
+        if (table.Tombstones.Find(table.WholeTable)?.Version is { } whole && (tombstone is not { } own || whole.IsNewerThan(own))) tombstone = whole;
+        if (table.Find(key)?.Committed is not { } row) return tombstone is null ? null : new StoredRow(table.Definition, null, null, tombstone);
         var (stamp, origin) = StampOf(row.WrittenBy);
         RowVersion? version = table.Overrides.Find(key) is { } note && note.Xid == row.WrittenBy.Xid ? note.Version : null;
-        return new StoredRow(table.Definition, new LocalRow((ColumnValue[])row.Values.Clone(), row.WrittenBy.Xid, stamp, origin, IsOwnWrite: false), version);
+        return new StoredRow(table.Definition, new LocalRow((ColumnValue[])row.Values.Clone(), row.WrittenBy.Xid, stamp, origin, IsOwnWrite: false), version, tombstone);
     }
 
     public void ForgetCommitTimestamps() => _oldestStampedXid = _nextXid;

@@ -177,14 +177,14 @@ internal sealed partial class ApplyWorker
         var passed = new LogMarker(_progress.Captured.Current, _index.PassedMarker.Horizon);
         var states = await _session.ReadKeysAsync(keys, cancellationToken);
         var mustWait = HasUndecidedDelete(keys, states, part) || HasUncapturedRow(states, passed, before: null);
-        while (mustWait && !Safeguards.IsOff(Safeguard.DecideBehindCapture))
+        for (var looks = 1; mustWait && !Safeguards.IsOff(Safeguard.DecideBehindCapture); looks++)
         {
             // Decide only on what capture has passed (convergence R1): a local delete may not be entered yet, and a row's xmin may not
             // be indexed yet. Rows that stand are locked, so the next look sees them again; one that has come since needs another wait.
             passed = await PassCaptureAsync(part, cancellationToken);
             var before = states;
             states = await _session.ReadKeysAsync(keys, cancellationToken);
-            mustWait = HasUncapturedRow(states, passed, before);
+            mustWait = HasUncapturedRow(states, passed, before) || (looks == 1 && HasUnexplainedAbsence(keys, states, part));
         }
 
         var byKey = new Dictionary<RowKey, KeyState>(keys.Count);
@@ -297,6 +297,40 @@ internal sealed partial class ApplyWorker
         }
 
         return false;
+    }
+
+    /// <summary>
+    /// A row that the writer of an update or delete had seen is missing, and no delete that it had not seen tells why. A local one took it behind the
+    /// marker: that is the later write, and once capture has passed it, too, it can be named in the conflict history (M10). One more marker is enough,
+    /// for what is missing now can't be deleted again without leaving a tombstone now.
+    /// </summary>
+    private bool HasUnexplainedAbsence(List<LocalKey> keys, IReadOnlyList<KeyState> states, ChangeTransaction part)
+    {
+        if (Safeguards.IsOff(Safeguard.AbsenceIsExplained)) return false;
+        HashSet<RowKey>? written = null;
+        for (var i = 0; i < keys.Count; i++)
+        {
+            if (states[i] is not { Row: null, Siblings.Count: 0 } state || (state.Tombstone is { } tombstone && !part.HasSeen(tombstone))) continue;
+            if ((written ??= RewrittenKeys(part)).Contains(keys[i].Key)) return true;
+        }
+
+        return false;
+    }
+
+    /// <summary>The keys under which the writer found a row that it had not made in this part.</summary>
+    private HashSet<RowKey> RewrittenKeys(ChangeTransaction part)
+    {
+        var made = new HashSet<RowKey>();
+        var rewritten = new HashSet<RowKey>();
+        foreach (var change in part.Changes)
+        {
+            if (change.Kind == ChangeKind.Truncate) continue;
+            var mapping = MappingOf(change.Relation);
+            if (change.Kind != ChangeKind.Insert && mapping.KeyOf((change.OldRow ?? change.NewRow)!) is var old && !made.Contains(old)) rewritten.Add(old);
+            if (change.NewRow is { } row) made.Add(mapping.KeyOf(row));
+        }
+
+        return rewritten;
     }
 
     private HashSet<RowKey> InsertedKeys(ChangeTransaction part)

@@ -50,15 +50,8 @@ internal sealed class PlanContext
         return _index.TryGetVersion(row.Xid, row.Origin, row.Stamp, out var known) ? known : new RowVersion(row.Stamp, row.Origin, default);
     }
 
-    /// <summary>
-    /// Whether the incoming writer had seen a version (convergence R1: by position, never by stamp). Versions of the same origin were
-    /// seen: one origin's transactions arrive in order. A version whose stamp or position is no longer known is stable, so it was seen.
-    /// </summary>
-    public bool HasSeen(in RowVersion version) =>
-        version.Origin == Transaction.Origin
-        || !version.Stamp.IsKnown
-        || version.Position == default
-        || Transaction.Dependencies.Covers(version.Origin, version.Position);
+    /// <inheritdoc cref="ChangeTransaction.HasSeen"/>
+    public bool HasSeen(in RowVersion version) => Transaction.HasSeen(version);
 
     /// <summary>The state after this transaction wrote a row that shows its own version.</summary>
     public static KeyState Written(ColumnValue[] values, KeyState before, RowVersion? trueVersion = null, IReadOnlyList<Sibling>? siblings = null) =>

@@ -78,6 +78,12 @@ internal sealed partial class ChangeCapture
         }
     }
 
+    /// <summary>Whether the log, as far as it was read, shows a transaction of a peer as applied here.</summary>
+    public bool HasApplied(NodeName origin, NpgsqlLogSequenceNumber position)
+    {
+        lock (_lock) return _sequence.Applied.Covers(origin, position);
+    }
+
     public async Task RunAsync(CancellationToken cancellationToken)
     {
         await using var stream = await _database.OpenChangeStreamAsync(Checkpoint.Position, null, cancellationToken);

@@ -35,5 +35,15 @@ internal sealed record ChangeTransaction
 
     public RowVersion Version => new(Stamp, Origin, Position);
 
+    /// <summary>
+    /// Whether its writer had seen a version (convergence R1: by position, never by stamp). Versions of the same origin were
+    /// seen: one origin's transactions arrive in order. A version whose stamp or position is no longer known is stable, so it was seen.
+    /// </summary>
+    public bool HasSeen(in RowVersion version) =>
+        version.Origin == Origin
+        || !version.Stamp.IsKnown
+        || version.Position == default
+        || Dependencies.Covers(version.Origin, version.Position);
+
     public override string ToString() => $"{(IsHeartbeat ? "heartbeat" : "transaction")} {Origin} {Position} part {Part}, {Changes.Count} changes";
 }

@@ -1,7 +1,8 @@
 namespace ActiveActive.Database;
 
-/// <summary>A committed row, read without a lock.</summary>
+/// <summary>What stands under a key for others to see, read without a lock.</summary>
 /// <param name="Table">Where it stands.</param>
-/// <param name="Row">Its values and what its <c>xmin</c> says.</param>
-/// <param name="Override">Its true version; null where xmin tells it.</param>
-internal sealed record StoredRow(LocalTable Table, LocalRow Row, RowVersion? Override);
+/// <param name="Row">The row's values and what its <c>xmin</c> says; null where there is only a tombstone.</param>
+/// <param name="Override">The row's true version; null where xmin tells it.</param>
+/// <param name="Tombstone">The newer of the key's and the table's tombstone; null where there is none.</param>
+internal sealed record StoredRow(LocalTable Table, LocalRow? Row, RowVersion? Override, RowVersion? Tombstone);

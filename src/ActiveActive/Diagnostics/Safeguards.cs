@@ -35,6 +35,9 @@ internal enum Safeguard
     /// <summary>What commits behind a marker counts as later than the transaction for which it was written (R1, R4).</summary>
     MarkerFloor,
 
+    /// <summary>A row that is missing behind the marker without a tombstone is looked for once more, so that the delete can be named (M10).</summary>
+    AbsenceIsExplained,
+
     /// <summary>Two apply workers do not decide about a key at once (R1).</summary>
     KeyGate,
 

@@ -1,5 +1,7 @@
 using System.Runtime.CompilerServices;
 using ActiveActive.Apply;
+using ActiveActive.Capture;
+using ActiveActive.Changes;
 using ActiveActive.Database;
 using ActiveActive.Diagnostics;
 using ActiveActive.Progress;
@@ -8,10 +10,12 @@ using NpgsqlTypes;
 namespace ActiveActive.Transport;
 
 /// <summary>
-/// Answers peers that ask for rows as one of this node's transactions left them: the current row, and the place of the write that it shows. The
+/// Answers peers that ask for rows as a transaction left them: the current row, and the place of the write that it shows. The
 /// log does not hold older ones, so a row that has been written again is answered with the later place and the asker waits for that write.
+/// The transaction is this node's own, or while its origin is away, one that was applied here: what stands here since then is that write, or a
+/// later one that will reach the asker, too.
 /// </summary>
-internal sealed class RowFeed(NodeName self, ILocalDatabase database, ReplicationProgress progress, TransactionIndex index, TimeProvider timeProvider)
+internal sealed class RowFeed(NodeName self, NodeName origin, ILocalDatabase database, ReplicationProgress progress, ChangeCapture capture, TimeProvider timeProvider)
 {
     // How much is read before it is sent: one wait for capture serves all of it.
     private const int RowsPerWait = 256;
@@ -38,19 +42,22 @@ internal sealed class RowFeed(NodeName self, ILocalDatabase database, Replicatio
         await frames.FlushAsync(cancellationToken);
     }
 
-    /// <exception cref="ReplicationException">ApplyRefused: a table is not replicated here, or a row's version is no longer known.</exception>
+    /// <exception cref="ReplicationException">
+    /// ApplyRefused: a table is not replicated here, or a row's version is no longer known. Transient: this node does not have what is asked for.
+    /// </exception>
     public async IAsyncEnumerable<FetchedRow> ReadAsync(RowRequestFrame request, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
         await PassAsync(cancellationToken);
+        if (origin != self && !capture.HasApplied(origin, request.Position)) throw Lacks(request, "has not applied it");
         var read = new List<StoredRow?>();
         var characters = 0L;
         await foreach (var stored in database.ReadRowsAsync(request.Rows, cancellationToken))
         {
             read.Add(stored);
-            if (stored is not null) characters += stored.Row.Values.Sum(v => (long)(v.Text?.Length ?? 0));
+            if (stored?.Row is { } row) characters += row.Values.Sum(v => (long)(v.Text?.Length ?? 0));
             if (read.Count < RowsPerWait && characters < CharactersPerWait) continue;
             await WaitForCaptureAsync(cancellationToken);
-            foreach (var row in read) yield return Answer(row, request);
+            foreach (var answered in read) yield return Answer(answered, request);
             read.Clear();
             characters = 0;
         }
@@ -69,7 +76,7 @@ internal sealed class RowFeed(NodeName self, ILocalDatabase database, Replicatio
         if (Safeguards.IsOff(Safeguard.FetchWhenVisible)) return;
         // A later part of it may still be on the way through capture; behind the marker, the index holds it.
         await WaitForCaptureAsync(cancellationToken);
-        while ((await database.ReadUnfinishedAsync(cancellationToken)).Any(xid => index.TryGetLocalPosition(xid, out _)))
+        while ((await database.ReadUnfinishedAsync(cancellationToken)).Any(xid => capture.Index.TryGetLocalPosition(xid, out _)))
         {
             await Task.Delay(s_visibilityDelay, timeProvider, cancellationToken);
         }
@@ -84,29 +91,41 @@ internal sealed class RowFeed(NodeName self, ILocalDatabase database, Replicatio
 
     private FetchedRow Answer(StoredRow? stored, RowRequestFrame request)
     {
-        if (stored is null) return new FetchedRow(default, null);
-        if (stored.Override is null && !stored.Row.Stamp.IsKnown)
+        if (stored?.Row is not { } row) return origin == self ? new FetchedRow(default, null) : AnswerAbsence(stored?.Tombstone, request);
+        if (stored.Override is null && !row.Stamp.IsKnown)
         {
             throw new ReplicationException(ReplicationErrorKind.ApplyRefused,
                 $"A row of {stored.Table.Name} on node '{self}' has no commit timestamp any more, so it can't be told whether it is the one that transaction {request.Position} wrote. Update that row there.");
         }
 
-        var position = PositionOf(stored, request);
+        var position = PositionOf(stored, row, request);
         if (position != default && position < request.Position)
         {
             throw new ReplicationException(ReplicationErrorKind.Transient, $"A row of {stored.Table.Name} on node '{self}' shows {position}, which is before {request.Position}.");
         }
 
-        return new FetchedRow(position, position != default ? RowImages.ToRow(stored.Table, stored.Row.Values) : null);
+        return new FetchedRow(position, position != default ? RowImages.ToRow(stored.Table, row.Values) : null);
     }
 
-    private NpgsqlLogSequenceNumber PositionOf(StoredRow stored, RowRequestFrame request)
+    /// <summary>
+    /// A later delete took the row, and will reach the asker. Or the transaction came here when its origin had written the row again, and nobody here has its values
+    /// either: another node may.
+    /// </summary>
+    private FetchedRow AnswerAbsence(RowVersion? tombstone, RowRequestFrame request) =>
+        tombstone is not { } delete || (delete.Origin == origin && delete.Position <= request.Position)
+            ? throw Lacks(request, "does not have its row")
+            : new FetchedRow(default, null);
+
+    private NpgsqlLogSequenceNumber PositionOf(StoredRow stored, LocalRow row, RowRequestFrame request)
     {
-        var row = stored.Row;
-        if (stored.Override is { } version) return version.Origin == self ? version.Position : default;
-        if (row.Origin != self) return default;
-        if (index.TryGetLocalPosition(row.Xid, out var position)) return position;
+        if (stored.Override is { } version) return version.Origin == origin ? version.Position : default;
+        if (row.Origin != origin) return default;
+        if (origin != self) return capture.Index.TryGetVersion(row.Xid, row.Origin, row.Stamp, out var known) ? known.Position : throw Lacks(request, "shows a row that is stable");
+        if (capture.Index.TryGetLocalPosition(row.Xid, out var position)) return position;
         // Written under a savepoint: the log does not tell that xid. No two transactions give one row the same stamp.
-        return index.IsStampOf(self, row.Stamp, request.Position) ? request.Position : default;
+        return capture.Index.IsStampOf(self, row.Stamp, request.Position) ? request.Position : default;
     }
+
+    private ReplicationException Lacks(RowRequestFrame request, string why) =>
+        new(ReplicationErrorKind.Transient, $"Node '{self}' is asked for rows of transaction {origin} {request.Position} and {why}.");
 }

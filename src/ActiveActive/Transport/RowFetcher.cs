@@ -4,28 +4,41 @@ using ActiveActive.Changes;
 namespace ActiveActive.Transport;
 
 /// <summary>
-/// Asks a peer for rows over a connection of its own: on the stream of changes the answer would stand behind all that is on its way, and
-/// the stream is not read on while its apply worker waits.
+/// Asks for rows of a peer's transaction over a connection of its own: on the stream of changes the answer would stand behind all that is on its way, and
+/// the stream is not read on while its apply worker waits. The peer itself is asked, or while it can't be reached, the others that have applied the transaction.
 /// </summary>
-internal sealed class RowFetcher(PeerAddress peer, PeerLinkContext context, Handshake handshake)
+internal sealed class RowFetcher(PeerAddress peer, PeerLinkContext context, Handshake handshake, Func<NodeName?> relayedBy)
 {
-    /// <exception cref="ReplicationException">Transient: the peer can't be reached. ApplyRefused: it can't answer.</exception>
+    /// <exception cref="ReplicationException">Transient: the peer can't be reached, and no other has the rows. ApplyRefused: it can't answer.</exception>
     public async ValueTask<IReadOnlyList<FetchedRow>> FetchAsync(ChangeTransaction transaction, IReadOnlyList<RowToFetch> rows, CancellationToken cancellationToken)
     {
-        var doing = $"Transaction {transaction.Origin} {transaction.Position} waits for {rows.Count} of its rows from node '{peer.Name}'";
-        try
+        var relay = relayedBy();
+        ReplicationException? fault = null;
+        // A peer whose stream another node relays is away.
+        foreach (var target in context.Peers.OrderByDescending(p => p.Name == (relay ?? peer.Name)).ThenByDescending(p => p == peer))
         {
-            await using var connection = await context.Transport.ConnectAsync(peer, cancellationToken);
-            await using var frames = new FrameConnection(connection, $"Peer '{peer.Name}'", context.MaxFrameBytes, context.ReadTimeout, context.TimeProvider);
-            await PeerGreeting.GreetAsync(frames, handshake, peer.Name, peer.Name, transaction.Position, HelloPurpose.Rows, cancellationToken);
-            await frames.WriteAsync(new RowRequestFrame(transaction.Position, rows), cancellationToken);
-            await frames.FlushAsync(cancellationToken);
-            return await ReadAsync(frames, transaction, rows, cancellationToken);
+            try
+            {
+                return await FetchAsync(target, transaction, rows, cancellationToken);
+            }
+            catch (ReplicationException e)
+            {
+                if (target == peer || fault is null) fault = e;
+                if (target == peer && e.Kind != ReplicationErrorKind.Transient) break;
+            }
         }
-        catch (ReplicationException e)
-        {
-            throw new ReplicationException(e.Kind, $"{doing}: {e.Message}", e);
-        }
+
+        throw new ReplicationException(fault!.Kind, $"Transaction {transaction.Origin} {transaction.Position} waits for {rows.Count} of its rows from node '{peer.Name}': {fault.Message}", fault);
+    }
+
+    private async ValueTask<IReadOnlyList<FetchedRow>> FetchAsync(PeerAddress target, ChangeTransaction transaction, IReadOnlyList<RowToFetch> rows, CancellationToken cancellationToken)
+    {
+        await using var connection = await context.Transport.ConnectAsync(target, cancellationToken);
+        await using var frames = new FrameConnection(connection, $"Peer '{target.Name}'", context.MaxFrameBytes, context.ReadTimeout, context.TimeProvider);
+        await PeerGreeting.GreetAsync(frames, handshake, target.Name, peer.Name, transaction.Position, HelloPurpose.Rows, cancellationToken);
+        await frames.WriteAsync(new RowRequestFrame(transaction.Position, rows), cancellationToken);
+        await frames.FlushAsync(cancellationToken);
+        return await ReadAsync(frames, transaction, rows, cancellationToken);
     }
 
     private async ValueTask<IReadOnlyList<FetchedRow>> ReadAsync(FrameConnection frames, ChangeTransaction transaction, IReadOnlyList<RowToFetch> rows, CancellationToken cancellationToken)

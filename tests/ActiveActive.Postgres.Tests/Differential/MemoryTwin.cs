@@ -15,8 +15,8 @@ internal sealed class MemoryTwin : ITwin, IAsyncDisposable
         var cluster = await InMemoryCluster.StartAsync(TwinHistory.Nodes, options => options
             .Table("written", "id text")
             .Table(new TableDefinition("note", "id integer", "body text", "paper text") { LargeColumns = ["paper"] })
-            .Table("account", "id integer", "owner text", "balance bigint")
-            .Table("profile", "id integer", "tags text[]")
+            .Table(new TableDefinition("account", "id integer", "owner text", "balance bigint", "paper text") { LargeColumns = ["paper"] })
+            .Table(new TableDefinition("profile", "id integer", "tags text[]", "paper text") { LargeColumns = ["paper"] })
             .Node(TwinChanges.Configure));
         foreach (var node in cluster.Nodes)
         {

@@ -18,7 +18,7 @@ public sealed class ServerTwin(ClusterServers servers) : ITwin, IAsyncLifetime
     internal async Task<IReadOnlyList<string>> RunAsync(TwinHistory history)
     {
         await Cluster.ResumeAllAsync();
-        await Cluster[0].ExecuteAsync(string.Concat(TwinChanges.Columns.Keys.Select(table => $"DELETE FROM {table};")));
+        await Cluster[0].ExecuteAsync(string.Concat(TwinChanges.Columns.Keys.Append("written").Select(table => $"DELETE FROM {table};")));
         await Cluster.QuietAsync();
         await Cluster.PauseAllAsync();
         for (var node = 0; node < TwinHistory.Nodes; node++) _recordedBefore[node] = await Cluster[node].ScalarAsync<long>("SELECT coalesce(max(id), 0) FROM active_active.conflict");

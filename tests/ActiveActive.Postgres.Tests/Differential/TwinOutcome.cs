@@ -76,5 +76,6 @@ internal static class TwinOutcome
         $"{record.Type} of {record.Table.Name} {string.Join(',', record.Key)}: {record.Outcome}, {record.Winner} wins by {record.Resolver}; local {RowText(versions.NameOf(record.LocalVersion), record.LocalRow)}; "
         + $"remote {RowText(versions.NameOf(record.RemoteVersion), record.RemoteRow)}; {record.Reason}";
 
-    private static string RowText(string writer, Row? row) => row is null ? $"{writer} (no row)" : RowText(writer, row.Select(v => $"{v.Key}={(v.Value is null ? "NULL" : Shorten(v.Value))}"));
+    // By name: the history keeps rows as jsonb, which does not keep the columns' order.
+    private static string RowText(string writer, Row? row) => row is null ? $"{writer} (no row)" : RowText(writer, row.OrderBy(v => v.Key, StringComparer.Ordinal).Select(v => $"{v.Key}={(v.Value is null ? "NULL" : Shorten(v.Value))}"));
 }

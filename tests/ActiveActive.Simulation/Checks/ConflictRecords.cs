@@ -16,7 +16,7 @@ internal static class ConflictRecords
             var seen = new Dictionary<(int, int, string, int), int>();
             foreach (var record in Read(node))
             {
-                var table = SimulatedTables.Names.ToList().IndexOf(record.Table.Name);
+                var table = SimulatedTables.IndexOf(record.Table.Name);
                 var key = record.Key.Count > 0 ? record.Key[0] : "";
                 var incoming = cluster.History.Find(node.IndexOf(record.RemoteVersion.Origin), (ulong)record.RemoteVersion.Position);
                 var what = $"node {node.Name} recorded {record.Type}, {record.Outcome} of {SimulatedTables.Names[table]}/{key} (\"{record.Reason}\")";

@@ -13,18 +13,17 @@ namespace ActiveActive.Simulation.Cluster;
 /// The node's database as one life of its engine reaches it: each call takes its time, in which others go on, and after the host's
 /// crash nothing of that life reaches the database any more.
 /// </summary>
-internal sealed class LifeDatabase(SimulatedNode node, InMemoryDatabase inner, EventLoop loop) : ILocalDatabase
+internal sealed class LifeDatabase(SimulatedNode node, InMemoryDatabase inner, EventLoop loop) : ILocalDatabase, IPauseGuard
 {
     /// <summary>Whether the host that this life ran in has crashed.</summary>
     public bool IsCut { get; set; }
 
     public SimulatedNode Node => node;
 
-    public async ValueTask PauseAsync()
+    public ValueTask PauseAsync()
     {
         ThrowIfCut();
-        await Interruption.PauseAsync(loop, 300);
-        ThrowIfCut();
+        return Interruption.PauseAsync(loop, 300, this);
     }
 
     public async ValueTask<DatabaseIdentity> SetUpAsync(CancellationToken cancellationToken)

@@ -10,7 +10,7 @@ internal sealed class SimulatedCluster
     {
         Options = options;
         Trace = trace;
-        Loop = new EventLoop(new SeededRandom(options.Seed));
+        Loop = new EventLoop(new SeededRandom(options.Seed), options.InterruptPercent);
         trace.Attach(Loop);
         Findings = new Findings();
         History = new History(options.Nodes, trace, Findings);

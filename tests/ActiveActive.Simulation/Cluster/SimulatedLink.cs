@@ -21,23 +21,25 @@ internal sealed class SimulatedLink(SimulatedNode node, SimulatedNode peer, Node
 
     public async Task RunAsync()
     {
+        // As with the real link: who is away longer is dialled less often.
+        var failures = 0;
         while (!life.IsOver)
         {
             try
             {
-                await StreamAsync();
+                await StreamAsync(() => failures = 0);
                 await _loop.Delay(_loop.Random.Between(100, 3000));
             }
             catch (ReplicationException e) when (e.Kind is ReplicationErrorKind.Transient or ReplicationErrorKind.InUse)
             {
                 if (life.IsOver) return;
                 cluster.Trace.Say(TraceEvent.Fault, node.Index, () => $"! link from {peer.Name} ends: {e.Message}");
-                await _loop.Delay(_loop.Random.Between(100, 3000));
+                await _loop.Delay(_loop.Random.Between(100, 3000 << Math.Min(failures++, 4)));
             }
         }
     }
 
-    private async Task StreamAsync()
+    private async Task StreamAsync(Action connected)
     {
         await using var session = await life.Database.OpenApplySessionAsync(peer.Name, life.Ended);
         var fetched = new FetchedRows((transaction, rows, _) => cluster.Network.FetchAsync(peer, node, transaction, rows));
@@ -47,6 +49,7 @@ internal sealed class SimulatedLink(SimulatedNode node, SimulatedNode peer, Node
         var durable = await session.FlushAsync(life.Ended);
         if (life.Quarantine!.Count > 0 && cluster.IsHealed) await RetryAsync(worker);
         using var connection = Open(durable);
+        connected();
         var commits = 0;
         while (true)
         {

@@ -14,6 +14,9 @@ internal sealed class SimulatedNetwork(SimulatedCluster cluster)
     private readonly Dictionary<(int Origin, int To), SimulatedConnection> _connections = [];
     private readonly Dictionary<(int From, int To), long> _unreachableUntil = [];
 
+    // As the row feed says it where the row is gone, or where the transaction did not come.
+    private static readonly string[] s_lacking = ["does not have its row.", "has not applied it."];
+
     /// <summary>How often one node's transactions were taken from another.</summary>
     public int Relays { get; private set; }
 
@@ -63,8 +66,35 @@ internal sealed class SimulatedNetwork(SimulatedCluster cluster)
         return connection;
     }
 
-    /// <summary>Asks an origin for rows of its transaction; what is lost on the way is lost with the connection.</summary>
-    public async ValueTask<IReadOnlyList<FetchedRow>> FetchAsync(SimulatedNode from, SimulatedNode to, ChangeTransaction transaction, IReadOnlyList<RowToFetch> rows)
+    /// <summary>Transactions of a dead node whose values no living node could tell, and who asked last: what depends on them waits for ever.</summary>
+    public HashSet<(int Origin, ulong Position, int Asker)> Nowhere { get; } = [];
+
+    /// <summary>As <see cref="RowFetcher"/>: asks the origin for rows of its transaction, or while it is away, the others.</summary>
+    public async ValueTask<IReadOnlyList<FetchedRow>> FetchAsync(SimulatedNode origin, SimulatedNode to, ChangeTransaction transaction, IReadOnlyList<RowToFetch> rows)
+    {
+        ReplicationException? fault = null;
+        var lacking = 0;
+        foreach (var from in cluster.Nodes.Where(n => n != to).OrderByDescending(n => n == origin))
+        {
+            try
+            {
+                var answers = await FetchAsync(from, origin, to, transaction, rows);
+                Nowhere.Remove((origin.Index, (ulong)transaction.Position, to.Index));
+                return answers;
+            }
+            catch (ReplicationException e) when (e.Kind == ReplicationErrorKind.Transient)
+            {
+                fault ??= e;
+                if (from.IsDead || s_lacking.Any(l => e.Message.EndsWith(l, StringComparison.Ordinal))) lacking++;
+            }
+        }
+
+        if (cluster.IsHealed && lacking == cluster.Nodes.Count - 1) Nowhere.Add((origin.Index, (ulong)transaction.Position, to.Index));
+        throw fault!;
+    }
+
+    /// <summary>What is lost on the way is lost with the connection.</summary>
+    private async ValueTask<IReadOnlyList<FetchedRow>> FetchAsync(SimulatedNode from, SimulatedNode origin, SimulatedNode to, ChangeTransaction transaction, IReadOnlyList<RowToFetch> rows)
     {
         Reach(from, to);
         await cluster.Loop.Delay(cluster.Loop.Random.Between(1, cluster.Options.LatencyMicroseconds * 2));
@@ -72,7 +102,7 @@ internal sealed class SimulatedNetwork(SimulatedCluster cluster)
         var answers = new List<FetchedRow>();
         try
         {
-            var feed = new RowFeed(from.Name, life.Database, life.Progress!, life.Capture!.Index, from.Clock);
+            var feed = new RowFeed(from.Name, origin.Name, life.Database, life.Progress!, life.Capture!, from.Clock);
             await foreach (var row in feed.ReadAsync(new RowRequestFrame(transaction.Position, rows), life.Ended)) answers.Add(row);
         }
         catch (OperationCanceledException)
@@ -82,7 +112,7 @@ internal sealed class SimulatedNetwork(SimulatedCluster cluster)
 
         await cluster.Loop.Delay(cluster.Loop.Random.Between(1, cluster.Options.LatencyMicroseconds * 2));
         if (Reach(from, to) != life) throw Unreachable(from, "crashed while it answered");
-        cluster.Trace.Say(TraceEvent.Fault, to.Index, () => $"! fetched {rows.Count} rows of {from.Name} {transaction.Position}: {answers.Count(a => a.Position == transaction.Position)} as it left them");
+        cluster.Trace.Say(TraceEvent.Fault, to.Index, () => $"! fetched {rows.Count} rows of {origin.Name} {transaction.Position} from {from.Name}: {answers.Count(a => a.Position == transaction.Position)} as it left them");
         return answers;
     }
 

@@ -29,7 +29,7 @@ internal sealed class SimulatedNode
             MaxChangesPerPart = options.ChangesPerPart,
             SystemIdentifier = (ulong)index + 1,
             LogWriterDelay = random.Pick([TimeSpan.FromMicroseconds(300), TimeSpan.FromMilliseconds(10), Timeout.InfiniteTimeSpan]),
-            CommitInterrupt = () => random.Chance(50) ? new(cluster.Loop.Delay(random.Between(1, options.CommitMicroseconds))) : Interruption.PauseAsync(cluster.Loop, 100),
+            CommitInterrupt = () => random.Chance(50) ? cluster.Loop.Delay(random.Between(1, options.CommitMicroseconds)) : Interruption.PauseAsync(cluster.Loop, 100),
             Interrupt = () => Interruption.PauseAsync(cluster.Loop, 100),
         });
     }

@@ -3,6 +3,8 @@ namespace ActiveActive.Simulation.Time;
 /// <summary>A timer of a <see cref="NodeClock"/>; fires on the event loop.</summary>
 internal sealed class LoopTimer(EventLoop loop, long granule, TimerCallback callback, object? state) : ITimer
 {
+    public static readonly Action<object?> Fired = static timer => ((LoopTimer)timer!).Fire();
+
     private TimeSpan _period = Timeout.InfiniteTimeSpan;
 
     /// <summary>Entries of the event loop with another version are void.</summary>
@@ -16,7 +18,7 @@ internal sealed class LoopTimer(EventLoop loop, long granule, TimerCallback call
         return true;
     }
 
-    public void Fire()
+    private void Fire()
     {
         if (_period != Timeout.InfiniteTimeSpan && _period > TimeSpan.Zero) Arm(_period);
         callback(state);

@@ -1,3 +1,4 @@
+using System.Text;
 using ActiveActive.Conflicts;
 using ActiveActive.Database;
 using ActiveActive.Testing.Database;
@@ -11,15 +12,19 @@ internal static class SimulatedTables
     public const int Delta = 1;
     public const int Merge = 2;
 
-    public static readonly IReadOnlyList<string> Names = ["register", "account", "tags"];
+    private static readonly string[] s_names = ["register", "account", "tags"];
+
+    public static IReadOnlyList<string> Names => s_names;
+
+    public static int IndexOf(string name) => Array.IndexOf(s_names, name);
 
     private static readonly LocalColumn[] s_columns = [new("id", "text"), new("value", "text"), new("amount", "bigint")];
 
     public static LocalTable[] Create() =>
     [
-        new(new TableName("public", Names[0]), s_columns, [0], TableSettings.Default),
-        new(new TableName("public", Names[1]), s_columns, [0], new TableSettings([new DeltaColumn("amount")], null)),
-        new(new TableName("public", Names[2]), s_columns, [0], new TableSettings([], new UnionResolver())),
+        new(new TableName("public", s_names[0]), s_columns, [0], TableSettings.Default),
+        new(new TableName("public", s_names[1]), s_columns, [0], new TableSettings([new DeltaColumn("amount")], null)),
+        new(new TableName("public", s_names[2]), s_columns, [0], new TableSettings([], new UnionResolver())),
     ];
 
     public static IReadOnlyList<InMemoryTableDefinition> Define(LocalTable[] tables) => [.. tables.Select(t => new InMemoryTableDefinition(t, "value"))];
@@ -35,8 +40,22 @@ internal sealed class UnionResolver : IConflictResolver
 /// <summary>Tags as text: <c>a1,a2,b1</c>, sorted.</summary>
 internal static class TagSet
 {
-    public static string Union(string left, string right) =>
-        string.Join(',', Read(left).Union(Read(right), StringComparer.Ordinal).Order(StringComparer.Ordinal));
+    public static string Union(string left, string right)
+    {
+        if (left == right || right.Length == 0) return left;
+        var (first, second) = (Read(left), Read(right));
+        var union = new StringBuilder(left.Length + right.Length + 1);
+        for (int i = 0, j = 0; i < first.Length || j < second.Length;)
+        {
+            var order = i == first.Length ? 1 : j == second.Length ? -1 : string.CompareOrdinal(first[i], second[j]);
+            if (union.Length > 0) union.Append(',');
+            union.Append(order <= 0 ? first[i] : second[j]);
+            if (order <= 0) i++;
+            if (order >= 0) j++;
+        }
+
+        return union.ToString();
+    }
 
     public static string Without(string tags, string tag) => string.Join(',', Read(tags).Where(t => t != tag));
 

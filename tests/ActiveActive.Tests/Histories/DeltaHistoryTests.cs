@@ -83,6 +83,26 @@ public sealed class DeltaHistoryTests
     });
 
     [Fact]
+    [Trait("Story", "36")]
+    public Task Delete_behind_the_marker_is_named_by_the_conflict_that_it_makes() => PinnedHistory.AssertAsync(Safeguard.AbsenceIsExplained, 2, async cluster =>
+    {
+        // B:I k(1), in the log and not visible yet; A:U k(2) had seen it, and finds no row at B; B:D k(3) behind the marker, once the insert is visible.
+        var (a, b) = (cluster[0], cluster[1]);
+        var insert = await SteppedCommit.StampAsync(cluster, b, t => t.InsertAsync("delta", ("id", "1"), ("v", "b"), ("n", "1")));
+        await insert.LogAsync();
+        await cluster.UntilAsync("a has b's insert", () => a.Text("delta", "1") is not null);
+        await a.AddAsync("delta", "n", 5, "1");
+        await cluster.PassAsync(s_second);
+        b.Database.HoldsCapture = true;
+        await insert.ShowAsync();
+        await b.DeleteAsync("delta", "1");
+        await cluster.PassAsync(s_second);
+        b.Database.HoldsCapture = false;
+        await cluster.ConvergeAsync();
+        Assert.Equal(b.Name, Assert.Single(b.Conflicts).LocalVersion?.Origin);
+    });
+
+    [Fact]
     [Trait("Story", "13")]
     public Task Delta_of_a_losing_update_leaves_the_row_its_version() => PinnedHistory.AssertAsync(Safeguard.VersionOverride, 3, async cluster =>
     {

@@ -78,6 +78,80 @@ public sealed class RegisterHistoryTests
     });
 
     [Fact]
+    [Trait("Story", "36")]
+    public Task Insert_that_capture_has_passed_is_waited_for_until_it_is_visible() => PinnedHistory.AssertAsync(Safeguard.WaitUntilVisible, 2, async cluster =>
+    {
+        // B:D k(1); B:I k(2), in the log and not visible yet; A:D k(3), which finds no row at B.
+        var (a, b) = (cluster[0], cluster[1]);
+        await a.PutAsync("lww", "1", "old");
+        await cluster.ConvergeAsync();
+        cluster.Partition(a, b);
+        await b.DeleteAsync("lww", "1");
+        var insert = await SteppedCommit.StampAsync(cluster, b, t => t.InsertAsync("lww", ("id", "1"), ("v", "b")));
+        await insert.LogAsync();
+        await cluster.PassAsync(s_second);
+        await a.DeleteAsync("lww", "1");
+        cluster.Heal();
+        await cluster.PassAsync(5 * s_second);
+        await insert.ShowAsync();
+        await cluster.ConvergeAsync();
+        Assert.Null(b.Text("lww", "1"));
+    });
+
+    [Fact]
+    [Trait("Story", "36")]
+    public Task Insert_that_commits_behind_the_marker_is_later_than_what_the_marker_was_written_for() => PinnedHistory.AssertAsync(Safeguard.MarkerFloor, 2, async cluster =>
+    {
+        // B:D k(1); B:I k(2) has its stamp and is not in the log yet; A:D k(3), which finds no row at B.
+        var (a, b) = (cluster[0], cluster[1]);
+        await a.PutAsync("lww", "1", "old");
+        await cluster.ConvergeAsync();
+        cluster.Partition(a, b);
+        await b.DeleteAsync("lww", "1");
+        var insert = await SteppedCommit.StampAsync(cluster, b, t => t.InsertAsync("lww", ("id", "1"), ("v", "b")));
+        await cluster.PassAsync(s_second);
+        await a.DeleteAsync("lww", "1");
+        cluster.Heal();
+        await cluster.UntilAsync("b has a's delete", () => b.Database.ProgressOf(a.Name) >= a.LastCommit);
+        await insert.LogAsync();
+        await insert.ShowAsync();
+        await cluster.PassAsync(s_second);
+        await cluster.ConvergeAsync();
+        Assert.Equal("b", a.Text("lww", "1"));
+    });
+
+    [Fact]
+    public Task Two_peers_transactions_do_not_decide_about_a_missing_row_at_once() => PinnedHistory.AssertAsync(Safeguard.KeyGate, 3, async cluster =>
+    {
+        // B:D k(1); C:I k(2) had seen it; A:{D k, I y}(3) had seen neither. At B, A's delete has found no row and waits for y when C's insert comes.
+        var (a, b, c) = (cluster[0], cluster[1], cluster[2]);
+        await a.PutAsync("lww", "1", "old");
+        await cluster.ConvergeAsync();
+        cluster.Delay(a, b, 2 * s_second);
+        cluster.Delay(c, b, 5 * s_second);
+        cluster.Delay(a, c, 20 * s_second);
+        cluster.Delay(b, a, 20 * s_second);
+        cluster.Delay(c, a, 20 * s_second);
+        await b.DeleteAsync("lww", "1");
+        await cluster.UntilAsync("c has b's delete", () => c.Database.ProgressOf(b.Name) >= b.LastCommit);
+        await c.PutAsync("lww", "1", "c");
+        await cluster.PassAsync(TimeSpan.FromMilliseconds(10));
+        await a.TransactAsync(async t =>
+        {
+            await t.DeleteAsync("lww", "1");
+            await t.InsertAsync("lww", ("id", "2"), ("v", "y"));
+        });
+        await Assert.ThrowsAsync<OperationCanceledException>(() => b.TransactAsync(async t =>
+        {
+            await t.InsertAsync("lww", ("id", "2"), ("v", "rolled back"));
+            await cluster.PassAsync(8 * s_second);
+            throw new OperationCanceledException();
+        }));
+        await cluster.ConvergeAsync();
+        Assert.Null(b.Text("lww", "1"));
+    });
+
+    [Fact]
     [Trait("Story", "37")]
     public Task Tombstone_is_kept_while_an_older_insert_is_on_its_way() => PinnedHistory.AssertAsync(Safeguard.CollectWhenStable, 3, async cluster =>
     {

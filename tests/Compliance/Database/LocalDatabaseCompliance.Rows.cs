@@ -25,11 +25,11 @@ public abstract partial class LocalDatabaseCompliance
             new(Pairs.FullName, Row.Of(("a", "x"), ("b", "y"))), new(Items.FullName, Row.Of(("id", "1"))), new(Accounts.FullName, Row.Of(("id", "1"))));
         await session.RollbackAsync(Token);
 
-        Assert.Equal(["1", "changed", new string('x', 9_000)], TextsOf(rows[0]!.Row.Values));
-        Assert.Equal((Node, true, null), (rows[0]!.Row.Origin, rows[0]!.Row.Stamp.IsKnown, rows[0]!.Override));
+        Assert.Equal(["1", "changed", new string('x', 9_000)], TextsOf(rows[0]!.Row!.Values));
+        Assert.Equal((Node, true, null), (rows[0]!.Row!.Origin, rows[0]!.Row!.Stamp.IsKnown, rows[0]!.Override));
         Assert.Null(rows[1]);
-        Assert.Equal("local", rows[2]!.Row.Values[1].Text);
-        Assert.Equal((Us, s_past), (rows[3]!.Row.Origin, rows[3]!.Row.Stamp));
+        Assert.Equal("local", rows[2]!.Row!.Values[1].Text);
+        Assert.Equal((Us, s_past), (rows[3]!.Row!.Origin, rows[3]!.Row!.Stamp));
         Assert.Equal(Version(s_future, Ap, 0x77), rows[4]!.Override);
     }
 

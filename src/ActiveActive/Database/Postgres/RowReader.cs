@@ -46,7 +46,7 @@ internal sealed class RowReader : IAsyncDisposable
         var table = await _catalog.FindAsync(new Relation(row.Table, row.Table, []), _connection, cancellationToken)
             ?? throw new ReplicationException(ReplicationErrorKind.ApplyRefused, $"A peer asks for a row of {row.Table}, which this database does not have any more. Create it again.");
         var state = (await _reader.ReadAsync([new LocalKey(table, row.KeyIn(table))], "", cancellationToken))[0];
-        return state.Row is { } found ? new StoredRow(table, found, state.Override) : null;
+        return state.Row is null && state.Tombstone is null ? null : new StoredRow(table, state.Row, state.Override, state.Tombstone);
     }
 
     public async ValueTask DisposeAsync()
