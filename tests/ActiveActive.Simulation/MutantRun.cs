@@ -52,7 +52,7 @@ internal static class MutantRun
         Safeguard.LockTruncatedTables => options with { Tables = [1], Truncates = true },
         Safeguard.DropOwnOverride => Calm(options) with { Tables = [1], Keys = 1, Truncates = true, TruncatePercent = 25, DeletePercent = 15, SkewMicroseconds = 5000, LatencyMicroseconds = 1000, ThinkMicroseconds = 2000, Transactions = 30 },
         Safeguard.GreatestDeleteStays => options with { Tables = [1], Keys = 2, Truncates = true, TruncatePercent = 10, DeletePercent = 35, HeartbeatMicroseconds = 1000, LatencyMicroseconds = 1000, ThinkMicroseconds = 2000, SkewMicroseconds = 5000, Transactions = 60, NetworkFaults = true },
-        Safeguard.TableTombstone or Safeguard.LaterRowsStay => options with { Tables = [0], Truncates = true },
+        Safeguard.TableTombstone or Safeguard.LaterRowsStay or Safeguard.RecordTruncated => options with { Tables = [0], Truncates = true },
         Safeguard.MarkerFloor or Safeguard.WaitUntilVisible => Calm(options) with { Transactions = 60, Tables = [0], Keys = 8, DeletePercent = 50, LatencyMicroseconds = 100, ThinkMicroseconds = 500, HoldMicroseconds = 50, CommitMicroseconds = 3000, ClientsPerNode = 3 },
         Safeguard.AbsenceIsExplained => Calm(options) with { Nodes = 3, Tables = [1], Keys = 2, DeletePercent = 60, LatencyMicroseconds = 100, ThinkMicroseconds = 200, HoldMicroseconds = 50, CommitMicroseconds = 3000, ClientsPerNode = 3 },
         Safeguard.TombstoneWithoutRow => options with { Nodes = 4, Tables = [0], Keys = 3, DeletePercent = 50, Transactions = 60 },

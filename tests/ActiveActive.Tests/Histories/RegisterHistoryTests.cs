@@ -102,7 +102,8 @@ public sealed class RegisterHistoryTests
     [Trait("Story", "36")]
     public Task Insert_that_commits_behind_the_marker_is_later_than_what_the_marker_was_written_for() => PinnedHistory.AssertAsync(Safeguard.MarkerFloor, 2, async cluster =>
     {
-        // B:D k(1); B:I k(2) has its stamp and is not in the log yet; A:D k(3), which finds no row at B.
+        // B:D k(1); B:I k(2) has its stamp and is not in the log yet; A:{D k, I y}(3), whose delete finds no row at B. The insert is logged before A's
+        // transaction is, which waits for y with its look behind it.
         var (a, b) = (cluster[0], cluster[1]);
         await a.PutAsync("lww", "1", "old");
         await cluster.ConvergeAsync();
@@ -110,12 +111,20 @@ public sealed class RegisterHistoryTests
         await b.DeleteAsync("lww", "1");
         var insert = await SteppedCommit.StampAsync(cluster, b, t => t.InsertAsync("lww", ("id", "1"), ("v", "b")));
         await cluster.PassAsync(s_second);
-        await a.DeleteAsync("lww", "1");
+        await a.TransactAsync(async t =>
+        {
+            await t.DeleteAsync("lww", "1");
+            await t.InsertAsync("lww", ("id", "2"), ("v", "y"));
+        });
         cluster.Heal();
-        await cluster.UntilAsync("b has a's delete", () => b.Database.ProgressOf(a.Name) >= a.LastCommit);
-        await insert.LogAsync();
-        await insert.ShowAsync();
-        await cluster.PassAsync(s_second);
+        await Assert.ThrowsAsync<OperationCanceledException>(() => b.TransactAsync(async t =>
+        {
+            await t.InsertAsync("lww", ("id", "2"), ("v", "rolled back"));
+            await cluster.PassAsync(5 * s_second);
+            await insert.LogAsync();
+            await insert.ShowAsync();
+            throw new OperationCanceledException();
+        }));
         await cluster.ConvergeAsync();
         Assert.Equal("b", a.Text("lww", "1"));
     });
@@ -147,6 +156,7 @@ public sealed class RegisterHistoryTests
             await cluster.PassAsync(8 * s_second);
             throw new OperationCanceledException();
         }));
+        cluster.Heal();
         await cluster.ConvergeAsync();
         Assert.Null(b.Text("lww", "1"));
     });
