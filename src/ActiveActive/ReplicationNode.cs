@@ -107,6 +107,21 @@ public sealed partial class ReplicationNode : IPeerAcceptor, IAsyncDisposable
         }
     }
 
+    /// <summary>
+    /// Rows of replicated tables in this node's database whose foreign key names a missing row, by table, foreign key and primary key. It reads these
+    /// tables in full, each foreign key in a snapshot of its own. Nodes with equal rows give equal answers.
+    /// </summary>
+    /// <param name="limit">At most so many, 1 to 100,000.</param>
+    /// <param name="cancellationToken">Ends it.</param>
+    /// <exception cref="ArgumentOutOfRangeException">The limit is out of its range.</exception>
+    /// <exception cref="ReplicationException">The database can't be read; AccessDenied where a foreign key names a table that the role may not read.</exception>
+    public IAsyncEnumerable<OrphanedRow> FindOrphansAsync(int limit = 1000, CancellationToken cancellationToken = default)
+    {
+        ArgumentOutOfRangeException.ThrowIfLessThan(limit, 1);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(limit, 100_000);
+        return _database.ReadOrphansAsync(limit, cancellationToken);
+    }
+
     /// <summary>Stops applying a peer's transactions, after the one under way. The peer keeps what was not applied; local writes go on.</summary>
     /// <exception cref="ArgumentException">There is no such peer.</exception>
     public void PausePeer(NodeName peer) => LinkOf(peer).Pause();

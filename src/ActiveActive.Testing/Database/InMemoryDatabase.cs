@@ -200,6 +200,9 @@ internal sealed class InMemoryDatabase : ILocalDatabase
         }
     }
 
+    /// <summary>None: tables in memory have no foreign keys.</summary>
+    public IAsyncEnumerable<OrphanedRow> ReadOrphansAsync(int limit, CancellationToken cancellationToken) => AsyncEnumerable.Empty<OrphanedRow>();
+
     public ValueTask<long> DeleteConflictsAsync(DateTimeOffset before, CancellationToken cancellationToken)
     {
         lock (_server.Gate)

@@ -72,6 +72,11 @@ internal interface ILocalDatabase : IAsyncDisposable
     /// <summary>Reads the conflict history.</summary>
     IAsyncEnumerable<ConflictRecord> ReadConflictsAsync(ConflictQuery query, CancellationToken cancellationToken);
 
+    /// <summary>Rows of replicated tables whose foreign key names a missing row; none where the database has no foreign keys.</summary>
+    /// <param name="limit">At most so many.</param>
+    /// <param name="cancellationToken">Ends it.</param>
+    IAsyncEnumerable<OrphanedRow> ReadOrphansAsync(int limit, CancellationToken cancellationToken);
+
     /// <summary>Deletes entries of the conflict history recorded before an instant; returns how many.</summary>
     ValueTask<long> DeleteConflictsAsync(DateTimeOffset before, CancellationToken cancellationToken);
 }

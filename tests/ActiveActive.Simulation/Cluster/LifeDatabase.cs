@@ -103,6 +103,8 @@ internal sealed class LifeDatabase(SimulatedNode node, InMemoryDatabase inner, E
 
     public IAsyncEnumerable<ConflictRecord> ReadConflictsAsync(ConflictQuery query, CancellationToken cancellationToken) => inner.ReadConflictsAsync(query, cancellationToken);
 
+    public IAsyncEnumerable<OrphanedRow> ReadOrphansAsync(int limit, CancellationToken cancellationToken) => inner.ReadOrphansAsync(limit, cancellationToken);
+
     public ValueTask<long> DeleteConflictsAsync(DateTimeOffset before, CancellationToken cancellationToken) => inner.DeleteConflictsAsync(before, cancellationToken);
 
     public ValueTask DisposeAsync() => default;
