@@ -40,6 +40,7 @@ internal static class Simulation
         faults.Heal();
         var healed = cluster.Loop.Now;
         if (findings.IsClean && !cluster.Loop.Run(() => cluster.History.IsComplete || !findings.IsClean, MostSteps, healed + DrainTime)) Stuck(cluster, "the nodes did not take all transactions");
+        if (findings.IsClean && !cluster.Loop.Run(() => IsSettled(cluster) || !findings.IsClean, MostSteps, cluster.Loop.Now + DrainTime)) Stuck(cluster, "losers of unique values were looked at for ever");
         if (findings.IsClean) new FinalRows(cluster).Check();
         // While a dead node is a member nothing more is stable.
         var mustCollect = cluster.History.Dead.Count == 0;
@@ -49,6 +50,8 @@ internal static class Simulation
         foreach (var node in cluster.Nodes) node.Life?.End();
         return new SimulationResult(options, findings, trace, cluster.Loop.Steps, cluster.History.Committed.Sum(c => c.Count), cluster.Network.Relays);
     }
+
+    private static bool IsSettled(SimulatedCluster cluster) => cluster.Nodes.All(n => n.IsDead || n.Life is { IsOver: false, Losers.IsIdle: true });
 
     private static bool IsCollected(SimulatedCluster cluster) => cluster.Nodes.All(n => n.Database.NoteCount == 0);
 

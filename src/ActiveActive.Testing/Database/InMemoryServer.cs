@@ -84,10 +84,24 @@ internal sealed class InMemoryServer : IDisposable
     {
         var table = TableOf(asked.Table);
         var key = asked.KeyIn(table.Definition);
-        if (table.Find(key)?.Committed is not { } row) return null;
+        if (table.Find(key)?.Committed is not { } row)
+        {
+            // A hidden row is its key's current version all the same.
+            var state = new KeyState(null, LaterTombstone(table, key), null, []) { Loser = table.Losers.Find(key)?.Loser };
+            return state.Hidden is { } hidden
+                ? new StoredRow(table.Definition, new LocalRow((ColumnValue[])hidden.Values.Clone(), 0, hidden.Version.Stamp, hidden.Version.Origin, IsOwnWrite: false), hidden.Version)
+                : null;
+        }
+
         var (stamp, origin) = StampOf(row.WrittenBy);
         RowVersion? version = table.Overrides.Find(key) is { } note && note.Xid == row.WrittenBy.Xid ? note.Version : null;
         return new StoredRow(table.Definition, new LocalRow((ColumnValue[])row.Values.Clone(), row.WrittenBy.Xid, stamp, origin, IsOwnWrite: false), version);
+    }
+
+    private static RowVersion? LaterTombstone(InMemoryTable table, RowKey key)
+    {
+        var own = table.Tombstones.Find(key)?.Version;
+        return table.Tombstones.Find(table.WholeTable)?.Version is { } whole && (own is not { } deleted || whole.IsNewerThan(deleted)) ? whole : own;
     }
 
     public void ForgetCommitTimestamps() => _oldestStampedXid = _nextXid;
@@ -108,7 +122,7 @@ internal sealed class InMemoryServer : IDisposable
     {
         var progress = ProgressOf(origin);
         var undo = new InMemoryUndo(origin, progress);
-        transaction.Record.Stamp = stamp;
+        transaction.Record.Stamp = stamp.IsKnown ? stamp : Now();
         Log.Append(new InMemoryLogEntry
         {
             Commit = transaction.Record, ForeignOrigin = origin, ForeignPosition = position, IsQuarantined = transaction.Quarantines, Received = transaction.Received, Undo = undo,

@@ -41,6 +41,15 @@ internal interface IApplySession : IAsyncDisposable
     /// </summary>
     ValueTask<IReadOnlyList<KeyState>> ReadKeysAsync(IReadOnlyList<LocalKey> keys, CancellationToken cancellationToken);
 
+    /// <summary>
+    /// Which rows, visible or hidden, have a unique value of the given ones, and which of these of each other. Locks nothing; a row's own key is
+    /// left out.
+    /// </summary>
+    ValueTask<UniqueClashes> FindClashesAsync(LocalTable table, IReadOnlyList<ColumnValue[]> rows, CancellationToken cancellationToken);
+
+    /// <summary>The keys under which losers of unique values are stored, in the order of their texts.</summary>
+    ValueTask<IReadOnlyList<RowKey>> ReadLosersAsync(LocalTable table, RowKey? after, int limit, CancellationToken cancellationToken);
+
     /// <summary>Performs the writes in their order; a failed write leaves the transaction to be rolled back.</summary>
     ValueTask ExecuteAsync(ApplyPlan plan, CancellationToken cancellationToken);
 
@@ -65,7 +74,8 @@ internal interface IApplySession : IAsyncDisposable
 
     /// <summary>
     /// Commits with the origin's stamp and position, so that rows and progress become visible in one step. A transaction that
-    /// wrote nothing is made visible to capture, too. The origin's progress never moves back.
+    /// wrote nothing is made visible to capture, too. The origin's progress never moves back. With an unknown stamp the server's clock gives one:
+    /// that is how the session of the node's own origin commits, which capture passes over.
     /// </summary>
     ValueTask CommitAsync(NpgsqlLogSequenceNumber position, CommitTimestamp stamp, CancellationToken cancellationToken);
 

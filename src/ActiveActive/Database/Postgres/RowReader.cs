@@ -46,7 +46,9 @@ internal sealed class RowReader : IAsyncDisposable
         var table = await _catalog.FindAsync(new Relation(row.Table, row.Table, []), _connection, cancellationToken)
             ?? throw new ReplicationException(ReplicationErrorKind.ApplyRefused, $"A peer asks for a row of {row.Table}, which this database does not have any more. Create it again.");
         var state = (await _reader.ReadAsync([new LocalKey(table, row.KeyIn(table))], "", cancellationToken))[0];
-        return state.Row is { } found ? new StoredRow(table, found, state.Override) : null;
+        if (state.Row is { } found) return new StoredRow(table, found, state.Override);
+        // A hidden row is its key's current version all the same.
+        return state.Hidden is { } hidden ? new StoredRow(table, new LocalRow(hidden.Values, 0, hidden.Version.Stamp, hidden.Version.Origin, IsOwnWrite: false), hidden.Version) : null;
     }
 
     public async ValueTask DisposeAsync()

@@ -1,0 +1,66 @@
+using ActiveActive.Diagnostics;
+using ActiveActive.Testing;
+
+namespace ActiveActive.Tests.Histories;
+
+/// <summary>Convergence R6: which rows of a unique value are visible is a function of all current versions.</summary>
+[Collection(PinnedHistory.Collection)]
+public sealed class UniqueHistoryTests
+{
+    [Fact]
+    [Trait("Story", "39")]
+    public Task Row_that_lost_its_value_is_back_when_the_winner_moves_on() => AssertAsync(Safeguard.VisibleSet, 2, async cluster =>
+    {
+        // A:I r0(e=3)@1; B:I r2(e=3)@2, U r2(e=1)@3: "the later one wins, the other one goes" ends with r0 at B and without it at A.
+        var (a, b) = (cluster[0], cluster[1]);
+        await a.InsertAsync("people", ("id", "r0"), ("e", "3"));
+        await b.InsertAsync("people", ("id", "r2"), ("e", "3"));
+        await b.UpdateAsync("people", ("id", "r2"), ("e", "1"));
+        await cluster.ConvergeAsync();
+        Assert.Equal(["r0=3", "r2=1"], Rows(a));
+    });
+
+    [Fact]
+    [Trait("Story", "9")]
+    public Task Write_that_had_not_met_the_loser_reaches_it() => AssertAsync(Safeguard.LosersAreVersions, 3, async cluster =>
+    {
+        // A:I r0(e=3)@1, B:I r2(e=3)@2; C has A's row and moves it, A has B's row before.
+        var (a, b, c) = (cluster[0], cluster[1], cluster[2]);
+        await a.InsertAsync("people", ("id", "r0"), ("e", "3"));
+        cluster.Partition(b, c);
+        await cluster.UntilAsync("c has a's row", () => c.Read("people", "r0") is not null);
+        await b.InsertAsync("people", ("id", "r2"), ("e", "3"));
+        await c.UpdateAsync("people", ("id", "r0"), ("n", "moved"));
+        await cluster.UntilAsync("a has b's row", () => a.Read("people", "r2") is not null);
+        cluster.Heal();
+        await cluster.ConvergeAsync();
+        await b.DeleteAsync("people", "r2");
+        await cluster.ConvergeAsync();
+        Assert.Equal(["r0=3 moved"], Rows(b));
+    });
+
+    [Fact]
+    [Trait("Story", "39")]
+    public Task Local_write_that_frees_the_value_brings_the_loser_back() => AssertAsync(Safeguard.ReturnAfterLocalWrite, 2, async cluster =>
+    {
+        // A:I r0(e=3)@1, B:I r2(e=3)@2; B:D r2.
+        var (a, b) = (cluster[0], cluster[1]);
+        await a.InsertAsync("people", ("id", "r0"), ("e", "3"));
+        await b.InsertAsync("people", ("id", "r2"), ("e", "3"));
+        await cluster.ConvergeAsync();
+        Assert.Equal(["r2=3"], Rows(a));
+        await b.DeleteAsync("people", "r2");
+        await cluster.ConvergeAsync();
+        Assert.Equal(["r0=3"], Rows(b));
+    });
+
+    internal static string[] Rows(InMemoryNode node) => [.. node.ReadAll("people")
+        .Select(r => $"{r["id"]}={r["e"]}{(r["n"] is { } n ? " " + n : "")}").Order(StringComparer.Ordinal)];
+
+    private static Task AssertAsync(Safeguard safeguard, int nodes, Func<InMemoryCluster, Task> history) => PinnedHistory.AssertAsync(safeguard, async () =>
+    {
+        await using var cluster = await InMemoryCluster.StartAsync(nodes, options => options
+            .Table(new TableDefinition("people", "id text", "e integer", "n text") { UniqueKeys = ["e"] }));
+        await history(cluster);
+    });
+}
