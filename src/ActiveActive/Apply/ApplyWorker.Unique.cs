@@ -12,6 +12,8 @@ internal sealed partial class ApplyWorker
 {
     private const int LosersPerLook = 500;
 
+    private readonly HashSet<TableName> _withFewerLosers = [];
+
     private HashSet<LocalTable> TablesToSettle(ChangeTransaction part)
     {
         var tables = new HashSet<LocalTable>();
@@ -119,6 +121,14 @@ internal sealed partial class ApplyWorker
         component.Settle(pairs, context, context.Plan);
         // BEFORE the commit: a local write that comes behind it in the log finds the table noted.
         if (context.Plan.Writes.Exists(static w => w is SetLoser { Loser: not null })) _node.Losers.Add(component.Table.Name);
+        if (context.Plan.Writes.Exists(static w => w is SetLoser { Loser: null })) _withFewerLosers.Add(component.Table.Name);
+    }
+
+    /// <summary>AFTER the commit: a table whose last loser is gone costs nothing again.</summary>
+    private void NoteFewerLosers()
+    {
+        foreach (var table in _withFewerLosers) _node.Losers.Touch(table);
+        _withFewerLosers.Clear();
     }
 
     private static UniqueLoser? CurrentOf(KeyState state, PlanContext context) =>
@@ -213,6 +223,7 @@ internal sealed partial class ApplyWorker
         await _session.CommitAsync(default, CommitTimestamp.Unknown, cancellationToken);
         _isOpen = false;
         _node.Keys.Settle(_origin, isCommitted: true);
+        NoteFewerLosers();
         return read.Item2;
     }
 

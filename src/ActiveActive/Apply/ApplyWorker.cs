@@ -140,6 +140,7 @@ internal sealed partial class ApplyWorker
         await _session.CommitAsync(part.Position, part.Stamp, cancellationToken);
         _isOpen = false;
         _node.Keys.Settle(_origin, isCommitted: true);
+        NoteFewerLosers();
     }
 
     private async ValueTask<bool> WritePartAsync(List<LocalKey> keys, ChangeTransaction whole, CancellationToken cancellationToken)

@@ -31,9 +31,9 @@ internal sealed class UniqueKeys
                      JOIN pg_operator o ON o.oid = p.amopopr
                      JOIN pg_namespace s ON s.oid = o.oprnamespace
                      ORDER BY k.place),
-               ARRAY(SELECT COALESCE(format('%I.%I', s.nspname, l.collname), '')
-                     FROM unnest(i.indcollation::oid[]) WITH ORDINALITY AS k(collation, place)
-                     LEFT JOIN pg_collation l ON l.oid = k.collation
+               ARRAY(SELECT CASE WHEN l.oid IS NULL THEN '' ELSE format('%I.%I', s.nspname, l.collname) END
+                     FROM unnest(i.indcollation::oid[]) WITH ORDINALITY AS k(id, place)
+                     LEFT JOIN pg_collation l ON l.oid = k.id
                      LEFT JOIN pg_namespace s ON s.oid = l.collnamespace
                      ORDER BY k.place)
         FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid JOIN pg_am m ON m.oid = x.relam
