@@ -53,10 +53,9 @@ internal sealed class UniqueComponent(LocalTable table)
         var hiddenBy = VisibleSet.Of([.. choice.Select(m => (m.Key, m.Current!.Version))], clashes);
         for (var i = 0; i < choice.Count; i++)
         {
-            choice[i].HiddenBy = hiddenBy[i] is { } winner && !Safeguards.IsOff(Safeguard.VisibleSet) ? choice[winner] : null;
+            choice[i].HiddenBy = hiddenBy[i] is { } winner ? choice[winner] : null;
         }
 
-        if (Safeguards.IsOff(Safeguard.VisibleSet)) HidePairwise(choice, clashes);
         var hasLosers = choice.Exists(static m => m.HiddenBy is not null);
         var clashing = new HashSet<Member>(clashes.SelectMany(c => new[] { choice[c.First], choice[c.Second] }));
         foreach (var member in _members.Values) Remove(member, plan);
@@ -66,18 +65,6 @@ internal sealed class UniqueComponent(LocalTable table)
     }
 
     private IEnumerable<Member> Choice() => _members.Values.Where(static m => m.Current is not null);
-
-    // What is obvious and wrong: the later of two goes ahead, and the other one is gone.
-    private static void HidePairwise(List<Member> choice, IReadOnlyList<(int First, int Second)> clashes)
-    {
-        foreach (var (first, second) in clashes)
-        {
-            var (winner, loser) = choice[first].Current!.Version.IsNewerThan(choice[second].Current!.Version) ? (choice[first], choice[second]) : (choice[second], choice[first]);
-            loser.HiddenBy = winner;
-        }
-
-        foreach (var member in choice.Where(m => m.HiddenBy is not null)) member.Forget();
-    }
 
     private void Remove(Member member, ApplyPlan plan)
     {
@@ -95,7 +82,7 @@ internal sealed class UniqueComponent(LocalTable table)
     private void Note(Member member, bool isKept, PlanContext context, ApplyPlan plan)
     {
         var (key, before) = (member.Key, member.Before);
-        if (member.Current is { } hidden && member.HiddenBy is { } winner)
+        if (member.Current is { } hidden && member.HiddenBy is { } winner && !Safeguards.IsOff(Safeguard.KeepLosers))
         {
             if (before.Row is not null || before.Loser?.Version != hidden.Version || member.IsWritten) plan.Writes.Add(new SetLoser(table, key, hidden, winner.Key));
         }
@@ -163,7 +150,7 @@ internal sealed class UniqueComponent(LocalTable table)
 
         public KeyState Before => before;
 
-        public UniqueLoser? Current { get; private set; } = current;
+        public UniqueLoser? Current => current;
 
         public bool IsWritten => isWritten;
 
@@ -175,7 +162,5 @@ internal sealed class UniqueComponent(LocalTable table)
 
         /// <summary>Written by taking it out and putting it in again, so that a value which moves from row to row is free in between.</summary>
         public bool IsReplaced => IsWritten && before.Row is { } row && Current is { } now && !row.Values.AsSpan().SequenceEqual(now.Values);
-
-        public void Forget() => Current = null;
     }
 }

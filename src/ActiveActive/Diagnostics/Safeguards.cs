@@ -71,8 +71,8 @@ internal enum Safeguard
     /// <summary>Equal stamps are ordered by node (R4).</summary>
     TieByNode,
 
-    /// <summary>Which rows of a unique value are visible is a function of all current versions; of two that meet, the earlier one does not just go (R6).</summary>
-    VisibleSet,
+    /// <summary>Of two rows that meet in a unique value the earlier one is kept out of sight, and does not just go (R6).</summary>
+    KeepLosers,
 
     /// <summary>A row that lost a unique value stays a version of its key: later writes reach it, earlier ones lose against it (R6).</summary>
     LosersAreVersions,

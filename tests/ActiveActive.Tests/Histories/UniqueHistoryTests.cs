@@ -9,7 +9,7 @@ public sealed class UniqueHistoryTests
 {
     [Fact]
     [Trait("Story", "39")]
-    public Task Row_that_lost_its_value_is_back_when_the_winner_moves_on() => AssertAsync(Safeguard.VisibleSet, 2, async cluster =>
+    public Task Row_that_lost_its_value_is_back_when_the_winner_moves_on() => AssertAsync(Safeguard.KeepLosers, 2, async cluster =>
     {
         // A:I r0(e=3)@1; B:I r2(e=3)@2, U r2(e=1)@3: "the later one wins, the other one goes" ends with r0 at B and without it at A.
         var (a, b) = (cluster[0], cluster[1]);
