@@ -99,9 +99,11 @@ internal sealed partial class ApplyWorker
     private async ValueTask WidenAsync(UniqueComponent component, PlanContext context, List<(LocalKey, RowVersion?)> missing, CancellationToken cancellationToken)
     {
         var images = component.FirstImages();
+        var moves = new List<RowKey>();
         while (images.Count > 0)
         {
-            var clashes = await _session.FindClashesAsync(component.Table, images, cancellationToken);
+            var clashes = await _session.FindClashesAsync(component.Table, [.. images.Select(i => i.Values)], cancellationToken);
+            moves.AddRange(clashes.Stored.Where(s => images[s.Row].Updated is not null).Select(s => s.Key));
             var found = clashes.Stored.Select(s => s.Key).Where(k => !component.Contains(k)).Distinct().Select(k => new LocalKey(component.Table, k)).ToList();
             if (found.Count == 0) break;
             _node.Keys.Extend(_origin, found, isAlone: false);
@@ -112,10 +114,11 @@ internal sealed partial class ApplyWorker
                 var current = CurrentOf(states[i], context);
                 component.AddFound(found[i].Key, states[i], current);
                 if (states[i].Row is null) missing.Add((found[i], states[i].Tombstone));
-                if (current is not null) images.Add(current.Values);
+                if (current is not null) images.Add((null, current.Values));
             }
         }
 
+        foreach (var from in moves) component.NoteMove(from);
         var candidates = component.Candidates();
         var pairs = candidates.Count > 1 ? (await _session.FindClashesAsync(component.Table, candidates, cancellationToken)).Pairs : [];
         component.Settle(pairs, context, context.Plan);

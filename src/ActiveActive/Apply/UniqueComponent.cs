@@ -30,17 +30,26 @@ internal sealed class UniqueComponent(LocalTable table)
     /// <summary>Adds a row that another one led to.</summary>
     public void AddFound(RowKey key, KeyState before, UniqueLoser? current) => _members[key] = new Member(key, before, current, false, false);
 
-    /// <summary>The images to begin with: the rows that the transaction leaves, and those that it takes away, whose values become free.</summary>
-    public List<ColumnValue[]> FirstImages()
+    /// <summary>
+    /// The images to begin with: the rows that the transaction leaves, and those that it takes away, whose values become free. A key with an image is one whose
+    /// row is to be updated to it.
+    /// </summary>
+    public List<(RowKey? Updated, ColumnValue[] Values)> FirstImages()
     {
-        var images = new List<ColumnValue[]>();
+        var images = new List<(RowKey?, ColumnValue[])>();
         foreach (var member in _members.Values)
         {
-            if (member.Current is { } current) images.Add(current.Values);
-            if (member.Before.Row is { } row && !ReferenceEquals(row.Values, member.Current?.Values)) images.Add(row.Values);
+            if (member.Current is { } current) images.Add((member.IsUpdate ? member.Key : null, current.Values));
+            if (member.Before.Row is { } row && !ReferenceEquals(row.Values, member.Current?.Values)) images.Add((null, row.Values));
         }
 
         return images;
+    }
+
+    /// <summary>Notes that a row which is to be updated takes a value that the row of this key has in the database.</summary>
+    public void NoteMove(RowKey from)
+    {
+        if (_members.GetValueOrDefault(from) is { } member) member.IsMovedFrom = true;
     }
 
     /// <summary>The rows to choose from, in an order that <see cref="Settle"/> relies on.</summary>
@@ -59,7 +68,8 @@ internal sealed class UniqueComponent(LocalTable table)
         var hasLosers = choice.Exists(static m => m.HiddenBy is not null);
         var clashing = new HashSet<Member>(clashes.SelectMany(c => new[] { choice[c.First], choice[c.Second] }));
         foreach (var member in _members.Values) Remove(member, plan);
-        foreach (var member in _members.Values) Write(member, plan);
+        foreach (var member in _members.Values) Update(member, plan);
+        foreach (var member in _members.Values) Insert(member, plan);
         foreach (var member in _members.Values) Note(member, hasLosers && clashing.Contains(member), context, plan);
         Record(choice, clashes, context, plan);
     }
@@ -72,11 +82,15 @@ internal sealed class UniqueComponent(LocalTable table)
         plan.Writes.Add(new DeleteRow(table, member.Key));
     }
 
-    private void Write(Member member, ApplyPlan plan)
+    private void Update(Member member, ApplyPlan plan)
     {
-        if (!member.IsVisible) return;
-        if (member.Before.Row is null || member.IsReplaced) plan.Writes.Add(new InsertRow(table, member.Current!.Values));
-        else if (member.IsWritten) plan.Writes.Add(new UpdateRow(table, member.Key, RowImages.NothingChanged(table)));
+        if (!member.IsVisible || !member.IsUpdate || member.IsReplaced) return;
+        plan.Writes.Add(new UpdateRow(table, member.Key, RowImages.Difference(member.Before.Row!.Values, member.Current!.Values)));
+    }
+
+    private void Insert(Member member, ApplyPlan plan)
+    {
+        if (member.IsVisible && (member.Before.Row is null || member.IsReplaced)) plan.Writes.Add(new InsertRow(table, member.Current!.Values));
     }
 
     private void Note(Member member, bool isKept, PlanContext context, ApplyPlan plan)
@@ -160,7 +174,16 @@ internal sealed class UniqueComponent(LocalTable table)
 
         public bool IsVisible => Current is not null && HiddenBy is null;
 
-        /// <summary>Written by taking it out and putting it in again, so that a value which moves from row to row is free in between.</summary>
-        public bool IsReplaced => IsWritten && before.Row is { } row && Current is { } now && !row.Values.AsSpan().SequenceEqual(now.Values);
+        /// <summary>Whether its row is another one afterwards, if it is visible.</summary>
+        public bool IsUpdate => IsWritten && before.Row is not null && Current is not null;
+
+        /// <summary>Whether the row of another key is updated to a value that this one's has.</summary>
+        public bool IsMovedFrom { get; set; }
+
+        /// <summary>
+        /// Written by taking it out and putting it in again, so that a value which moves from row to row is free in between. Only then: a local UPDATE that
+        /// waits for the row would find none.
+        /// </summary>
+        public bool IsReplaced => IsUpdate && IsMovedFrom;
     }
 }

@@ -219,6 +219,29 @@ public sealed class UniqueStories(UniqueNodes nodes) : IClassFixture<UniqueNodes
         await _cluster.UntilEverywhereAsync("(1,x,5000)", "SELECT id, address, length(body) FROM letters");
     }
 
+    [Fact]
+    [Trait("Story", "9")]
+    public async Task Local_update_that_waits_for_an_applied_one_finds_its_row_though_the_table_has_losers()
+    {
+        await _cluster.ConcurrentlyAsync((A, "INSERT INTO members VALUES (81, 'x81', 'a'), (83, 'v83', ''), (84, 'v84', '')"), (B, "INSERT INTO members VALUES (82, 'x81', 'b')"));
+        await using var connection = await B.Sql.OpenConnectionAsync(TestContext.Current.CancellationToken);
+        await using var transaction = await connection.BeginTransactionAsync(TestContext.Current.CancellationToken);
+        await using (var hold = new Npgsql.NpgsqlCommand("UPDATE members SET note = 'local' WHERE id = 84", connection)) await hold.ExecuteNonQueryAsync(TestContext.Current.CancellationToken);
+
+        // The applier has locked the first row and waits for the second one; a local writer waits for the first.
+        await A.ExecuteAsync("BEGIN; UPDATE members SET note = 'a', email = 'w83' WHERE id = 83; UPDATE members SET note = 'a' WHERE id = 84; COMMIT");
+        await WaitersAsync(1);
+        var waiting = B.ExecuteAsync("UPDATE members SET note = note || '+' WHERE id = 83");
+        await WaitersAsync(2);
+        await transaction.CommitAsync(TestContext.Current.CancellationToken);
+
+        Assert.Equal(1, await waiting);
+        await _cluster.UntilEverywhereAsync("(82,x81,b) (83,w83,a+) (84,v84,local)", "SELECT * FROM members WHERE id BETWEEN 80 AND 89");
+
+        Task WaitersAsync(int count) => _cluster.UntilAsync($"{count} sessions wait for a row at node b", async () => await B.ScalarAsync<long>(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'") >= count);
+    }
+
     /// <summary>
     /// Hides rows <paramref name="id"/> and id + 5 of node a under rows id + 1 and id + 6 of node b, and lets node c write them in knowledge of a's, and
     /// before b's. Node b has hidden them when c's writes come.
