@@ -1,6 +1,8 @@
+using System.Runtime.CompilerServices;
 using ActiveActive.Apply;
 using ActiveActive.Changes;
 using ActiveActive.Database;
+using ActiveActive.Progress;
 using NpgsqlTypes;
 
 namespace ActiveActive.Testing.Database;
@@ -134,6 +136,21 @@ internal sealed class InMemoryApplySession : IApplySession
         }
     }
 
+    public async IAsyncEnumerable<IReadOnlyList<LocalKey>> ReadUnseenAsync(
+        LocalTable table, TableName? partition, IReadOnlyCollection<ShownVersion> unseen, [EnumeratorCancellation] CancellationToken cancellationToken)
+    {
+        List<LocalKey> keys;
+        lock (_server.Gate)
+        {
+            var transaction = Current();
+            transaction.ThrowIfNotOpen();
+            keys = _writer.FindUnseen(transaction, table, unseen);
+        }
+
+        if (_server.Interrupt is { } interrupt) await interrupt();
+        if (keys.Count > 0) yield return keys;
+    }
+
     public async ValueTask ExecuteAsync(ApplyPlan plan, CancellationToken cancellationToken)
     {
         var transaction = Current();
@@ -264,16 +281,14 @@ internal sealed class InMemoryApplySession : IApplySession
     private KeyState StateOf(InMemoryTransaction transaction, InMemoryTable table, RowKey key, InMemoryRow? row)
     {
         var tombstone = transaction.ReadNote(table.Tombstones, key)?.Version;
-        if (transaction.ReadNote(table.Tombstones, table.WholeTable)?.Version is { } whole && (tombstone is not { } own || whole.IsNewerThan(own)))
-        {
-            tombstone = whole;
-        }
+        var whole = transaction.ReadNote(table.Tombstones, table.WholeTable)?.Version;
+        if (whole is { } later && (tombstone is not { } own || later.IsNewerThan(own))) tombstone = whole;
 
         var siblings = transaction.ReadNote(table.Siblings, key) is { } note && note.Xid == (row?.WrittenBy.Xid ?? InMemoryNote.NoRow) ? note.Siblings : [];
         var loser = transaction.ReadNote(table.Losers, key)?.Loser;
-        if (row is null) return tombstone is null && siblings.Count == 0 && loser is null ? KeyState.Nothing : new KeyState(null, tombstone, null, siblings) { Loser = loser };
+        if (row is null) return tombstone is null && siblings.Count == 0 && loser is null ? KeyState.Nothing : new KeyState(null, tombstone, null, siblings) { Loser = loser, TableTombstone = whole };
         var (stamp, origin) = _server.StampOf(row.WrittenBy);
         var local = new LocalRow((ColumnValue[])row.Values.Clone(), row.WrittenBy.Xid, stamp, origin, ReferenceEquals(row.WrittenBy, transaction.Record));
-        return new KeyState(local, tombstone, transaction.OverrideOf(table, key, row), siblings) { Loser = loser };
+        return new KeyState(local, tombstone, transaction.OverrideOf(table, key, row), siblings) { Loser = loser, TableTombstone = whole };
     }
 }

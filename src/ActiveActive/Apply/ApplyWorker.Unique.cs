@@ -65,6 +65,7 @@ internal sealed partial class ApplyWorker
         if (last.Count == 0) return part;
         await LockTruncatedTablesAsync(part, cancellationToken);
         var truncates = part with { Changes = [.. part.Changes.Where((c, i) => last.TryGetValue(MappingOf(c.Relation).Table, out var at) && i <= at && c.Kind == ChangeKind.Truncate)] };
+        await TruncateUnseenAsync(truncates, [], cancellationToken);
         var plan = ApplyPlanner.Plan(truncates, MappingOf, [], _index, _fetched);
         await _session.ExecuteAsync(plan, cancellationToken);
         _conflicts.AddRange(plan.Conflicts);

@@ -19,6 +19,9 @@ internal sealed record KeyState(LocalRow? Row, RowVersion? Tombstone, RowVersion
     /// delete, has replaced it.
     /// </summary>
     public UniqueLoser? Hidden => Row is null && Loser is { } loser && !(Tombstone is { } deleted && deleted.IsNewerThan(loser.Version)) ? loser : null;
+
+    /// <summary>The table's tombstone, whether the key's is newer or not.</summary>
+    public RowVersion? TableTombstone { get; init; }
 }
 
 /// <summary>A row that lost a unique value to another row: out of sight, and a version of its key all the same (convergence R6).</summary>

@@ -196,6 +196,9 @@ internal sealed class LifeSession(LifeDatabase life, IApplySession inner, Simula
         return await inner.ReadLosersAsync(table, after, limit, cancellationToken);
     }
 
+    public IAsyncEnumerable<IReadOnlyList<LocalKey>> ReadUnseenAsync(LocalTable table, TableName? partition, IReadOnlyCollection<ShownVersion> unseen, CancellationToken cancellationToken) =>
+        inner.ReadUnseenAsync(table, partition, unseen, cancellationToken);
+
     public async ValueTask ExecuteAsync(ApplyPlan plan, CancellationToken cancellationToken)
     {
         await life.PauseAsync();

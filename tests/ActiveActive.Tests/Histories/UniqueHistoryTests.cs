@@ -54,6 +54,36 @@ public sealed class UniqueHistoryTests
         Assert.Equal(["r0=3"], Rows(b));
     });
 
+    [Fact]
+    [Trait("Story", "39")]
+    public Task Row_that_came_back_keeps_the_version_that_it_had() => AssertAsync(Safeguard.KeepComparedVersions, 3, async cluster =>
+    {
+        // A:I r0(e=3)@1, B:I r2(e=3)@2, and much later B:D r2@9, which A does not get: C has r0 back by then, long stable. A's clock steps back, A:{D r2, I m(e=3)}@3:
+        // later than r0, and earlier than the delete with which r0 came back at C.
+        var (a, b, c) = (cluster[0], cluster[1], cluster[2]);
+        await a.InsertAsync("people", ("id", "r0"), ("e", "3"));
+        await b.InsertAsync("people", ("id", "r2"), ("e", "3"));
+        await cluster.ConvergeAsync();
+        await cluster.PassAsync(TimeSpan.FromSeconds(5));
+        cluster.Partition(a, b);
+        cluster.Partition(a, c);
+        await b.DeleteAsync("people", "r2");
+        await cluster.UntilAsync("c has r0 back", () => c.Read("people", "r0") is not null);
+        // Nodes collect every minute.
+        await cluster.PassAsync(TimeSpan.FromSeconds(130));
+        Assert.NotNull(a.Read("people", "r2"));
+        a.Clock.Offset = TimeSpan.FromMinutes(-10);
+        await a.TransactAsync(async t =>
+        {
+            await t.DeleteAsync("people", "r2");
+            Assert.True(await t.InsertAsync("people", ("id", "m"), ("e", "3")));
+        });
+        a.Clock.Offset = TimeSpan.Zero;
+        cluster.Heal();
+        await cluster.ConvergeAsync();
+        Assert.Equal(["m=3"], Rows(c));
+    });
+
     internal static string[] Rows(InMemoryNode node) => [.. node.ReadAll("people")
         .Select(r => $"{r["id"]}={r["e"]}{(r["n"] is { } n ? " " + n : "")}").Order(StringComparer.Ordinal)];
 
