@@ -97,7 +97,7 @@ public abstract partial class LocalDatabaseCompliance
         await ApplyAsync(session, 0x100, s_past, Members,
             t => new SetLoser(t, Members.KeyOf("1"), new UniqueLoser(Version(s_past, Ap, 0x77), Texts("1", "x", null, "1"))),
             t => new SetLoser(t, Members.KeyOf("2"), new UniqueLoser(Version(s_farFuture, Ap, 0x78), Texts("2", "x", null, "2"))));
-        await ApplyAsync(session, 0x200, s_past, Members, t => new TruncateTable(t, Version(s_future, Us, 0x200)));
+        await ApplyAsync(session, 0x200, s_past, Members, t => new TruncateTable(t, Version(s_future, Us, 0x200), []));
         Assert.Equal("2", Assert.Single(await fixture.Database.ReadLosersAsync(null, 10, Token)).Key[0]);
     }
 
