@@ -102,6 +102,7 @@ public sealed partial class ReplicationNode : IPeerAcceptor, IAsyncDisposable
                 RetainedBytes = run?.Capture.RetainedBytes ?? 0,
                 Conflicts = Conflicts.Count,
                 Quarantined = run?.Quarantine.Count ?? 0,
+                TablesWithHiddenRows = run?.Losers.Tables ?? [],
                 Peers = [.. _links.Values.Select(link => StatusOf(link, _feeds[link.Peer], run))],
             };
         }
@@ -120,6 +121,21 @@ public sealed partial class ReplicationNode : IPeerAcceptor, IAsyncDisposable
         ArgumentOutOfRangeException.ThrowIfLessThan(limit, 1);
         ArgumentOutOfRangeException.ThrowIfGreaterThan(limit, 100_000);
         return _database.ReadOrphansAsync(limit, cancellationToken);
+    }
+
+    /// <summary>
+    /// The rows that lost a unique value to a later write and are out of sight until it is free; oldest version first. A row that a local write has just
+    /// replaced can still be among them.
+    /// </summary>
+    /// <param name="table">Of one table; null for all.</param>
+    /// <param name="limit">At most so many, 1 to 100,000.</param>
+    /// <param name="cancellationToken">Ends the wait.</param>
+    /// <exception cref="ReplicationException">The database can't be read.</exception>
+    public async Task<IReadOnlyList<HiddenRow>> ReadHiddenRowsAsync(TableName? table = null, int limit = 1000, CancellationToken cancellationToken = default)
+    {
+        ArgumentOutOfRangeException.ThrowIfLessThan(limit, 1);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(limit, 100_000);
+        return await _database.ReadLosersAsync(table, limit, cancellationToken);
     }
 
     /// <summary>Stops applying a peer's transactions, after the one under way. The peer keeps what was not applied; local writes go on.</summary>
@@ -231,10 +247,13 @@ public sealed partial class ReplicationNode : IPeerAcceptor, IAsyncDisposable
         var quarantine = new QuarantineRegister(progress);
         // BEFORE anything is applied: what comes must not overtake it.
         quarantine.Load(await _database.ReadQuarantineAsync(null, cancellationToken));
-        var capture = new ChangeCapture(_database, progress, checkpoint, new TransactionEncoder(_options.MaxFrameBytes), _options.ChangeLogBytes, _logger);
+        var losers = new UniqueLosers();
+        foreach (var table in await _database.ReadTablesWithLosersAsync(cancellationToken)) losers.Enter(table);
+        var capture = new ChangeCapture(_database, progress, checkpoint, new TransactionEncoder(_options.MaxFrameBytes), _options.ChangeLogBytes, _logger) { Captured = losers.Note };
         using var ended = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
-        var run = new NodeRun(new Handshake(Name, identity, peers, ClusterSettings.Of(_options.Tables, _options.DefaultResolver)), progress, capture, new KeyGate(peers), quarantine, ended.Token);
+        var run = new NodeRun(new Handshake(Name, identity, peers, ClusterSettings.Of(_options.Tables, _options.DefaultResolver)), progress, capture, new KeyGate(peers), quarantine, losers, ended.Token);
         var loops = new List<Task> { capture.RunAsync(ended.Token), HeartbeatAsync(capture, ended.Token), CollectAsync(progress, capture, ended.Token) };
+        loops.Add(new LoserSettler(new ApplyContext(_database, progress, capture.Index, run.Keys, quarantine, losers, OnConflicts), _timeProvider, _logger).RunAsync(ended.Token));
         loops.AddRange(_links.Values.Select(link => link.RunAsync(run, ended.Token)));
         _run = run;
         _state = NodeState.Running;

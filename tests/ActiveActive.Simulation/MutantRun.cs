@@ -67,6 +67,8 @@ internal static class MutantRun
         Safeguard.RelayedVector => options with { Nodes = 3, Tables = [1], Keys = 1, DeletePercent = 50, Deaths = true, NetworkFaults = true, RelayAfterMicroseconds = 0 },
         Safeguard.WholeRows or Safeguard.AbsentUntilReplaced => options with { Nodes = 3, Tables = [0], Keys = 1, DeletePercent = 0 },
         Safeguard.FetchWhenVisible => options with { Tables = [0], Keys = 1, DeletePercent = 0, LatencyMicroseconds = 100, ThinkMicroseconds = 500, HoldMicroseconds = 50 },
+        Safeguard.KeepLosers or Safeguard.LosersAreVersions or Safeguard.ReturnAfterLocalWrite => options with { Tables = [3], UniqueKeys = 1, Keys = Math.Max(options.Keys, 3), Deaths = false },
+        Safeguard.KeepComparedVersions => options with { Tables = [3], UniqueKeys = 1, Keys = Math.Max(options.Keys, 3), Deaths = false, HeartbeatMicroseconds = 1000, LatencyMicroseconds = 100, ClockStepMicroseconds = 50_000, SkewMicroseconds = 50_000 },
         Safeguard.Siblings => options with { Tables = [2] },
         Safeguard.QuarantineGap => options with { Tables = [2], QuarantinePercent = 10 },
         Safeguard.QuarantineOrder => options with { Tables = [0], Keys = 1, QuarantinePercent = 10 },

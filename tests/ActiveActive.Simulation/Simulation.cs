@@ -48,6 +48,7 @@ internal static class Simulation
         }
 
         if (isNowhere) return End(isNowhere);
+        if (findings.IsClean && !cluster.Loop.Run(() => IsSettled(cluster) || !findings.IsClean, MostSteps, cluster.Loop.Now + DrainTime)) Stuck(cluster, "losers of unique values were looked at for ever");
         if (findings.IsClean) new FinalRows(cluster).Check();
         // While a dead node is a member nothing more is stable.
         var mustCollect = cluster.History.Dead.Count == 0;
@@ -62,6 +63,8 @@ internal static class Simulation
             return new SimulationResult(options, findings, trace, cluster.Loop.Steps, cluster.History.Committed.Sum(c => c.Count), cluster.Network.Relays, isNowhere);
         }
     }
+
+    private static bool IsSettled(SimulatedCluster cluster) => cluster.Nodes.All(n => n.IsDead || n.Life is { IsOver: false, Losers.IsIdle: true });
 
     private static bool IsCollected(SimulatedCluster cluster) => cluster.Nodes.All(n => n.Database.NoteCount == 0);
 

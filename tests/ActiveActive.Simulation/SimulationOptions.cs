@@ -78,6 +78,9 @@ internal sealed record SimulationOptions
     /// <summary>Percent of a peer's transactions that a node puts into quarantine, to be retried later.</summary>
     public int QuarantinePercent { get; init; }
 
+    /// <summary>Unique keys of the table that has some, 0 to 2.</summary>
+    public int UniqueKeys { get; init; }
+
     /// <summary>Entries of the change log in memory, so that peers fall behind it.</summary>
     public int LogEntries { get; init; } = 1000;
 
@@ -87,7 +90,7 @@ internal sealed record SimulationOptions
         // Small histories find most and are easy to read; large ones meet what needs time.
         var transactions = random.Next(4) switch { 0 => random.Between(4, 20), 1 => random.Between(20, 80), _ => random.Between(80, 200) };
         IReadOnlyList<int> tables = random.Next(4) switch { 0 => [0], 1 => [1], 2 => [2], _ => [0, 1, 2] };
-        return WithDeaths(new SimulationOptions
+        return WithUniqueKeys(WithDeaths(new SimulationOptions
         {
             Seed = seed,
             Nodes = random.Between(2, 4),
@@ -112,7 +115,13 @@ internal sealed record SimulationOptions
             CommitMicroseconds = random.Pick([20, 200, 3000]),
             ChangesPerPart = random.Pick([1, 2, 5000, 5000]),
             QuarantinePercent = random.Pick([0, 0, 0, 0, 0, 2, 5]),
-        });
+        }));
+
+        SimulationOptions WithUniqueKeys(SimulationOptions options)
+        {
+            var keys = random.Pick([0, 0, 0, 1, 2]);
+            return keys == 0 ? options : options with { UniqueKeys = keys, Tables = random.Chance(50) ? [3] : [.. options.Tables, 3] };
+        }
 
         // Drawn last, so that the others are what they were.
         SimulationOptions WithDeaths(SimulationOptions options) => options with
@@ -124,7 +133,7 @@ internal sealed record SimulationOptions
     }
 
     public override string ToString() =>
-        $"seed {Seed}: {Nodes} nodes, {Keys} keys, {Transactions} transactions, {ClientsPerNode} clients a node, tables {string.Join('+', Tables)}, deletes {DeletePercent} %"
+        $"seed {Seed}: {Nodes} nodes, {Keys} keys, {Transactions} transactions, {ClientsPerNode} clients a node, tables {string.Join('+', Tables)}{(UniqueKeys > 0 ? $" ({UniqueKeys} unique)" : "")}, deletes {DeletePercent} %"
         + $"{(Truncates ? ", truncates" : "")}{(Crashes ? ", crashes" : "")}{(NetworkFaults ? ", network faults" : "")}{(SlowCapture ? ", slow capture" : "")}{(Deaths ? ", a death" : "")}, relay after {RelayAfterMicroseconds} µs"
         + $", skew {SkewMicroseconds} µs, granule {GranuleMicroseconds} µs{(TiesWithinNode ? " (with ties)" : "")}, latency {LatencyMicroseconds} µs, steps {ClockStepMicroseconds} µs, {ChangesPerPart} changes a part, think {ThinkMicroseconds} µs, commit {CommitMicroseconds} µs, hold {HoldMicroseconds} µs, heartbeat {HeartbeatMicroseconds} µs, log {LogEntries}, interrupts {InterruptPercent} %, quarantine {QuarantinePercent} %";
 }

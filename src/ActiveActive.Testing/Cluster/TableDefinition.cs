@@ -14,6 +14,12 @@ public sealed record TableDefinition(string Name, params IReadOnlyList<string> C
     /// <summary>Columns whose values PostgreSQL would store apart (TOAST): the log leaves them out where an update does not set them. Default: none.</summary>
     public IReadOnlyList<string> LargeColumns { get; init; } = [];
 
+    /// <summary>
+    /// Unique keys besides the primary key, each as its columns, for example <c>email</c> or <c>tenant, number</c>; <c>NULLS NOT DISTINCT</c> behind the
+    /// columns makes nulls equal. Default: none.
+    /// </summary>
+    public IReadOnlyList<string> UniqueKeys { get; init; } = [];
+
     internal TableName FullName => TableName.Parse(Name);
 
     internal InMemoryTableDefinition Build(ReplicatedTables rules)
@@ -26,7 +32,19 @@ public sealed record TableDefinition(string Name, params IReadOnlyList<string> C
         if (unknown is not null) throw new ArgumentException($"Table {FullName} has no column '{unknown}'; it has: {string.Join(", ", names)}.");
         if (columns.Length == 0 || Key is { Count: 0 }) throw new ArgumentException($"Table {FullName} has no primary key: name its columns, the key first.");
         int[] key = Key is null ? [0] : [.. Key.Select(name => names.IndexOf(name))];
-        return new InMemoryTableDefinition(new LocalTable(FullName, columns, key, settings), [.. LargeColumns]);
+        var uniqueKeys = UniqueKeys.Select(text => ParseUniqueKey(text, names)).ToList();
+        var table = new LocalTable(FullName, columns, key, settings) { HasUniqueKeys = uniqueKeys.Count > 0 };
+        return new InMemoryTableDefinition(table, [.. LargeColumns]) { UniqueKeys = uniqueKeys };
+    }
+
+    private InMemoryUniqueKey ParseUniqueKey(string text, List<string> names)
+    {
+        const string nullsNotDistinct = "NULLS NOT DISTINCT";
+        var isDistinct = !text.EndsWith(nullsNotDistinct, StringComparison.OrdinalIgnoreCase);
+        var columns = (isDistinct ? text : text[..^nullsNotDistinct.Length]).Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries);
+        var unknown = columns.FirstOrDefault(c => !names.Contains(c));
+        if (unknown is not null || columns.Length == 0) throw new ArgumentException($"Unique key '{text}' of table {FullName} names no column of it ({unknown}); it has: {string.Join(", ", names)}.");
+        return new InMemoryUniqueKey($"{FullName.Name}_{string.Join('_', columns)}_key", [.. columns.Select(c => names.IndexOf(c))]) { NullsNotDistinct = !isDistinct };
     }
 
     private LocalColumn ParseColumn(string column)

@@ -92,6 +92,50 @@ internal sealed class InMemoryApplySession : IApplySession
         }
     }
 
+    public ValueTask<UniqueClashes> FindClashesAsync(LocalTable table, IReadOnlyList<ColumnValue[]> rows, CancellationToken cancellationToken)
+    {
+        lock (_server.Gate)
+        {
+            var transaction = Current();
+            transaction.ThrowIfNotOpen();
+            var target = _server.TableOf(table);
+            var stored = new List<(int, RowKey)>();
+            var pairs = new List<(int, int)>();
+            for (var i = 0; i < rows.Count; i++)
+            {
+                var own = target.KeyOf(rows[i]);
+                foreach (var cell in target.Cells)
+                {
+                    if (cell.Key != own && cell.SeenBy(transaction) is { } row && target.Clash(rows[i], row.Values)) stored.Add((i, cell.Key));
+                }
+
+                foreach (var (key, note) in transaction.NotesOf(target.Losers))
+                {
+                    if (key != own && target.Clash(rows[i], note.Loser!.Values)) stored.Add((i, key));
+                }
+
+                for (var j = i + 1; j < rows.Count; j++)
+                {
+                    if (target.Clash(rows[i], rows[j])) pairs.Add((i, j));
+                }
+            }
+
+            return new(new UniqueClashes(stored, pairs));
+        }
+    }
+
+    public ValueTask<IReadOnlyList<RowKey>> ReadLosersAsync(LocalTable table, RowKey? after, int limit, CancellationToken cancellationToken)
+    {
+        lock (_server.Gate)
+        {
+            var transaction = Current();
+            transaction.ThrowIfNotOpen();
+            var first = after?.ToText() ?? "";
+            return new([.. transaction.NotesOf(_server.TableOf(table).Losers).Select(n => n.Key)
+                .Where(k => string.CompareOrdinal(k.ToText(), first) > 0).OrderBy(k => k.ToText(), StringComparer.Ordinal).Take(limit)]);
+        }
+    }
+
     public async IAsyncEnumerable<IReadOnlyList<LocalKey>> ReadUnseenAsync(
         LocalTable table, TableName? partition, IReadOnlyCollection<ShownVersion> unseen, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
@@ -241,9 +285,10 @@ internal sealed class InMemoryApplySession : IApplySession
         if (whole is { } later && (tombstone is not { } own || later.IsNewerThan(own))) tombstone = whole;
 
         var siblings = transaction.ReadNote(table.Siblings, key) is { } note && note.Xid == (row?.WrittenBy.Xid ?? InMemoryNote.NoRow) ? note.Siblings : [];
-        if (row is null) return tombstone is null && siblings.Count == 0 ? KeyState.Nothing : new KeyState(null, tombstone, null, siblings) { TableTombstone = whole };
+        var loser = transaction.ReadNote(table.Losers, key)?.Loser;
+        if (row is null) return tombstone is null && siblings.Count == 0 && loser is null ? KeyState.Nothing : new KeyState(null, tombstone, null, siblings) { Loser = loser, TableTombstone = whole };
         var (stamp, origin) = _server.StampOf(row.WrittenBy);
         var local = new LocalRow((ColumnValue[])row.Values.Clone(), row.WrittenBy.Xid, stamp, origin, ReferenceEquals(row.WrittenBy, transaction.Record));
-        return new KeyState(local, tombstone, transaction.OverrideOf(table, key, row), siblings) { TableTombstone = whole };
+        return new KeyState(local, tombstone, transaction.OverrideOf(table, key, row), siblings) { Loser = loser, TableTombstone = whole };
     }
 }

@@ -8,9 +8,17 @@ internal static class InMemoryCollection
 {
     public static void Collect(InMemoryTable table, DependencyVector stable)
     {
+        // BEFORE the tombstones that replaced them: without those they would count again.
+        foreach (var (key, note) in table.Losers.All)
+        {
+            if (table.Tombstones.Find(key) is { } own && own.Version.IsNewerThan(note.Version)
+                || table.Tombstones.Find(table.WholeTable) is { } whole && whole.Version.IsNewerThan(note.Version)) table.Losers.All.Remove(key);
+        }
+
         CollectTombstones(table, stable);
         foreach (var (key, note) in table.Overrides.All)
         {
+            if (note.IsKept && !Safeguards.IsOff(Safeguard.KeepComparedVersions)) continue;
             if (note.IsCoveredBy(stable)) table.Overrides.All.Remove(key);
         }
 

@@ -183,6 +183,26 @@ internal sealed class InMemoryDatabase : ILocalDatabase
         }
     }
 
+    public ValueTask<IReadOnlyList<TableName>> ReadTablesWithLosersAsync(CancellationToken cancellationToken)
+    {
+        lock (_server.Gate)
+        {
+            _server.ThrowIfDown();
+            return new([.. _server.Tables.Where(t => t.Losers.Count > 0).Select(t => t.Definition.Name)]);
+        }
+    }
+
+    public ValueTask<IReadOnlyList<HiddenRow>> ReadLosersAsync(TableName? table, int limit, CancellationToken cancellationToken)
+    {
+        lock (_server.Gate)
+        {
+            _server.ThrowIfDown();
+            return new([.. _server.Tables.Where(t => table is null || t.Definition.Name == table).SelectMany(t => t.Losers.All.Select(n => new HiddenRow(
+                t.Definition.Name, n.Key.Values, RowImages.ToRow(t.Definition, n.Value.Loser!.Values), n.Value.Version, n.Value.Winner?.Values)))
+                .OrderBy(h => h.Version.Stamp).Take(limit)]);
+        }
+    }
+
     public async IAsyncEnumerable<ConflictRecord> ReadConflictsAsync(ConflictQuery query, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
         List<ConflictRecord> found;
@@ -287,7 +307,7 @@ internal sealed class InMemoryDatabase : ILocalDatabase
     {
         get
         {
-            lock (_server.Gate) return _server.Tables.Sum(t => t.Tombstones.Count + t.Overrides.Count + t.Siblings.Count);
+            lock (_server.Gate) return _server.Tables.Sum(t => t.Tombstones.Count + t.Overrides.All.Values.Count(static o => !o.IsKept) + t.Siblings.Count);
         }
     }
 

@@ -42,4 +42,37 @@ internal sealed record InMemoryTableDefinition(LocalTable Table, params IReadOnl
 {
     /// <summary>Names the check constraint that a row violates, or returns null. Asked for every row written, by applications and peers alike.</summary>
     public Func<ColumnValue[], string?> Check { get; init; } = static _ => null;
+
+    /// <summary>Unique keys besides the primary key.</summary>
+    public IReadOnlyList<InMemoryUniqueKey> UniqueKeys { get; init; } = [];
+}
+
+/// <summary>A unique constraint or index.</summary>
+/// <param name="Name">Its name.</param>
+/// <param name="Ordinals">The columns.</param>
+internal sealed record InMemoryUniqueKey(string Name, IReadOnlyList<int> Ordinals)
+{
+    /// <summary>NULLS NOT DISTINCT: nulls are equal, too.</summary>
+    public bool NullsNotDistinct { get; init; }
+
+    /// <summary>Not checked where triggers do not fire: for an applier.</summary>
+    public bool IsDeferrable { get; init; }
+
+    /// <summary>Of a partial index: the rows that it holds.</summary>
+    public Func<ColumnValue[], bool> Where { get; init; } = static _ => true;
+
+    /// <summary>What must not be there twice; null for a row that the key does not hold, or that is equal to none.</summary>
+    public RowKey? ValueOf(TableName table, ColumnValue[] row)
+    {
+        if (!Where(row)) return null;
+        var values = new string[Ordinals.Count];
+        for (var i = 0; i < values.Length; i++)
+        {
+            var value = row[Ordinals[i]];
+            if (value.Text is null && !NullsNotDistinct) return null;
+            values[i] = value.Text is { } text ? "=" + text : "null";
+        }
+
+        return new RowKey(table, values);
+    }
 }

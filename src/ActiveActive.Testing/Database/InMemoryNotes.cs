@@ -8,6 +8,7 @@ internal enum InMemoryNoteKind
     Tombstone,
     Override,
     Siblings,
+    Loser,
 }
 
 /// <summary>What is noted under a key: a tombstone, an override or siblings. Immutable.</summary>
@@ -18,6 +19,14 @@ internal enum InMemoryNoteKind
 /// <param name="Siblings">Empty for a tombstone or an override.</param>
 internal sealed record InMemoryNote(uint Xid, RowVersion Version, IReadOnlyList<Sibling> Siblings)
 {
+    /// <summary>An override that a loser is compared with: never collected.</summary>
+    public bool IsKept { get; init; }
+
+    /// <summary>Of a loser: the row that had the value.</summary>
+    public RowKey? Winner { get; init; }
+
+    public UniqueLoser? Loser => Siblings.Count == 1 ? new UniqueLoser(Version, Siblings[0].Values!) : null;
+
     public const uint NoRow = 0;
 
     public bool IsCoveredBy(DependencyVector stable)

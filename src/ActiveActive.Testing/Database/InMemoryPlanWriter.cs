@@ -44,10 +44,13 @@ internal sealed class InMemoryPlanWriter(InMemoryServer server)
                 transaction.WriteNote(table.Tombstones, tombstone.Key, new InMemoryNote(transaction.Xid, tombstone.Version, []));
                 break;
             case SetOverride { Version: { } version } set:
-                transaction.WriteNote(table.Overrides, set.Key, new InMemoryNote(transaction.Xid, version, []));
+                transaction.WriteNote(table.Overrides, set.Key, new InMemoryNote(set.Xid ?? transaction.Xid, version, []) { IsKept = set.IsKept });
                 break;
             case SetOverride drop:
                 transaction.WriteNote(table.Overrides, drop.Key, null);
+                break;
+            case SetLoser set:
+                transaction.WriteNote(table.Losers, set.Key, set.Loser is { } loser ? new InMemoryNote(0, loser.Version, [new Sibling(loser.Version, loser.Values)]) { Winner = set.Winner } : null);
                 break;
             case SetSiblings { Siblings.Count: > 0 } set:
                 var xid = table.Find(set.Key)?.SeenBy(transaction) is null ? InMemoryNote.NoRow : transaction.Xid;
@@ -93,7 +96,16 @@ internal sealed class InMemoryPlanWriter(InMemoryServer server)
             lock (server.Gate) transaction.DropOwnNotes(table, key);
         }
 
-        if (truncate.Partition is not null || Safeguards.IsOff(Safeguard.TableTombstone)) return;
+        if (truncate.Partition is not null) return;
+        lock (server.Gate)
+        {
+            foreach (var (key, note) in transaction.NotesOf(table.Losers).ToList())
+            {
+                if (!note.Version.IsNewerThan(truncate.Version)) transaction.WriteNote(table.Losers, key, null);
+            }
+        }
+
+        if (Safeguards.IsOff(Safeguard.TableTombstone)) return;
         lock (server.Gate) transaction.WriteNote(table.Tombstones, table.WholeTable, new InMemoryNote(transaction.Xid, truncate.Version, []));
     }
 

@@ -84,12 +84,24 @@ internal sealed class InMemoryServer : IDisposable
     {
         var table = TableOf(asked.Table);
         var key = asked.KeyIn(table.Definition);
-        var tombstone = table.Tombstones.Find(key)?.Version;
-        if (table.Tombstones.Find(table.WholeTable)?.Version is { } whole && (tombstone is not { } own || whole.IsNewerThan(own))) tombstone = whole;
-        if (table.Find(key)?.Committed is not { } row) return tombstone is null ? null : new StoredRow(table.Definition, null, null, tombstone);
+        var tombstone = LaterTombstone(table, key);
+        if (table.Find(key)?.Committed is not { } row)
+        {
+            // A hidden row is its key's current version all the same.
+            if (new KeyState(null, tombstone, null, []) { Loser = table.Losers.Find(key)?.Loser }.Hidden is { } hidden)
+                return new StoredRow(table.Definition, new LocalRow((ColumnValue[])hidden.Values.Clone(), 0, hidden.Version.Stamp, hidden.Version.Origin, IsOwnWrite: false), hidden.Version, tombstone);
+            return tombstone is null ? null : new StoredRow(table.Definition, null, null, tombstone);
+        }
+
         var (stamp, origin) = StampOf(row.WrittenBy);
         RowVersion? version = table.Overrides.Find(key) is { } note && note.Xid == row.WrittenBy.Xid ? note.Version : null;
         return new StoredRow(table.Definition, new LocalRow((ColumnValue[])row.Values.Clone(), row.WrittenBy.Xid, stamp, origin, IsOwnWrite: false), version, tombstone);
+    }
+
+    private static RowVersion? LaterTombstone(InMemoryTable table, RowKey key)
+    {
+        var own = table.Tombstones.Find(key)?.Version;
+        return table.Tombstones.Find(table.WholeTable)?.Version is { } whole && (own is not { } deleted || whole.IsNewerThan(deleted)) ? whole : own;
     }
 
     public void ForgetCommitTimestamps() => _oldestStampedXid = _nextXid;
@@ -110,7 +122,7 @@ internal sealed class InMemoryServer : IDisposable
     {
         var progress = ProgressOf(origin);
         var undo = new InMemoryUndo(origin, progress);
-        transaction.Record.Stamp = stamp;
+        transaction.Record.Stamp = stamp.IsKnown ? stamp : Now();
         Log.Append(new InMemoryLogEntry
         {
             Commit = transaction.Record, ForeignOrigin = origin, ForeignPosition = position, IsQuarantined = transaction.Quarantines, Received = transaction.Received, Undo = undo,

@@ -41,16 +41,26 @@ internal sealed class InMemoryCell(InMemoryTable table, RowKey key) : InMemoryLo
     }
 }
 
+/// <summary>A place for one value of a unique key: whoever takes or frees the value holds it until the end, and others wait to know.</summary>
+internal sealed class InMemoryUniqueValue(InMemoryTable table, (InMemoryUniqueKey Key, RowKey Value) place) : InMemoryLock
+{
+    public InMemoryTable Table { get; } = table;
+
+    public (InMemoryUniqueKey Key, RowKey Value) Place { get; } = place;
+}
+
 /// <summary>A table's rows by primary key, and what the library notes about its keys.</summary>
 internal sealed class InMemoryTable
 {
     private readonly Dictionary<RowKey, InMemoryCell> _cells = new(KeyValuesComparer.Instance);
+    private readonly Dictionary<(InMemoryUniqueKey Key, RowKey Value), InMemoryUniqueValue> _uniqueValues = [];
     private readonly bool[] _isToast;
 
     public InMemoryTable(InMemoryTableDefinition definition)
     {
         Definition = definition.Table;
         Check = definition.Check;
+        UniqueKeys = definition.UniqueKeys;
         var columns = new RelationColumn[Definition.Columns.Count];
         _isToast = new bool[columns.Length];
         for (var i = 0; i < columns.Length; i++)
@@ -80,6 +90,11 @@ internal sealed class InMemoryTable
     public InMemoryNotes Tombstones { get; } = new(InMemoryNoteKind.Tombstone);
 
     public InMemoryNotes Overrides { get; } = new(InMemoryNoteKind.Override);
+
+    public IReadOnlyList<InMemoryUniqueKey> UniqueKeys { get; }
+
+    /// <summary>Rows that lost a unique value: one sibling each.</summary>
+    public InMemoryNotes Losers { get; } = new(InMemoryNoteKind.Loser);
 
     public InMemoryNotes Siblings { get; } = new(InMemoryNoteKind.Siblings);
 
@@ -115,6 +130,30 @@ internal sealed class InMemoryTable
     public void Prune(InMemoryCell cell)
     {
         if (cell.Committed is null && cell.IsFree) _cells.Remove(cell.Key);
+    }
+
+    public InMemoryUniqueValue PlaceOf(InMemoryUniqueKey key, RowKey value)
+    {
+        if (_uniqueValues.TryGetValue((key, value), out var place)) return place;
+        place = new InMemoryUniqueValue(this, (key, value));
+        _uniqueValues.Add(place.Place, place);
+        return place;
+    }
+
+    public void Prune(InMemoryUniqueValue place)
+    {
+        if (place.IsFree) _uniqueValues.Remove(place.Place);
+    }
+
+    /// <summary>Whether two rows share a value of a unique key.</summary>
+    public bool Clash(ColumnValue[] left, ColumnValue[] right)
+    {
+        foreach (var key in UniqueKeys)
+        {
+            if (key.ValueOf(Definition.Name, left) is { } value && key.ValueOf(Definition.Name, right) == value) return true;
+        }
+
+        return false;
     }
 
     /// <summary>Within one table only the values tell keys apart.</summary>

@@ -53,6 +53,25 @@ internal sealed partial class InMemoryTransaction
         return (cell, isNew);
     }
 
+    /// <summary>Takes the places of the values that a row takes and frees: another's that is under way is waited for.</summary>
+    private async ValueTask LockUniqueValuesAsync(InMemoryTable table, ColumnValue[]? before, ColumnValue[]? after, CancellationToken cancellationToken)
+    {
+        foreach (var key in table.UniqueKeys)
+        {
+            if (key.IsDeferrable && !_isLocal) continue;
+            var freed = before is null ? null : key.ValueOf(table.Definition.Name, before);
+            var taken = after is null ? null : key.ValueOf(table.Definition.Name, after);
+            if (freed == taken) continue;
+            foreach (var value in new[] { freed, taken })
+            {
+                if (value is null) continue;
+                InMemoryLockWait? wait;
+                lock (_server.Gate) wait = Acquire(table.PlaceOf(key, value.Value), shared: false);
+                if (wait is not null) await WaitAsync(wait, cancellationToken);
+            }
+        }
+    }
+
     internal async ValueTask LockTableAsync(InMemoryTable table, bool shared, CancellationToken cancellationToken)
     {
         InMemoryLockWait? wait;

@@ -1,3 +1,4 @@
+using ActiveActive.Apply;
 using ActiveActive.Changes;
 using ActiveActive.Database;
 using ActiveActive.Diagnostics;
@@ -62,17 +63,18 @@ internal sealed partial class InMemoryTransaction : IDisposable
         return (ColumnValue[]?)row?.Values.Clone();
     }
 
-    /// <summary>INSERT … ON CONFLICT DO NOTHING: false where the key is taken. An unchanged value becomes NULL, the column's default.</summary>
+    /// <summary>INSERT … ON CONFLICT DO NOTHING: false where the key, or a value of a unique key, is taken. An unchanged value becomes NULL, the column's default.</summary>
     public async ValueTask<bool> InsertAsync(LocalTable table, ColumnValue[] values, CancellationToken cancellationToken = default)
     {
         var target = _server.TableOf(table);
         var row = InMemoryRowImages.ForInsert(values);
         Check(target, row);
         var (cell, isNew) = await LockRowAsync(target, target.KeyOf(row), cancellationToken);
+        await LockUniqueValuesAsync(target, null, row, cancellationToken);
         lock (_server.Gate)
         {
             ThrowIfNotOpen();
-            if (cell.SeenBy(this) is not null)
+            if (cell.SeenBy(this) is not null || IsTaken(target, cell.Key, cell.Key, row))
             {
                 if (isNew) Release(cell);
                 return false;
@@ -86,7 +88,7 @@ internal sealed partial class InMemoryTransaction : IDisposable
 
     /// <summary>
     /// UPDATE of the row under a key; unchanged values are columns that it does not set. False where there is no such row, or where its
-    /// new key is taken.
+    /// new key, or a value of a unique key, is taken.
     /// </summary>
     public async ValueTask<bool> UpdateAsync(LocalTable table, RowKey key, ColumnValue[] values, CancellationToken cancellationToken = default)
     {
@@ -95,11 +97,13 @@ internal sealed partial class InMemoryTransaction : IDisposable
         var row = InMemoryRowImages.ForUpdate(old.Values, values);
         Check(target, row);
         var keyChanged = !InMemoryRowImages.HaveSameKey(target.Definition, old.Values, row);
+        await LockUniqueValuesAsync(target, old.Values, row, cancellationToken);
         if (!keyChanged)
         {
             lock (_server.Gate)
             {
                 ThrowIfNotOpen();
+                if (IsTaken(target, key, key, row)) return false;
                 target.CellOf(key).Write(new InMemoryRow(row, _commit));
                 if (_isLocal) _changes.Add(InMemoryRowImages.Update(target, old.Values, values, row, keyChanged));
                 return true;
@@ -110,7 +114,7 @@ internal sealed partial class InMemoryTransaction : IDisposable
         lock (_server.Gate)
         {
             ThrowIfNotOpen();
-            if (cell.SeenBy(this) is not null)
+            if (cell.SeenBy(this) is not null || IsTaken(target, key, cell.Key, row))
             {
                 if (isNew) Release(cell);
                 return false;
@@ -128,6 +132,7 @@ internal sealed partial class InMemoryTransaction : IDisposable
     {
         var target = _server.TableOf(table);
         if (await LockExistingAsync(target, key, cancellationToken) is not { } old) return false;
+        await LockUniqueValuesAsync(target, old.Values, null, cancellationToken);
         lock (_server.Gate)
         {
             ThrowIfNotOpen();
@@ -244,6 +249,20 @@ internal sealed partial class InMemoryTransaction : IDisposable
         return notes.Kind == InMemoryNoteKind.Tombstone && written is not null && committed is not null && committed.Version.IsNewerThan(written.Version) ? committed : written;
     }
 
+    /// <summary>All notes of a kind as this transaction sees them.</summary>
+    internal IEnumerable<(RowKey Key, InMemoryNote Note)> NotesOf(InMemoryNotes notes)
+    {
+        foreach (var (key, note) in notes.All)
+        {
+            if (_notes is null || !_notes.ContainsKey((notes, key))) yield return (key, note);
+        }
+
+        foreach (var ((kind, key), note) in _notes ?? [])
+        {
+            if (kind == notes && note is not null) yield return (key, note);
+        }
+    }
+
     internal void WriteNote(InMemoryNotes notes, RowKey key, InMemoryNote? note)
     {
         if (notes.Kind == InMemoryNoteKind.Tombstone && note is not null
@@ -266,6 +285,24 @@ internal sealed partial class InMemoryTransaction : IDisposable
     }
 
     internal void AddConflict(ConflictRecord record) => (_conflicts ??= []).Add(record);
+
+    /// <summary>Whether another row has a unique value; for an applier that is an error, as it is for everybody in PostgreSQL.</summary>
+    private bool IsTaken(InMemoryTable table, RowKey before, RowKey after, ColumnValue[] row)
+    {
+        foreach (var key in table.UniqueKeys)
+        {
+            if ((key.IsDeferrable && !_isLocal) || key.ValueOf(table.Definition.Name, row) is not { } value) continue;
+            foreach (var cell in table.Cells)
+            {
+                if (cell.Key == before || cell.Key == after || cell.SeenBy(this) is not { } other || key.ValueOf(table.Definition.Name, other.Values) != value) continue;
+                if (_isLocal) return true;
+                Fail();
+                throw new UniqueKeyTakenException(table.Definition.Name, $"A row of {table.Definition.Name} has a value of unique key {key.Name} that another row has.");
+            }
+        }
+
+        return false;
+    }
 
     private void Check(InMemoryTable table, ColumnValue[] row)
     {
@@ -321,6 +358,7 @@ internal sealed partial class InMemoryTransaction : IDisposable
             if (held is InMemoryCell { IsPending: true } pending) pending.Forget();
             held.Release(this);
             if (held is InMemoryCell cell) cell.Table.Prune(cell);
+            if (held is InMemoryUniqueValue place) place.Table.Prune(place);
         }
 
         Held.Clear();

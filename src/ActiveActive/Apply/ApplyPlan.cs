@@ -53,7 +53,17 @@ internal sealed record TruncateTable(LocalTable Table, RowVersion Version, IRead
 internal sealed record SetTombstone(LocalTable Table, Changes.RowKey Key, RowVersion Version) : PlannedWrite(Table);
 
 /// <summary>Says which write the row, as written by this transaction, really shows; null drops the entry.</summary>
-internal sealed record SetOverride(LocalTable Table, Changes.RowKey Key, RowVersion? Version) : PlannedWrite(Table);
+internal sealed record SetOverride(LocalTable Table, Changes.RowKey Key, RowVersion? Version) : PlannedWrite(Table)
+{
+    /// <summary>The xmin of a row that stands and is not written; null for one that this transaction has written.</summary>
+    public uint? Xid { get; init; }
+
+    /// <summary>Never collected: a loser that stands is compared with the row, however old both are (convergence R6).</summary>
+    public bool IsKept { get; init; }
+}
+
+/// <summary>Stores a row that lost a unique value, and to which one; null drops what is stored under the key.</summary>
+internal sealed record SetLoser(LocalTable Table, Changes.RowKey Key, UniqueLoser? Loser, Changes.RowKey? Winner = null) : PlannedWrite(Table);
 
 /// <summary>Stores the concurrent versions that the key's state, as written by this transaction, was folded from; empty drops the entry.</summary>
 internal sealed record SetSiblings(LocalTable Table, Changes.RowKey Key, IReadOnlyList<Sibling> Siblings) : PlannedWrite(Table);

@@ -21,16 +21,18 @@ internal static class ApplyPlanner
         Func<Relation, RelationMapping> mapping,
         Dictionary<RowKey, KeyState> states,
         TransactionIndex index,
-        FetchedRows fetched)
+        FetchedRows fetched) => Plan(new PlanContext(transaction, states, index, fetched), mapping);
+
+    /// <summary>The same with a context that the caller goes on with.</summary>
+    public static ApplyPlan Plan(PlanContext context, Func<Relation, RelationMapping> mapping)
     {
-        var context = new PlanContext(transaction, states, index, fetched);
         var mapped = new List<MappedChange>(2);
-        foreach (var change in transaction.Changes)
+        foreach (var change in context.Transaction.Changes)
         {
             var relation = mapping(change.Relation);
             if (change.Kind == ChangeKind.Truncate)
             {
-                Truncate(relation, KeysIn(transaction, relation, mapping), context);
+                Truncate(relation, KeysIn(context.Transaction, relation, mapping), context);
                 continue;
             }
 
@@ -47,7 +49,7 @@ internal static class ApplyPlanner
         return context.Plan;
     }
 
-    /// <summary>The keys that <see cref="Plan"/> will ask for.</summary>
+    /// <summary>The keys that planning will ask for.</summary>
     public static List<LocalKey> KeysOf(ChangeTransaction transaction, Func<Relation, RelationMapping> mapping)
     {
         var keys = new List<LocalKey>(transaction.Changes.Count);

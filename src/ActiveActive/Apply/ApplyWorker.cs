@@ -120,22 +120,19 @@ internal sealed partial class ApplyWorker
         var keys = ApplyPlanner.KeysOf(part, MappingOf);
         await TakeKeysAsync(keys, part, cancellationToken);
         _node.Quarantine.RequireFree(part, _retried);
-        var states = await ReadStatesAsync(keys, part, cancellationToken);
-        var missing = keys.Where(k => states[k.Key].Row is null).Select(k => (Key: k, states[k.Key].Tombstone)).ToList();
-        var plan = ApplyPlanner.Plan(part, MappingOf, states, _index, _fetched);
-        if (plan.RowsToFetch.Count > 0)
+        bool isWritten;
+        try
         {
-            await FetchAsync(part, plan, cancellationToken);
+            isWritten = await WritePartAsync(keys, part, cancellationToken);
+        }
+        catch (UniqueKeyTakenException e) when (IsSettled(e.Table))
+        {
+            await SettleFromNowOnAsync(part, e, cancellationToken);
             return;
         }
 
-        await TruncateUnseenAsync(part, keys, cancellationToken);
-        var tombstones = plan.TakeTombstones();
-        await _session.ExecuteAsync(plan, cancellationToken);
-        await VerifyInsertsAsync(plan, missing, part, cancellationToken);
-        // Entered last: while this transaction holds the tombstone of a key, capture could not enter its own, and the wait for it would fail.
-        if (tombstones.Writes.Count > 0) await _session.ExecuteAsync(tombstones, cancellationToken);
-        _conflicts.AddRange(plan.Conflicts);
+        // Planned again with what it lacked.
+        if (!isWritten) return;
         _changes += part.Changes.Count;
         if (_progress.CanRelay && _retried is null) await _session.KeepReceivedAsync(part, cancellationToken);
         if (!part.IsLastPart) return;
@@ -143,6 +140,38 @@ internal sealed partial class ApplyWorker
         await _session.CommitAsync(part.Position, part.Stamp, cancellationToken);
         _isOpen = false;
         _node.Keys.Settle(_origin, isCommitted: true);
+        NoteFewerLosers();
+    }
+
+    private async ValueTask<bool> WritePartAsync(List<LocalKey> keys, ChangeTransaction whole, CancellationToken cancellationToken)
+    {
+        var part = whole;
+        var tables = TablesToSettle(part);
+        if (tables.Count > 0)
+        {
+            await PrepareToSettleAsync(tables, part, cancellationToken);
+            part = await TruncateFirstAsync(tables, part, cancellationToken);
+        }
+
+        var states = await ReadStatesAsync(keys, part, cancellationToken);
+        var missing = keys.Where(k => states[k.Key].Row is null).Select(k => (Key: k, states[k.Key].Tombstone)).ToList();
+        var context = new PlanContext(part, tables.Count == 0 ? states : states.ToDictionary(s => s.Key, s => Reveal(s.Value)), _index, _fetched);
+        var plan = ApplyPlanner.Plan(context, MappingOf);
+        if (plan.RowsToFetch.Count > 0)
+        {
+            await FetchAsync(whole, plan, cancellationToken);
+            return false;
+        }
+
+        await TruncateUnseenAsync(part, keys, cancellationToken);
+        if (tables.Count > 0) await SettleAsync(tables, keys, states, context, missing, cancellationToken);
+        var tombstones = plan.TakeTombstones();
+        await _session.ExecuteAsync(plan, cancellationToken);
+        await VerifyInsertsAsync(plan, missing, part, cancellationToken);
+        // Entered last: while this transaction holds the tombstone of a key, capture could not enter its own, and the wait for it would fail.
+        if (tombstones.Writes.Count > 0) await _session.ExecuteAsync(tombstones, cancellationToken);
+        _conflicts.AddRange(plan.Conflicts);
+        return true;
     }
 
     /// <summary>
@@ -297,7 +326,7 @@ internal sealed partial class ApplyWorker
         for (var i = 0; i < states.Count; i++)
         {
             var state = states[i];
-            if (state.Row is not { IsOwnWrite: false, Stamp.IsKnown: true } row || row.Origin == _origin) continue;
+            if (state.Row is not { IsOwnWrite: false, Stamp.IsKnown: true } row || (row.Origin == _origin && _origin != _progress.Self)) continue;
             if (state.Override is not null || state.Siblings.Count > 0) continue;
             // Seen before the marker was written, or ended before it: passed, whether the index still holds it, or it is stable.
             if (before?[i].Row?.Xid == row.Xid || passed.IsAfter(row.Xid)) continue;

@@ -30,6 +30,8 @@ internal sealed class CausalSequence
     /// <summary>The transaction to publish, or null: foreign transactions and markers only move the state.</summary>
     public ChangeTransaction? Next(CapturedTransaction captured)
     {
+        // What the node settled itself, by a rule that every node follows: nobody's write.
+        if (captured.ForeignOrigin == _self) return null;
         if (!captured.ForeignOrigin.IsNone)
         {
             if (!captured.IsLastPart) return null;

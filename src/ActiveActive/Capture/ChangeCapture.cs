@@ -52,6 +52,9 @@ internal sealed partial class ChangeCapture
 
     public TransactionIndex Index { get; }
 
+    /// <summary>Told of each part of a local transaction, after capture has passed it.</summary>
+    public Action<ChangeTransaction>? Captured { get; init; }
+
     /// <summary>The last one saved: where a catch-up stream starts.</summary>
     public CaptureCheckpoint Checkpoint { get; private set; }
 
@@ -102,6 +105,7 @@ internal sealed partial class ChangeCapture
             }
 
             Publish(captured, transaction);
+            if (transaction is not null) Captured?.Invoke(transaction);
         }
 
         throw new ReplicationException(ReplicationErrorKind.Transient, $"The change stream of node '{_progress.Self}' ended.");
@@ -133,8 +137,8 @@ internal sealed partial class ChangeCapture
             }
 
             var isLocal = captured.ForeignOrigin.IsNone;
-            // A marker writes no row, and must not be taken for a transaction that has its stamp.
-            if (!isLocal) Index.Add(captured.Xid, captured.Position, captured.Stamp, new RowVersion(captured.Stamp, captured.ForeignOrigin, captured.ForeignPosition));
+            // A marker writes no row, and must not be taken for a transaction that has its stamp. Rows of the node's own origin have overrides.
+            if (!isLocal && captured.ForeignOrigin != _progress.Self) Index.Add(captured.Xid, captured.Position, captured.Stamp, new RowVersion(captured.Stamp, captured.ForeignOrigin, captured.ForeignPosition));
             else if (transaction is not null) Index.Add(captured.Xid, captured.Position, captured.Stamp, transaction.Version);
         }
 

@@ -42,6 +42,15 @@ internal interface IApplySession : IAsyncDisposable
     ValueTask<IReadOnlyList<KeyState>> ReadKeysAsync(IReadOnlyList<LocalKey> keys, CancellationToken cancellationToken);
 
     /// <summary>
+    /// Which rows, visible or hidden, have a unique value of the given ones, and which of these of each other. Locks nothing; a row's own key is
+    /// left out.
+    /// </summary>
+    ValueTask<UniqueClashes> FindClashesAsync(LocalTable table, IReadOnlyList<ColumnValue[]> rows, CancellationToken cancellationToken);
+
+    /// <summary>The keys under which losers of unique values are stored, in the order of their texts.</summary>
+    ValueTask<IReadOnlyList<RowKey>> ReadLosersAsync(LocalTable table, RowKey? after, int limit, CancellationToken cancellationToken);
+
+    /// <summary>
     /// The keys of a table whose rows <see cref="TruncateTable"/> leaves to be decided about: those that show an unseen version, and those whose
     /// true version or versions are stored beside them. Some at a time, as they stand at the call; what is done with them meanwhile does not matter.
     /// </summary>
@@ -75,7 +84,8 @@ internal interface IApplySession : IAsyncDisposable
 
     /// <summary>
     /// Commits with the origin's stamp and position, so that rows and progress become visible in one step. A transaction that
-    /// wrote nothing is made visible to capture, too. The origin's progress never moves back.
+    /// wrote nothing is made visible to capture, too. The origin's progress never moves back. With an unknown stamp the server's clock gives one:
+    /// that is how the session of the node's own origin commits, which capture passes over.
     /// </summary>
     ValueTask CommitAsync(NpgsqlLogSequenceNumber position, CommitTimestamp stamp, CancellationToken cancellationToken);
 

@@ -48,7 +48,7 @@ internal interface ILocalDatabase : IAsyncDisposable
     /// </summary>
     ValueTask<IReadOnlyList<uint>> ReadUnfinishedAsync(CancellationToken cancellationToken);
 
-    /// <summary>Opens the one session that applies an origin's transactions; fenced: a second one anywhere fails with <see cref="ReplicationErrorKind.InUse"/>.</summary>
+    /// <summary>Opens the one session that applies an origin's transactions (the node's own: what it settles itself); fenced: a second one anywhere fails with <see cref="ReplicationErrorKind.InUse"/>.</summary>
     ValueTask<IApplySession> OpenApplySessionAsync(NodeName origin, CancellationToken cancellationToken);
 
     /// <summary>
@@ -68,6 +68,12 @@ internal interface ILocalDatabase : IAsyncDisposable
 
     /// <summary>Notes that a transaction in quarantine was refused again.</summary>
     ValueTask NoteRefusalAsync(QuarantinedTransaction transaction, string code, string reason, CancellationToken cancellationToken);
+
+    /// <summary>The rows that lost a unique value (of one table, or all), oldest version first, those included that were replaced since.</summary>
+    ValueTask<IReadOnlyList<HiddenRow>> ReadLosersAsync(TableName? table, int limit, CancellationToken cancellationToken);
+
+    /// <summary>The tables in which rows have lost a unique value.</summary>
+    ValueTask<IReadOnlyList<TableName>> ReadTablesWithLosersAsync(CancellationToken cancellationToken);
 
     /// <summary>Reads the conflict history.</summary>
     IAsyncEnumerable<ConflictRecord> ReadConflictsAsync(ConflictQuery query, CancellationToken cancellationToken);

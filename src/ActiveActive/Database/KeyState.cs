@@ -11,9 +11,28 @@ internal sealed record KeyState(LocalRow? Row, RowVersion? Tombstone, RowVersion
 {
     public static readonly KeyState Nothing = new(null, null, null, []);
 
+    /// <summary>What is stored of a row that lost a unique value, whether it still counts or not; null where nothing is.</summary>
+    public UniqueLoser? Loser { get; init; }
+
+    /// <summary>
+    /// The key's current version, where that is a row which a unique value keeps out of sight (convergence R6). A visible row of the key, or a newer
+    /// delete, has replaced it.
+    /// </summary>
+    public UniqueLoser? Hidden => Row is null && Loser is { } loser && !(Tombstone is { } deleted && deleted.IsNewerThan(loser.Version)) ? loser : null;
+
     /// <summary>The table's tombstone, whether the key's is newer or not.</summary>
     public RowVersion? TableTombstone { get; init; }
 }
+
+/// <summary>A row that lost a unique value to another row: out of sight, and a version of its key all the same (convergence R6).</summary>
+/// <param name="Version">Which write it is.</param>
+/// <param name="Values">The whole row in the order of <see cref="LocalTable.Columns"/>; unchanged for a column that takes its default.</param>
+internal sealed record UniqueLoser(RowVersion Version, ColumnValue[] Values);
+
+/// <summary>Which rows can't stand beside each other in a table with secondary unique keys.</summary>
+/// <param name="Stored">The asked row, by its number, and the key of another row, visible or hidden, that has one of its unique values.</param>
+/// <param name="Pairs">Two of the asked rows, the lower number first.</param>
+internal sealed record UniqueClashes(IReadOnlyList<(int Row, RowKey Key)> Stored, IReadOnlyList<(int First, int Second)> Pairs);
 
 /// <summary>A visible row and what its <c>xmin</c> says.</summary>
 /// <param name="Values">In the order of <see cref="LocalTable.Columns"/>.</param>

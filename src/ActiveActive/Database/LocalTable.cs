@@ -29,6 +29,15 @@ internal sealed class LocalTable
 
     public TableSettings Settings { get; }
 
+    /// <summary>Whether it has unique keys besides the primary key.</summary>
+    public bool HasUniqueKeys { get; init; }
+
+    /// <summary>Whether one of them is deferrable. PostgreSQL checks such a key by a trigger, which does not fire for an applier.</summary>
+    public bool HasDeferrableKeys { get; init; }
+
+    /// <summary>Whether rows that clash in a unique key are resolved (convergence R6); in tables with other rules they are refused.</summary>
+    public bool ResolvesUniqueKeys => HasUniqueKeys && !Settings.HasDeltaColumns && Settings.Resolver is null;
+
     /// <summary>The ordinal of a column, or -1.</summary>
     public int OrdinalOf(string column) => _ordinals.GetValueOrDefault(column, -1);
 

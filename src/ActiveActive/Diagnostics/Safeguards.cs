@@ -74,6 +74,18 @@ internal enum Safeguard
     /// <summary>Equal stamps are ordered by node (R4).</summary>
     TieByNode,
 
+    /// <summary>Of two rows that meet in a unique value the earlier one is kept out of sight, and does not just go (R6).</summary>
+    KeepLosers,
+
+    /// <summary>A row that lost a unique value stays a version of its key: later writes reach it, earlier ones lose against it (R6).</summary>
+    LosersAreVersions,
+
+    /// <summary>A local write that frees a unique value brings its loser back (R6).</summary>
+    ReturnAfterLocalWrite,
+
+    /// <summary>The version of a row that a loser is compared with is kept for as long as the loser (R6).</summary>
+    KeepComparedVersions,
+
     /// <summary>A truncate leaves the table's tombstone (R7).</summary>
     TableTombstone,
 

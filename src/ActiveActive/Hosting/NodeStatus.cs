@@ -45,6 +45,12 @@ public sealed record NodeStatus
     /// <summary>Transactions in quarantine: see <see cref="ReplicationNode.Quarantine"/>.</summary>
     public int Quarantined { get; init; }
 
+    /// <summary>
+    /// The tables in which rows have lost a unique value to a later write: see <see cref="ReplicationNode.ReadHiddenRowsAsync"/>. A table can stay
+    /// named for a moment after its last such row is back.
+    /// </summary>
+    public IReadOnlyList<TableName> TablesWithHiddenRows { get; init; } = [];
+
     /// <summary>The peers, in name order.</summary>
     public required IReadOnlyList<PeerStatus> Peers { get; init; }
 }

@@ -95,7 +95,7 @@ internal sealed partial class PeerLink
         using var stopped = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         await using var session = await _context.Database.OpenApplySessionAsync(Peer, cancellationToken);
         var fetched = new FetchedRows(new RowFetcher(_peer, _context, run.Handshake, () => Status.RelayedBy).FetchAsync);
-        var worker = new ApplyWorker(Peer, new ApplyContext(_context.Database, run.Progress, run.Capture.Index, run.Keys, run.Quarantine, _context.ConflictsRecorded), session, _clock, fetched);
+        var worker = new ApplyWorker(Peer, new ApplyContext(_context.Database, run.Progress, run.Capture.Index, run.Keys, run.Quarantine, run.Losers, _context.ConflictsRecorded), session, _clock, fetched);
         // Nothing of the origin is under way any more: what the outcome of a lost commit was, the database tells now.
         run.Quarantine.Load(await _context.Database.ReadQuarantineAsync(Peer, cancellationToken), Peer);
         Status.Worker = worker;

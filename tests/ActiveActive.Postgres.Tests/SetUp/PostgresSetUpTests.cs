@@ -106,6 +106,34 @@ public sealed class PostgresSetUpTests(SetUpServers servers)
         Assert.Equal(["\"Odd \"\"name\"", "accounts", "events"], await database.PublishedAsync());
     }
 
+    [Theory]
+    [InlineData(15)]
+    [InlineData(18)]
+    public async Task Database_that_an_earlier_version_set_up_is_upgraded_in_place(int version)
+    {
+        await using var database = await SetUpDatabase.CreateAsync(await servers.GetAsync(version), Tables);
+        var first = await database.SetUpAsync();
+        // Back to the first step, with what has gathered there.
+        await database.SqlAsync($"""
+            DROP TABLE active_active.unique_loser;
+            ALTER TABLE active_active.version_override DROP COLUMN is_kept;
+            DELETE FROM active_active.schema_version WHERE step = 2;
+            SELECT pg_replication_origin_drop('{PostgresNames.Origin(database.Oid, new("eu"))}');
+            INSERT INTO active_active.version_override VALUES ('public.accounts', '["1"]', 1, 2, 'us', '0/3');
+            INSERT INTO active_active.conflict (table_name, key, type, remote_origin, remote_position, outcome, winner, resolver, reason)
+            SELECT 'public.accounts', '["1"]', 'insert_exists', 'us', '0/1', 'keep_local', 'eu', 'last_update_wins', 'old ' || g FROM generate_series(1, 1000) g;
+            """);
+        var checkpoint = await database.ScalarAsync<NpgsqlLogSequenceNumber>("SELECT position FROM active_active.checkpoint");
+
+        Assert.Equal(first, await database.SetUpAsync());
+
+        Assert.Equal("1,2", await database.ScalarAsync<string>("SELECT string_agg(step::text, ',' ORDER BY step) FROM active_active.schema_version"));
+        Assert.Equal((1000L, 0L), (await database.ScalarAsync<long>("SELECT count(*) FROM active_active.conflict"), await database.ScalarAsync<long>("SELECT count(*) FROM active_active.unique_loser")));
+        Assert.Equal("us", await database.ScalarAsync<string>("SELECT origin FROM active_active.version_override WHERE NOT is_kept"));
+        Assert.Equal(checkpoint, await database.ScalarAsync<NpgsqlLogSequenceNumber>("SELECT position FROM active_active.checkpoint"));
+        Assert.Equal(1L, await database.ScalarAsync<long>($"SELECT count(*) FROM pg_replication_origin WHERE roname = '{PostgresNames.Origin(database.Oid, new("eu"))}'"));
+    }
+
     private static Task<string> IdentitiesAsync(SetUpDatabase database, params string[] tables) => database.ScalarAsync<string>(
         $"SELECT string_agg(relreplident::text, '' ORDER BY n) FROM unnest(ARRAY[{string.Join(", ", tables.Select(t => $"'{t}'"))}]) WITH ORDINALITY AS u(t, n) JOIN pg_class c ON c.oid = t::regclass");
 }

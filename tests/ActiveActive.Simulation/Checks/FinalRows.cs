@@ -9,6 +9,7 @@ internal sealed class FinalRows
     private readonly SimulatedCluster _cluster;
     private readonly List<SimulatedNode> _alive;
     private readonly SortedDictionary<string, (string Value, long Amount)>[,] _rows;
+    private readonly Dictionary<string, (string Value, long Amount)> _visible = new(StringComparer.Ordinal);
 
     public FinalRows(SimulatedCluster cluster)
     {
@@ -27,6 +28,7 @@ internal sealed class FinalRows
 
     public void Check()
     {
+        ChooseVisible();
         foreach (var table in _cluster.Options.Tables)
         {
             for (var key = 0; key < _cluster.Options.Keys; key++) CheckKey(table, ((char)('p' + key)).ToString());
@@ -35,30 +37,59 @@ internal sealed class FinalRows
 
     private void CheckKey(int table, string key)
     {
+        var writes = WritesOf(table, key);
+        var first = RowOf(_alive[0].Index, table, key);
+        if (_alive.Any(n => RowOf(n.Index, table, key) != first))
+        {
+            _cluster.Findings.Divergence($"{SimulatedTables.Names[table]}/{key}: {string.Join("; ", _alive.Select(n => $"{n.Name} has {Show(RowOf(n.Index, table, key))}"))}; expected {Show(Expected(table, key, writes))}", table, key);
+            return;
+        }
+
+        var expected = Expected(table, key, writes);
+        if (first == expected) return;
+        _cluster.Findings.Loss($"{SimulatedTables.Names[table]}/{key}: all nodes have {Show(first)}, and the acknowledged writes come to {Show(expected)}", table, key);
+    }
+
+    /// <summary>In the order of their versions.</summary>
+    private List<KeyWrite> WritesOf(int table, string key)
+    {
         var writes = (
             from transaction in _cluster.History.All
             from step in transaction.Effects.Select((effect, index) => (effect, index))
             where step.effect.Touches(table, key)
             select new KeyWrite(transaction, step.index, step.effect)).ToList();
         writes.Sort();
-        var first = RowOf(_alive[0].Index, table, key);
-        if (_alive.Any(n => RowOf(n.Index, table, key) != first))
+        return writes;
+    }
+
+    /// <summary>Of the latest row of each key, from the latest on, those that share no unique value with one that is visible already.</summary>
+    private void ChooseVisible()
+    {
+        if (!_cluster.Options.Tables.Contains(SimulatedTables.Unique)) return;
+        var latest = new List<(KeyWrite Write, string Key)>();
+        for (var key = 0; key < _cluster.Options.Keys; key++)
         {
-            _cluster.Findings.Divergence($"{SimulatedTables.Names[table]}/{key}: {string.Join("; ", _alive.Select(n => $"{n.Name} has {Show(RowOf(n.Index, table, key))}"))}; expected {Show(Expected(table, writes))}", table, key);
-            return;
+            var name = ((char)('p' + key)).ToString();
+            if (WritesOf(SimulatedTables.Unique, name) is [.., { Row: not null } last]) latest.Add((last, name));
         }
 
-        var expected = Expected(table, writes);
-        if (first == expected) return;
-        _cluster.Findings.Loss($"{SimulatedTables.Names[table]}/{key}: all nodes have {Show(first)}, and the acknowledged writes come to {Show(expected)}", table, key);
+        latest.Sort(static (left, right) => right.Write.CompareTo(left.Write));
+        foreach (var (write, key) in latest)
+        {
+            var row = write.Row!.Value;
+            if (_cluster.Options.UniqueKeys > 0 && _visible.Values.Any(other => other.Amount == row.Amount)) continue;
+            if (_cluster.Options.UniqueKeys > 1 && _visible.Values.Any(other => other.Value == row.Value)) continue;
+            _visible.Add(key, row);
+        }
     }
 
     private (string Value, long Amount)? RowOf(int node, int table, string key) => _rows[node, table].TryGetValue(key, out var row) ? row : null;
 
-    private static (string Value, long Amount)? Expected(int table, List<KeyWrite> writes) => writes.Count == 0 ? null : table switch
+    private (string Value, long Amount)? Expected(int table, string key, List<KeyWrite> writes) => writes.Count == 0 ? null : table switch
     {
         SimulatedTables.Delta => ExpectedSum(writes),
         SimulatedTables.Merge => ExpectedFold(writes),
+        SimulatedTables.Unique => _visible.TryGetValue(key, out var row) ? row : null,
         // The greatest version stays, whoever had seen what.
         _ => writes[^1].Row,
     };

@@ -101,6 +101,10 @@ internal sealed class LifeDatabase(SimulatedNode node, InMemoryDatabase inner, E
     public ValueTask NoteRefusalAsync(QuarantinedTransaction transaction, string code, string reason, CancellationToken cancellationToken) =>
         inner.NoteRefusalAsync(transaction, code, reason, cancellationToken);
 
+    public ValueTask<IReadOnlyList<TableName>> ReadTablesWithLosersAsync(CancellationToken cancellationToken) => inner.ReadTablesWithLosersAsync(cancellationToken);
+
+    public ValueTask<IReadOnlyList<HiddenRow>> ReadLosersAsync(TableName? table, int limit, CancellationToken cancellationToken) => inner.ReadLosersAsync(table, limit, cancellationToken);
+
     public IAsyncEnumerable<ConflictRecord> ReadConflictsAsync(ConflictQuery query, CancellationToken cancellationToken) => inner.ReadConflictsAsync(query, cancellationToken);
 
     public IAsyncEnumerable<OrphanedRow> ReadOrphansAsync(int limit, CancellationToken cancellationToken) => inner.ReadOrphansAsync(limit, cancellationToken);
@@ -179,6 +183,20 @@ internal sealed class LifeSession(LifeDatabase life, IApplySession inner, Simula
         return states;
     }
 
+    public async ValueTask<UniqueClashes> FindClashesAsync(LocalTable table, IReadOnlyList<ColumnValue[]> rows, CancellationToken cancellationToken)
+    {
+        await life.PauseAsync();
+        var clashes = await inner.FindClashesAsync(table, rows, cancellationToken);
+        await life.PauseAsync();
+        return clashes;
+    }
+
+    public async ValueTask<IReadOnlyList<RowKey>> ReadLosersAsync(LocalTable table, RowKey? after, int limit, CancellationToken cancellationToken)
+    {
+        await life.PauseAsync();
+        return await inner.ReadLosersAsync(table, after, limit, cancellationToken);
+    }
+
     public IAsyncEnumerable<IReadOnlyList<LocalKey>> ReadUnseenAsync(LocalTable table, TableName? partition, IReadOnlyCollection<ShownVersion> unseen, CancellationToken cancellationToken) =>
         inner.ReadUnseenAsync(table, partition, unseen, cancellationToken);
 
@@ -210,7 +228,7 @@ internal sealed class LifeSession(LifeDatabase life, IApplySession inner, Simula
         await life.PauseAsync();
         // The commit completes at once, so that the history learns of it before anyone sees the rows.
         var commit = inner.CommitAsync(position, stamp, cancellationToken);
-        if (commit.IsCompletedSuccessfully) node.Applied(origin, position, _quarantines);
+        if (commit.IsCompletedSuccessfully && origin != node.Index) node.Applied(origin, position, _quarantines);
         await commit;
         await life.PauseAsync();
     }

@@ -40,6 +40,11 @@ internal sealed class NodeLife : IDisposable
 
     public QuarantineRegister? Quarantine { get; private set; }
 
+    public UniqueLosers? Losers { get; private set; }
+
+    /// <summary>What the life's appliers share.</summary>
+    public ApplyContext Context => new(Database, Progress!, Capture!.Index, Keys!, Quarantine!, Losers!, _ => { });
+
     public CancellationToken Ended => _ended.Token;
 
     public void Start() => _ = GuardAsync(RunAsync);
@@ -65,7 +70,11 @@ internal sealed class NodeLife : IDisposable
         Keys = new KeyGate(peers);
         Quarantine = new QuarantineRegister(Progress);
         Quarantine.Load(await Database.ReadQuarantineAsync(null, Ended));
-        Capture = new ChangeCapture(Database, Progress, checkpoint, new SimulatedEncoder(_node, _cluster), _cluster.Options.LogEntries * (long)SimulatedEncoder.EntryBytes, NullLogger.Instance);
+        Capture = new ChangeCapture(Database, Progress, checkpoint, new SimulatedEncoder(_node, _cluster), _cluster.Options.LogEntries * (long)SimulatedEncoder.EntryBytes, NullLogger.Instance) { Captured = part => Losers!.Note(part) };
+        var losers = new UniqueLosers();
+        foreach (var table in await Database.ReadTablesWithLosersAsync(Ended)) losers.Enter(table);
+        Losers = losers;
+        _ = GuardAsync(() => new LoserSettler(Context, _node.Clock, NullLogger.Instance).RunAsync(Ended));
         _ = GuardAsync(() => Capture.RunAsync(Ended));
         _ = GuardAsync(HeartbeatAsync);
         _ = GuardAsync(CollectAsync);

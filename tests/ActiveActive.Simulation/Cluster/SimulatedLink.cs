@@ -43,7 +43,7 @@ internal sealed class SimulatedLink(SimulatedNode node, SimulatedNode peer, Node
     {
         await using var session = await life.Database.OpenApplySessionAsync(peer.Name, life.Ended);
         var fetched = new FetchedRows((transaction, rows, _) => cluster.Network.FetchAsync(peer, node, transaction, rows));
-        var worker = new ApplyWorker(peer.Name, new ApplyContext(life.Database, life.Progress!, life.Capture!.Index, life.Keys!, life.Quarantine!, _ => { }), session, _clock, fetched);
+        var worker = new ApplyWorker(peer.Name, life.Context, session, _clock, fetched);
         life.Quarantine!.Load(await life.Database.ReadQuarantineAsync(peer.Name, life.Ended), peer.Name);
         life.Progress!.AppliedOf(peer.Name).Advance(session.AppliedPosition);
         var durable = await session.FlushAsync(life.Ended);

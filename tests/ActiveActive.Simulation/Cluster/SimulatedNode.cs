@@ -25,7 +25,7 @@ internal sealed class SimulatedNode
         {
             Node = Name,
             Clock = Clock,
-            Tables = SimulatedTables.Define(Tables),
+            Tables = SimulatedTables.Define(Tables, options.UniqueKeys),
             MaxChangesPerPart = options.ChangesPerPart,
             SystemIdentifier = (ulong)index + 1,
             LogWriterDelay = random.Pick([TimeSpan.FromMicroseconds(300), TimeSpan.FromMilliseconds(10), Timeout.InfiniteTimeSpan]),

@@ -78,7 +78,7 @@ internal sealed class Client(SimulatedNode node, SimulatedCluster cluster, Workl
     private async ValueTask InsertAsync(InMemoryTransaction transaction, int table, string key)
     {
         var value = NewValue();
-        var amount = NewAmount();
+        var amount = table == SimulatedTables.Unique ? NewUnique() : NewAmount();
         if (await transaction.InsertAsync(node.Tables[table], Row(key, value, amount))) _effects.Add(new Effect(table, key, value, amount, amount, true));
     }
 
@@ -118,11 +118,14 @@ internal sealed class Client(SimulatedNode node, SimulatedCluster cluster, Workl
             amount = _random.Between(0, 9);
         }
 
+        if (table == SimulatedTables.Unique && _random.Chance(50)) amount = NewUnique();
         if (table == SimulatedTables.Delta && _random.Chance(80)) delta = NewAmount();
         return (value, amount + delta);
     }
 
     private string NewValue() => _random.Chance(_options.SameValuePercent) ? "same" : $"{node.Name}{budget.NextNumber()}";
+
+    private long NewUnique() => _random.Next(_options.Keys + 1);
 
     private long NewAmount() => _random.Between(-99, 99);
 

@@ -5,14 +5,15 @@ using ActiveActive.Testing.Database;
 
 namespace ActiveActive.Simulation.Workload;
 
-/// <summary>One table of each regime. Their columns are <c>id</c>, <c>value</c> (tags in the third; large in all) and <c>amount</c>.</summary>
+/// <summary>One table of each regime, and a last-update-wins table with unique keys on amount and, where there are two, on value. Their columns are <c>id</c>, <c>value</c> (tags in the third; large in all) and <c>amount</c>.</summary>
 internal static class SimulatedTables
 {
     public const int LastUpdateWins = 0;
     public const int Delta = 1;
     public const int Merge = 2;
+    public const int Unique = 3;
 
-    private static readonly string[] s_names = ["register", "account", "tags"];
+    private static readonly string[] s_names = ["register", "account", "tags", "member"];
 
     public static IReadOnlyList<string> Names => s_names;
 
@@ -25,9 +26,16 @@ internal static class SimulatedTables
         new(new TableName("public", s_names[0]), s_columns, [0], TableSettings.Default),
         new(new TableName("public", s_names[1]), s_columns, [0], new TableSettings([new DeltaColumn("amount")], null)),
         new(new TableName("public", s_names[2]), s_columns, [0], new TableSettings([], new UnionResolver())),
+        new(new TableName("public", s_names[3]), s_columns, [0], TableSettings.Default) { HasUniqueKeys = true },
     ];
 
-    public static IReadOnlyList<InMemoryTableDefinition> Define(LocalTable[] tables) => [.. tables.Select(t => new InMemoryTableDefinition(t, "value"))];
+    /// <summary>The columns that are unique, of the first so many keys.</summary>
+    public static readonly IReadOnlyList<int> UniqueOrdinals = [2, 1];
+
+    public static IReadOnlyList<InMemoryTableDefinition> Define(LocalTable[] tables, int uniqueKeys) => [.. tables.Select((t, i) => new InMemoryTableDefinition(t, "value")
+    {
+        UniqueKeys = i == Unique ? [.. UniqueOrdinals.Take(uniqueKeys).Select(o => new InMemoryUniqueKey(s_columns[o].Name, [o]))] : [],
+    })];
 }
 
 /// <summary>Joins the tags of two rows; the amount is the later row's.</summary>

@@ -78,7 +78,10 @@ internal sealed class InMemoryFixture : LocalDatabaseFixture
         return new InMemoryTableDefinition(
             new LocalTable(
                 table.FullName, [.. table.Columns.Select(c => new LocalColumn(c.Name, c.Type))], [.. table.Key.Select(column => names.IndexOf(column))],
-                rules.SettingsOf(table.FullName)),
-            table.ToastColumns);
+                rules.SettingsOf(table.FullName)) { HasUniqueKeys = table.UniqueKeys.Count > 0 },
+            table.ToastColumns)
+        {
+            UniqueKeys = [.. table.UniqueKeys.Select((k, i) => new InMemoryUniqueKey($"{table.Name}_{i}", [.. k.Columns.Select(c => names.IndexOf(c))]) { NullsNotDistinct = k.NullsNotDistinct })],
+        };
     }
 }

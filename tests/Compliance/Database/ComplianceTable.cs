@@ -25,7 +25,15 @@ internal sealed record ComplianceTable(string Name, IReadOnlyList<(string Name, 
         Resolver = new NeverAsked(),
     };
 
-    public static readonly IReadOnlyList<ComplianceTable> All = [Items, Accounts, Pairs, Documents, Profiles];
+    /// <summary>With two secondary unique keys; in the second one nulls are equal.</summary>
+    public static readonly ComplianceTable Members = new("members", [("id", "bigint"), ("email", "text"), ("tenant", "text"), ("number", "text")], ["id"])
+    {
+        UniqueKeys = [(["email"], false), (["tenant", "number"], true)],
+    };
+
+    public static readonly IReadOnlyList<ComplianceTable> All = [Items, Accounts, Pairs, Documents, Profiles, Members];
+
+    public IReadOnlyList<(IReadOnlyList<string> Columns, bool NullsNotDistinct)> UniqueKeys { get; init; } = [];
 
     public IReadOnlyList<string> DeltaColumns { get; init; } = [];
 

@@ -20,6 +20,8 @@ internal sealed class KeyReader(NpgsqlConnection connection, LocalTableCatalog c
         SELECT k.ord, s.xid, s.versions{NamedKeys}sibling s USING (table_name, key)
         """;
 
+    private const string Losers = $";\nSELECT k.ord, s.stamp, s.origin, s.position, s.\"row\"{NamedKeys}unique_loser s USING (table_name, key)";
+
     /// <param name="keys">The keys, of any tables.</param>
     /// <param name="prefix">A statement to send ahead, ending in a semicolon; or empty.</param>
     /// <param name="cancellationToken">Ends the wait for locks; the transaction must then be rolled back.</param>
@@ -34,7 +36,8 @@ internal sealed class KeyReader(NpgsqlConnection connection, LocalTableCatalog c
         await using var command = new NpgsqlCommand { Connection = connection, AllResultTypesAreUnknown = true };
         var sql = new StringBuilder(prefix);
         for (var g = 0; g < groups.Count; g++) AppendRowRead(command, sql, $"g{g}k", groups[g].Table, groups[g].Asked, keys);
-        command.CommandText = sql.Append(SideTables).ToString();
+        var hasUniqueKeys = groups.Exists(static g => g.Table.ResolvesUniqueKeys);
+        command.CommandText = sql.Append(SideTables).Append(hasUniqueKeys ? Losers : "").ToString();
         var names = AppendNames(command, groups, keys);
 
         var read = new Answer(keys.Count);
@@ -47,6 +50,14 @@ internal sealed class KeyReader(NpgsqlConnection connection, LocalTableCatalog c
             }
 
             await ReadSidesAsync(reader, keys, names, read, cancellationToken);
+            while (hasUniqueKeys && await reader.NextResultAsync(cancellationToken))
+            {
+                while (await reader.ReadAsync(cancellationToken))
+                {
+                    var at = Number(reader, 0) - 1;
+                    read.Losers[at] = new UniqueLoser(TombstoneTable.ReadVersion(reader, 1), LoserTable.ReadRow(keys[(int)at].Table, reader.GetString(4)));
+                }
+            }
         }
 
         if (read.HasNewOrigin) await origins.LoadAsync(connection, cancellationToken);
@@ -137,6 +148,8 @@ internal sealed class KeyReader(NpgsqlConnection connection, LocalTableCatalog c
         public readonly (long Xid, RowVersion Version)?[] Overrides = new (long, RowVersion)?[count];
         public readonly (long Xid, IReadOnlyList<Sibling> Versions)?[] Siblings = new (long, IReadOnlyList<Sibling>)?[count];
 
+        public readonly UniqueLoser?[] Losers = new UniqueLoser?[count];
+
         public bool HasNewOrigin { get; set; }
 
         public KeyState[] ToStates(OriginNodes origins, IReadOnlyList<LocalKey> keys)
@@ -150,7 +163,7 @@ internal sealed class KeyReader(NpgsqlConnection connection, LocalTableCatalog c
                 if (whole is { } later && (tombstone is null || later.IsNewerThan(tombstone.Value))) tombstone = whole;
                 RowVersion? trueVersion = row is not null && Overrides[i] is { } entry && entry.Xid == row.Xid ? entry.Version : null;
                 var siblings = Siblings[i] is { } folded && folded.Xid == (row?.Xid ?? 0) ? folded.Versions : [];
-                states[i] = new KeyState(row, tombstone, trueVersion, siblings) { TableTombstone = whole };
+                states[i] = new KeyState(row, tombstone, trueVersion, siblings) { TableTombstone = whole, Loser = Losers[i] };
             }
 
             return states;

@@ -46,11 +46,17 @@ internal sealed class LocalTableCatalog(ReplicatedTables rules)
 
     // Not a dictionary: a caller may still hold a table that was forgotten here.
     private readonly ConditionalWeakTable<LocalTable, ApplyStatements> _statements = [];
+    private readonly ConditionalWeakTable<LocalTable, UniqueKeys> _uniqueKeys = [];
 
     /// <summary>The statements on a table that this catalog has found.</summary>
     public ApplyStatements StatementsOf(LocalTable table) => _statements.TryGetValue(table, out var statements)
         ? statements
         : throw new InvalidOperationException($"Table {table} was not found by this session.");
+
+    /// <summary>The secondary unique keys of a table that this catalog has found.</summary>
+    public UniqueKeys UniqueKeysOf(LocalTable table) => _uniqueKeys.TryGetValue(table, out var keys)
+        ? keys
+        : throw new InvalidOperationException($"Table {table} has no secondary unique keys, or was not found by this session.");
 
     public void Forget() => _tables.Clear();
 
@@ -80,12 +86,16 @@ internal sealed class LocalTableCatalog(ReplicatedTables rules)
         }
 
         if (columns.Count == 0) return null;
-        var table = Describe(name, columns, isPartitioned);
+        var quoted = PostgresNames.Quote(name);
+        var indexes = await UniqueKeys.ReadAsync(quoted, connection, cancellationToken);
+        var generated = indexes.Count == 0 ? [] : await UniqueKeys.ReadGeneratedAsync(quoted, connection, cancellationToken);
+        var table = Describe(name, columns, isPartitioned, indexes, generated);
         _tables.Add((relation.Root, relation.Name), table);
         return table;
     }
 
-    private LocalTable Describe(TableName name, List<CatalogColumn> columns, bool isPartitioned)
+    private LocalTable Describe(
+        TableName name, List<CatalogColumn> columns, bool isPartitioned, IReadOnlyList<UniqueIndex> indexes, IReadOnlyList<(string Name, string Expression)> generated)
     {
         if (!rules.Contains(name))
         {
@@ -102,10 +112,17 @@ internal sealed class LocalTableCatalog(ReplicatedTables rules)
                 $"Table {name} has no primary key of plain columns (not deferrable, not generated, not WITHOUT OVERLAPS). Add one.");
         }
 
-        var table = new LocalTable(name, [.. stored.Select(c => c.Column)], [.. key.Select(k => k.ordinal)], rules.SettingsOf(name));
-        _statements.Add(table, new ApplyStatements(
-            table, [.. key.Select(k => new KeyColumn(k.ordinal, k.column.CastType, k.column.EqualOperator, k.column.HasTextCast))], isPartitioned));
+        var table = new LocalTable(name, [.. stored.Select(c => c.Column)], [.. key.Select(k => k.ordinal)], rules.SettingsOf(name))
+        {
+            HasUniqueKeys = indexes.Count > 0,
+            HasDeferrableKeys = indexes.Any(static i => !i.IsImmediate),
+        };
+        var statements = new ApplyStatements(table, [.. key.Select(k => ColumnOf(k.ordinal))], isPartitioned);
+        _statements.Add(table, statements);
+        if (indexes.Count > 0) _uniqueKeys.Add(table, new UniqueKeys(table, statements.Target, indexes, generated, (ordinal, text) => ColumnOf(ordinal).FromText(text)));
         return table;
+
+        KeyColumn ColumnOf(int ordinal) => new(ordinal, stored[ordinal].CastType, stored[ordinal].EqualOperator, stored[ordinal].HasTextCast);
     }
 
     private sealed record CatalogColumn(LocalColumn Column, string CastType, bool IsGenerated, long KeyPlace, string EqualOperator, bool HasTextCast);

@@ -11,7 +11,15 @@ internal static class OverrideTable
         INSERT INTO active_active.version_override (table_name, key, xid, stamp, origin, position)
         VALUES ($1, $2, {VersionSql.CurrentXid}, $3, $4, $5)
         ON CONFLICT (table_name, key) DO UPDATE
-        SET xid = excluded.xid, stamp = excluded.stamp, origin = excluded.origin, position = excluded.position
+        SET xid = excluded.xid, stamp = excluded.stamp, origin = excluded.origin, position = excluded.position, is_kept = false
+        """;
+
+    private const string KeepSql =
+        $"""
+        INSERT INTO active_active.version_override (table_name, key, xid, stamp, origin, position, is_kept)
+        VALUES ($1, $2, COALESCE($6::bigint, {VersionSql.CurrentXid}), $3, $4, $5, true)
+        ON CONFLICT (table_name, key) DO UPDATE
+        SET xid = excluded.xid, stamp = excluded.stamp, origin = excluded.origin, position = excluded.position, is_kept = true
         """;
 
     private const string DropSql = "DELETE FROM active_active.version_override WHERE table_name = $1 AND key = $2";
@@ -21,12 +29,21 @@ internal static class OverrideTable
     private static readonly string s_collect =
         $"""
         WITH stable AS (SELECT origin, position::pg_lsn AS position FROM unnest($1, $2) AS s(origin, position))
-        DELETE FROM active_active.version_override o WHERE o.position <= {TombstoneTable.StablePosition("o")}
+        DELETE FROM active_active.version_override o WHERE NOT o.is_kept AND o.position <= {TombstoneTable.StablePosition("o")}
         """;
 
     public static NpgsqlBatchCommand Set(TableName table, string key, in RowVersion version) => SqlParameters.Command(
         SetSql, SqlParameters.Text(table.ToString()), SqlParameters.Text(key), SqlParameters.Number(version.Stamp.Microseconds),
         SqlParameters.Text(version.Origin.Value), SqlParameters.Text(version.Position.ToString()));
+
+    /// <summary>The same, never collected.</summary>
+    /// <param name="table">The table.</param>
+    /// <param name="key">The row's key.</param>
+    /// <param name="version">Its true version.</param>
+    /// <param name="xid">Its xmin; null where this transaction has written it.</param>
+    public static NpgsqlBatchCommand Keep(TableName table, string key, in RowVersion version, uint? xid) => SqlParameters.Command(
+        KeepSql, SqlParameters.Text(table.ToString()), SqlParameters.Text(key), SqlParameters.Number(version.Stamp.Microseconds),
+        SqlParameters.Text(version.Origin.Value), SqlParameters.Text(version.Position.ToString()), SqlParameters.Text(xid?.ToString(System.Globalization.CultureInfo.InvariantCulture)));
 
     public static NpgsqlBatchCommand Drop(TableName table, string key) =>
         SqlParameters.Command(DropSql, SqlParameters.Text(table.ToString()), SqlParameters.Text(key));

@@ -85,14 +85,22 @@ internal sealed class PlanWriter(NpgsqlConnection connection, LocalTableCatalog 
                 AppendRowWrite(write, delete.Table, delete.Key, statements.Delete(delete.Key));
                 break;
             case TruncateTable truncate:
-                if (truncate.Partition is null) Add(TombstoneTable.Set(table, "", truncate.Version));
+                if (truncate.Partition is not null) break;
+                Add(TombstoneTable.Set(table, "", truncate.Version));
+                if (truncate.Table.HasUniqueKeys) Add(LoserTable.Truncate(table, truncate.Version));
                 break;
             case SetTombstone tombstone:
                 Add(TombstoneTable.Set(table, tombstone.Key.ToText(), tombstone.Version));
                 break;
             case SetOverride { Version: { } version } set:
                 _hasOwnOverrides = true;
-                Add(OverrideTable.Set(table, set.Key.ToText(), version));
+                Add(set.IsKept ? OverrideTable.Keep(table, set.Key.ToText(), version, set.Xid) : OverrideTable.Set(table, set.Key.ToText(), version));
+                break;
+            case SetLoser { Loser: not null } set:
+                Add(LoserTable.Set(set));
+                break;
+            case SetLoser drop:
+                Add(LoserTable.Drop(table, drop.Key.ToText()));
                 break;
             case SetOverride drop:
                 Add(OverrideTable.Drop(table, drop.Key.ToText()));
@@ -167,8 +175,8 @@ internal sealed class PlanWriter(NpgsqlConnection connection, LocalTableCatalog 
         _pending.Clear();
     }
 
-    // A taken primary key means that a local transaction inserted the row after it was looked for: reading again finds it. Any other
-    // unique key stays taken however often it is tried.
+    // A taken primary key means that a local transaction inserted the row after it was looked for: reading again finds it. Who has any other
+    // unique key must be looked for.
     private async ValueTask<ReplicationException> ExplainAsync(PostgresException e, PlannedWrite? failed, CancellationToken cancellationToken)
     {
         var doing = failed is null ? "writing what belongs to an applied transaction" : $"applying to {failed.Table}";
@@ -178,16 +186,20 @@ internal sealed class PlanWriter(NpgsqlConnection connection, LocalTableCatalog 
         await using (var rollback = new NpgsqlCommand("ROLLBACK", connection)) await rollback.ExecuteNonQueryAsync(cancellationToken);
         await using var command = new NpgsqlCommand(
             """
-            SELECT 1 FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_namespace n ON n.oid = c.relnamespace
-            WHERE n.nspname = $1 AND c.relname = $2 AND i.indisprimary
-              AND COALESCE(pg_partition_root(i.indrelid), i.indrelid) = to_regclass($3)
+            SELECT i.indisprimary,
+                   i.indrelid = to_regclass($3)
+                   OR EXISTS (SELECT FROM pg_partition_ancestors(i.indexrelid) a JOIN pg_index r ON r.indexrelid = a.relid WHERE r.indrelid = to_regclass($3))
+            FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+            WHERE n.nspname = $1 AND c.relname = $2 AND COALESCE(pg_partition_root(i.indrelid), i.indrelid) = to_regclass($3)
             """, connection);
         command.Parameters.Add(SqlParameters.Text(e.SchemaName));
         command.Parameters.Add(SqlParameters.Text(e.ConstraintName));
         command.Parameters.Add(SqlParameters.Text(PostgresNames.Quote(failed.Table.Name)));
         await using var reader = await command.ExecuteReaderAsync(cancellationToken);
-        return reader.HasRows
-            ? PostgresErrors.Refusal(ReplicationErrorKind.Transient, e, $"{doing}, where a concurrent local insert took the primary key")
-            : PostgresErrors.Refusal(ReplicationErrorKind.ApplyRefused, e, doing);
+        var isFound = await reader.ReadAsync(cancellationToken);
+        if (isFound && reader.GetBoolean(0)) return PostgresErrors.Refusal(ReplicationErrorKind.Transient, e, $"{doing}, where a concurrent local insert took the primary key");
+        var refusal = PostgresErrors.Refusal(ReplicationErrorKind.ApplyRefused, e, doing);
+        // A unique index of a single partition is not the table's: other nodes may not have it.
+        return isFound && reader.GetBoolean(1) ? new UniqueKeyTakenException(failed.Table.Name, refusal.Message, refusal.InnerException) : refusal;
     }
 }

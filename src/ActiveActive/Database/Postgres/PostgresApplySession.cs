@@ -121,6 +121,29 @@ internal sealed partial class PostgresApplySession : IApplySession
             _reader.ReadAsync(keys, TakeBegin() ? BeginSql + ";\n" : "", cancellationToken));
     }
 
+    public ValueTask<UniqueClashes> FindClashesAsync(LocalTable table, IReadOnlyList<ColumnValue[]> rows, CancellationToken cancellationToken)
+    {
+        RequireTransaction();
+        if (rows.Count == 0) return new(new UniqueClashes([], []));
+        return RunAsync($"looking for rows of {table.Name} with equal unique values", () =>
+            _catalog.UniqueKeysOf(table).FindAsync(rows, _connection, TakeBegin() ? BeginSql + ";\n" : "", cancellationToken));
+    }
+
+    public ValueTask<IReadOnlyList<RowKey>> ReadLosersAsync(LocalTable table, RowKey? after, int limit, CancellationToken cancellationToken)
+    {
+        RequireTransaction();
+        return RunAsync<IReadOnlyList<RowKey>>($"reading which rows of {table.Name} lost a unique value", async () =>
+        {
+            await using var batch = new NpgsqlBatch(_connection);
+            if (TakeBegin()) batch.BatchCommands.Add(new NpgsqlBatchCommand(BeginSql));
+            batch.BatchCommands.Add(LoserTable.ReadKeys(table.Name, after, limit));
+            await using var reader = await batch.ExecuteReaderAsync(cancellationToken);
+            var keys = new List<RowKey>();
+            while (await reader.ReadAsync(cancellationToken)) keys.Add(new RowKey(table.Name, KeyText.Read(reader.GetString(0))));
+            return keys;
+        });
+    }
+
     public async IAsyncEnumerable<IReadOnlyList<LocalKey>> ReadUnseenAsync(
         LocalTable table, TableName? partition, IReadOnlyCollection<ShownVersion> unseen, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
@@ -157,7 +180,7 @@ internal sealed partial class PostgresApplySession : IApplySession
         {
             await using var batch = new NpgsqlBatch(_connection);
             if (TakeBegin()) batch.BatchCommands.Add(new NpgsqlBatchCommand(BeginSql));
-            batch.BatchCommands.Add(SqlParameters.Command(
+            if (stamp.IsKnown) batch.BatchCommands.Add(SqlParameters.Command(
                 "SELECT pg_replication_origin_xact_setup($1, $2)", SqlParameters.Text(position.ToString()), SqlParameters.Text(VersionSql.Text(stamp))));
             if (_quarantines || _releases) batch.BatchCommands.Add(new NpgsqlBatchCommand(_quarantines ? s_quarantinedSql : s_appliedSql));
             foreach (var command in _writer.TakeMessages()) batch.BatchCommands.Add(command);

@@ -73,7 +73,7 @@ internal sealed class PostgresDatabase : ILocalDatabase
 
     public ValueTask CollectAsync(DependencyVector stable, CancellationToken cancellationToken) => ExecuteAsync(
         "collecting what is stable",
-        [.. TombstoneTable.Collect(stable), OverrideTable.Collect(stable), SiblingTable.Collect(stable)], cancellationToken);
+        [LoserTable.Collect(), .. TombstoneTable.Collect(stable), OverrideTable.Collect(stable), SiblingTable.Collect(stable)], cancellationToken);
 
     public ValueTask<IReadOnlyList<QuarantinedTransaction>> ReadQuarantineAsync(NodeName? origin, CancellationToken cancellationToken) =>
         RunAsync<IReadOnlyList<QuarantinedTransaction>>("reading the quarantine", async () =>
@@ -98,6 +98,25 @@ internal sealed class PostgresDatabase : ILocalDatabase
     public ValueTask NoteRefusalAsync(QuarantinedTransaction transaction, string code, string reason, CancellationToken cancellationToken) => ExecuteAsync(
         $"noting that transaction {transaction.Origin} {transaction.Position} in quarantine was refused again",
         [QuarantineTable.NoteRefusal(transaction.Id, code, reason)], cancellationToken);
+
+    public ValueTask<IReadOnlyList<TableName>> ReadTablesWithLosersAsync(CancellationToken cancellationToken) => RunAsync<IReadOnlyList<TableName>>("reading which tables have losers of unique values", async () =>
+    {
+        await using var command = _dataSource.CreateCommand(LoserTable.TablesSql);
+        await using var reader = await command.ExecuteReaderAsync(cancellationToken);
+        var tables = new List<TableName>();
+        while (await reader.ReadAsync(cancellationToken)) tables.Add(TableName.Parse(reader.GetString(0)));
+        return tables;
+    });
+
+    public ValueTask<IReadOnlyList<HiddenRow>> ReadLosersAsync(TableName? table, int limit, CancellationToken cancellationToken) => RunAsync<IReadOnlyList<HiddenRow>>("reading the losers of unique values", async () =>
+    {
+        await using var batch = _dataSource.CreateBatch();
+        batch.BatchCommands.Add(LoserTable.Read(table, limit));
+        await using var reader = await batch.ExecuteReaderAsync(cancellationToken);
+        var rows = new List<HiddenRow>();
+        while (await reader.ReadAsync(cancellationToken)) rows.Add(LoserTable.ReadEntry(reader));
+        return rows;
+    });
 
     public async IAsyncEnumerable<ConflictRecord> ReadConflictsAsync(
         ConflictQuery query, [EnumeratorCancellation] CancellationToken cancellationToken)

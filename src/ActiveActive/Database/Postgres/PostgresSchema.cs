@@ -120,5 +120,22 @@ internal static class PostgresSchema
             PRIMARY KEY (origin, position, part)
         );
         """,
+        """
+        -- Rows that lost a unique value to a later write: out of sight, and versions of their keys all the same, until the value is free. An entry counts
+        -- while its key has no visible row and no newer tombstone. row: texts by column name; json, which keeps every text as it is. winner: the key of
+        -- the row that had the value.
+        CREATE TABLE active_active.unique_loser (
+            table_name text NOT NULL,
+            key        text NOT NULL,
+            "row"      json NOT NULL,
+            stamp      bigint NOT NULL,
+            origin     text NOT NULL,
+            position   pg_lsn NOT NULL,
+            winner     text,
+            PRIMARY KEY (table_name, key)
+        );
+        -- Of a row that a loser is compared with: never collected.
+        ALTER TABLE active_active.version_override ADD COLUMN is_kept boolean NOT NULL DEFAULT false;
+        """,
     ];
 }

@@ -76,12 +76,12 @@ internal static class ServerCheck
                 $"ALTER SYSTEM SET max_wal_senders = {senders}; {Restart}");
         }
 
-        var origins = server.ReplicationOrigins + facts.Options.Peers.Except(node.Origins).Count();
+        var origins = server.ReplicationOrigins + facts.Options.Peers.Append(facts.Options.Node).Except(node.Origins).Count();
         if (origins > server.MaxReplicationOrigins)
         {
             var setting = server.Version >= 180000 ? "max_active_replication_origins" : "max_replication_slots";
             yield return new(ReplicationOrigins,
-                $"{setting} is {server.MaxReplicationOrigins} and {server.ReplicationOrigins} replication origins exist; each peer needs one.",
+                $"{setting} is {server.MaxReplicationOrigins} and {server.ReplicationOrigins} replication origins exist; the node and each peer need one.",
                 $"ALTER SYSTEM SET {setting} = {origins}; {Restart} Or drop origins that nobody uses (pg_replication_origin).");
         }
     }

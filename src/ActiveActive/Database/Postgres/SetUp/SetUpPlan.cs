@@ -28,7 +28,8 @@ internal static class SetUpPlan
 
         statements.AddRange(identities.Select(name => $"ALTER TABLE ONLY {Quote(name)} REPLICA IDENTITY FULL"));
         statements.AddRange(PublicationStatements(facts, added));
-        statements.AddRange(facts.Options.Peers.Except(facts.Node.Origins).Order()
+        // The node's own is for what it settles itself, which is nobody's write.
+        statements.AddRange(facts.Options.Peers.Append(facts.Options.Node).Except(facts.Node.Origins).Order()
             .Select(peer => $"SELECT pg_catalog.pg_replication_origin_create('{Origin(facts.Server.DatabaseOid, peer)}')"));
         return statements;
     }

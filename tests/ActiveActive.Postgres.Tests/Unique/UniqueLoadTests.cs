@@ -1,0 +1,102 @@
+using ActiveActive.Postgres.Tests.Cluster;
+using Npgsql;
+
+namespace ActiveActive.Postgres.Tests.Unique;
+
+/// <summary>Many writers, few keys and few values: rows lose values and get them back all the time, on all nodes at once.</summary>
+[Collection(nameof(ClusterServers))]
+public sealed class UniqueLoadTests(ClusterServers servers)
+{
+    private const int Keys = 12;
+    private const int Values = 6;
+
+    // The second table's key is checked at the end of a transaction, by a trigger that does not fire for an applier.
+    private const string Schema = """
+        CREATE TABLE pairs (id int PRIMARY KEY, a int UNIQUE, b int, note text);
+        CREATE UNIQUE INDEX ON pairs (b) WHERE b > 0;
+        CREATE TABLE deferred_pairs (id int PRIMARY KEY, a int UNIQUE DEFERRABLE INITIALLY DEFERRED, b int UNIQUE, note text);
+        """;
+
+    [Theory]
+    [InlineData(15, 1)]
+    [InlineData(18, 2)]
+    [Trait("Story", "39")]
+    public async Task Writers_of_the_same_values_on_three_nodes_end_with_the_same_rows_visible_and_hidden(int version, int seed)
+    {
+        await using var cluster = await TestCluster.StartAsync(await servers.GetAsync(version, version, version), Schema, node => node.Replicate("public.*"));
+        for (var round = 0; round < 6; round++)
+        {
+            if (round % 2 == 1) await cluster[round / 2].StopAsync();
+            await Task.WhenAll(cluster.Nodes.SelectMany((node, i) => Enumerable.Range(0, 2).Select(writer => WriteAsync(node, new Random((((seed * 100) + round) * 10) + (i * 2) + writer)))));
+            if (round % 2 == 1) await cluster[round / 2].StartAsync();
+        }
+
+        await cluster.QuietAsync(TimeSpan.FromMinutes(2));
+        string[] states = [];
+        try
+        {
+            await cluster.UntilAsync("all nodes agree", async () =>
+            {
+                states = await Task.WhenAll(cluster.Nodes.Select(StateAsync));
+                return states.Distinct(StringComparer.Ordinal).Count() == 1;
+            });
+        }
+        catch (Xunit.Sdk.FailException e)
+        {
+            Assert.Fail(string.Join("\n\n", states) + e.Message);
+        }
+
+        foreach (var node in cluster.Nodes)
+        {
+            foreach (var table in (string[])["pairs", "deferred_pairs"])
+            {
+                Assert.Equal(0, await node.ScalarAsync<long>($"SELECT count(*) FROM {table} x JOIN {table} y ON x.id < y.id AND {Clash(table, "x.a = y.a", "x.b = y.b", "x.b")}"));
+                // Nothing is hidden without need.
+                Assert.Equal(0, await node.ScalarAsync<long>(
+                    $"SELECT count(*) FROM active_active.unique_loser l WHERE table_name = 'public.{table}' AND NOT EXISTS (SELECT FROM {table} t WHERE {Clash(table, "t.a = (l.row->>'a')::int", "t.b = (l.row->>'b')::int", "t.b")})"));
+            }
+        }
+
+        Assert.NotEqual("", await cluster[0].ScalarAsync<string>("SELECT coalesce(min(table_name), '') FROM active_active.conflict WHERE resolver = 'unique'"));
+    }
+
+    private static string Clash(string table, string a, string b, string column) => $"({a} OR {b}{(table == "pairs" ? $" AND {column} > 0" : "")})";
+
+    private static async Task WriteAsync(ClusterNode node, Random random)
+    {
+        for (var i = 0; i < 25; i++)
+        {
+            try
+            {
+                await node.ExecuteAsync(Statement(random));
+            }
+            catch (PostgresException e) when (e.SqlState is PostgresErrorCodes.UniqueViolation or PostgresErrorCodes.DeadlockDetected or PostgresErrorCodes.LockNotAvailable)
+            {
+                // The application's own conflicts are its own.
+            }
+        }
+    }
+
+    private static string Statement(Random random)
+    {
+        var table = random.Next(3) == 0 ? "deferred_pairs" : "pairs";
+        var (key, other, a, b) = (random.Next(Keys), random.Next(Keys), random.Next(Values), random.Next(Values));
+        return random.Next(9) switch
+        {
+            0 or 1 or 2 => $"INSERT INTO {table} VALUES ({key}, {a}, {b}, 'i{random.Next(1000)}')",
+            3 => $"UPDATE {table} SET a = {a}, note = 'a{random.Next(1000)}' WHERE id = {key}",
+            4 => $"UPDATE {table} SET b = {b} WHERE id = {key}",
+            5 => $"DELETE FROM {table} WHERE id = {key}",
+            6 => $"UPDATE {table} SET id = {other} WHERE id = {key}",
+            7 => $"BEGIN; DELETE FROM {table} WHERE id = {key}; INSERT INTO {table} VALUES ({other}, {a}, {b}, 'm'); UPDATE {table} SET a = {random.Next(Values)} WHERE id = {random.Next(Keys)}; COMMIT",
+            _ => $"UPDATE {table} SET note = note || '+' WHERE id = {key}",
+        };
+    }
+
+    private static Task<string> StateAsync(ClusterNode node) => node.ScalarAsync<string>(
+        """
+        SELECT coalesce(string_agg(s, E'\n' ORDER BY s COLLATE "C"), '') FROM (
+            SELECT 'pairs ' || t::text FROM pairs t UNION ALL SELECT 'deferred ' || t::text FROM deferred_pairs t
+            UNION ALL SELECT 'hidden ' || table_name || key || l.row::text || stamp || origin FROM active_active.unique_loser l) x (s)
+        """);
+}
