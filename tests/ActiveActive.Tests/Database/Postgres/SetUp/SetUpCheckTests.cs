@@ -121,7 +121,7 @@ public sealed class SetUpCheckTests
         {
             Node = new NodeFacts
             {
-                SchemaStep = PostgresSchema.Steps.Count, Publication = new PublicationFacts(), Origins = [new("us"), new("ap")],
+                SchemaStep = PostgresSchema.Steps.Count, Publication = new PublicationFacts(), Origins = [new("us"), new("ap"), new("eu")],
                 Checkpoint = new(new NpgsqlLogSequenceNumber(1), []),
             },
         };
