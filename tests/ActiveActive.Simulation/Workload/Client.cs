@@ -108,8 +108,9 @@ internal sealed class Client(SimulatedNode node, SimulatedCluster cluster, Workl
             var tags = TagSet.Read(value);
             value = tags.Length > 0 && _random.Chance(25) ? TagSet.Without(value, _random.Pick(tags)) : TagSet.Union(value, NewValue());
         }
-        else if (_random.Chance(table == SimulatedTables.LastUpdateWins ? 70 : 40))
+        else if (_random.Chance(table == SimulatedTables.LastUpdateWins ? 70 : 40) || (table == SimulatedTables.Unique && _options.Deaths))
         {
+            // Of a dead node's update a large value that it left unchanged can't be fetched: the rest would wait for ever (a known limit).
             value = NewValue();
         }
         else if (table == SimulatedTables.LastUpdateWins)
