@@ -46,7 +46,7 @@ internal static class MutantRun
     {
         Safeguard.RuleE or Safeguard.VersionOverride or Safeguard.DropOwnOverride => options with { Tables = [1] },
         Safeguard.LockTruncatedTables or Safeguard.GreatestDeleteStays => options with { Tables = [1], Truncates = true },
-        Safeguard.TableTombstone or Safeguard.LaterRowsStay => options with { Tables = [0], Truncates = true },
+        Safeguard.TableTombstone or Safeguard.LaterRowsStay or Safeguard.RecordTruncated => options with { Tables = [0], Truncates = true },
         Safeguard.MarkerFloor or Safeguard.WaitUntilVisible => options with { Transactions = 16, Tables = [0], Keys = 1, DeletePercent = 50, LatencyMicroseconds = 100, ThinkMicroseconds = 500, HoldMicroseconds = 50, SkewMicroseconds = 0, GranuleMicroseconds = 1, ClockStepMicroseconds = 0, CommitMicroseconds = 3000 },
         Safeguard.TombstoneWithoutRow => options with { Nodes = 4, Tables = [0], Keys = 1, DeletePercent = 50 },
         Safeguard.EqualRowsAreWritten => options with { Nodes = 3, Tables = [0], Keys = 1, DeletePercent = 0, SameValuePercent = 50 },

@@ -1,6 +1,8 @@
+using System.Runtime.CompilerServices;
 using ActiveActive.Apply;
 using ActiveActive.Changes;
 using ActiveActive.Database;
+using ActiveActive.Progress;
 using NpgsqlTypes;
 
 namespace ActiveActive.Testing.Database;
@@ -88,6 +90,21 @@ internal sealed class InMemoryApplySession : IApplySession
             for (var i = 0; i < states.Length; i++) states[i] = StateOf(transaction, _server.TableOf(keys[i].Table), keys[i].Key, rows[i]);
             return states;
         }
+    }
+
+    public async IAsyncEnumerable<IReadOnlyList<LocalKey>> ReadUnseenAsync(
+        LocalTable table, TableName? partition, IReadOnlyCollection<ShownVersion> unseen, [EnumeratorCancellation] CancellationToken cancellationToken)
+    {
+        List<LocalKey> keys;
+        lock (_server.Gate)
+        {
+            var transaction = Current();
+            transaction.ThrowIfNotOpen();
+            keys = _writer.FindUnseen(transaction, table, unseen);
+        }
+
+        if (_server.Interrupt is { } interrupt) await interrupt();
+        if (keys.Count > 0) yield return keys;
     }
 
     public async ValueTask ExecuteAsync(ApplyPlan plan, CancellationToken cancellationToken)
@@ -220,15 +237,13 @@ internal sealed class InMemoryApplySession : IApplySession
     private KeyState StateOf(InMemoryTransaction transaction, InMemoryTable table, RowKey key, InMemoryRow? row)
     {
         var tombstone = transaction.ReadNote(table.Tombstones, key)?.Version;
-        if (transaction.ReadNote(table.Tombstones, table.WholeTable)?.Version is { } whole && (tombstone is not { } own || whole.IsNewerThan(own)))
-        {
-            tombstone = whole;
-        }
+        var whole = transaction.ReadNote(table.Tombstones, table.WholeTable)?.Version;
+        if (whole is { } later && (tombstone is not { } own || later.IsNewerThan(own))) tombstone = whole;
 
         var siblings = transaction.ReadNote(table.Siblings, key) is { } note && note.Xid == (row?.WrittenBy.Xid ?? InMemoryNote.NoRow) ? note.Siblings : [];
-        if (row is null) return tombstone is null && siblings.Count == 0 ? KeyState.Nothing : new KeyState(null, tombstone, null, siblings);
+        if (row is null) return tombstone is null && siblings.Count == 0 ? KeyState.Nothing : new KeyState(null, tombstone, null, siblings) { TableTombstone = whole };
         var (stamp, origin) = _server.StampOf(row.WrittenBy);
         var local = new LocalRow((ColumnValue[])row.Values.Clone(), row.WrittenBy.Xid, stamp, origin, ReferenceEquals(row.WrittenBy, transaction.Record));
-        return new KeyState(local, tombstone, transaction.OverrideOf(table, key, row), siblings);
+        return new KeyState(local, tombstone, transaction.OverrideOf(table, key, row), siblings) { TableTombstone = whole };
     }
 }

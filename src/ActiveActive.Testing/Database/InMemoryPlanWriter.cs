@@ -1,6 +1,8 @@
 using ActiveActive.Apply;
 using ActiveActive.Changes;
+using ActiveActive.Database;
 using ActiveActive.Diagnostics;
+using ActiveActive.Progress;
 
 namespace ActiveActive.Testing.Database;
 
@@ -75,14 +77,18 @@ internal sealed class InMemoryPlanWriter(InMemoryServer server)
         {
             foreach (var cell in table.Cells)
             {
-                if (cell.SeenBy(transaction) is { } row && !Survives(transaction, table, cell.Key, row, truncate)) keys.Add(cell.Key);
+                if (cell.SeenBy(transaction) is { } row && !IsUnseen(transaction, table, cell.Key, row, truncate.Unseen)) keys.Add(cell.Key);
             }
         }
 
         foreach (var key in keys)
         {
             if (await transaction.LockExistingAsync(table, key, cancellationToken) is not { } row) continue;
-            if (Survives(transaction, table, key, row, truncate)) continue;
+            lock (server.Gate)
+            {
+                if (IsUnseen(transaction, table, key, row, truncate.Unseen)) continue;
+            }
+
             await transaction.DeleteAsync(truncate.Table, key, cancellationToken);
             lock (server.Gate) transaction.DropOwnNotes(table, key);
         }
@@ -91,26 +97,21 @@ internal sealed class InMemoryPlanWriter(InMemoryServer server)
         lock (server.Gate) transaction.WriteNote(table.Tombstones, table.WholeTable, new InMemoryNote(transaction.Xid, truncate.Version, []));
     }
 
-    /// <summary>
-    /// What this transaction wrote before, in operation order, goes. A row of the truncate's own origin goes, too: the origin's log orders
-    /// them, and stamps are not compared (convergence R4). In a table with delta columns every row goes whose key has no later delete (R2).
-    /// </summary>
-    private bool Survives(InMemoryTransaction transaction, InMemoryTable table, RowKey key, InMemoryRow row, TruncateTable truncate)
+    /// <summary>The keys of rows, or of versions that came to none, which a truncate decides about one by one. Under the gate.</summary>
+    public List<LocalKey> FindUnseen(InMemoryTransaction transaction, LocalTable definition, IReadOnlyCollection<ShownVersion> unseen)
     {
-        var truncated = truncate.Version;
-        lock (server.Gate)
-        {
-            if (table.Definition.Settings.HasDeltaColumns)
-            {
-                return transaction.ReadNote(table.Tombstones, key) is { } deleted && deleted.Version.IsNewerThan(truncated)
-                    || transaction.ReadNote(table.Tombstones, table.WholeTable) is { } whole && whole.Version.IsNewerThan(truncated);
-            }
+        var table = server.TableOf(definition);
+        var keys = table.Cells.Where(c => c.SeenBy(transaction) is { } row && IsUnseen(transaction, table, c.Key, row, unseen)).Select(c => c.Key);
+        var absent = table.Siblings.All.Where(s => s.Value.Xid == InMemoryNote.NoRow && table.Find(s.Key)?.SeenBy(transaction) is null).Select(s => s.Key);
+        return [.. keys.Concat(absent).Select(k => new LocalKey(definition, k))];
+    }
 
-            if (ReferenceEquals(row.WrittenBy, transaction.Record) || Safeguards.IsOff(Safeguard.LaterRowsStay)) return false;
-            var (stamp, origin) = server.StampOf(row.WrittenBy);
-            var version = transaction.OverrideOf(table, key, row) ?? new RowVersion(stamp, origin, default);
-            return version.Origin != truncated.Origin && (version.IsNewerThan(truncated) || truncate.Later.Xids.Contains(row.WrittenBy.Xid));
-        }
+    private bool IsUnseen(InMemoryTransaction transaction, InMemoryTable table, RowKey key, InMemoryRow row, IReadOnlyCollection<ShownVersion> unseen)
+    {
+        if (transaction.OverrideOf(table, key, row) is not null || transaction.ReadNote(table.Siblings, key)?.Xid == row.WrittenBy.Xid) return true;
+        if (ReferenceEquals(row.WrittenBy, transaction.Record)) return false;
+        var (stamp, origin) = server.StampOf(row.WrittenBy);
+        return unseen.Contains(new ShownVersion(stamp, origin));
     }
 
     // Someone changed the key after it was read; read again, it is decided anew.

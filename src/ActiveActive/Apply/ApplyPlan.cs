@@ -43,16 +43,11 @@ internal sealed record UpdateRow(LocalTable Table, Changes.RowKey Key, Changes.C
 internal sealed record DeleteRow(LocalTable Table, Changes.RowKey Key) : PlannedWrite(Table);
 
 /// <summary>
-/// Deletes every row whose true version is not after <paramref name="Version"/> (convergence R7), and enters the table's tombstone.
-/// What this transaction wrote before, and rows of the version's own origin, are not after it. In a table with delta columns it
-/// deletes every row, but those whose key's (or table's) tombstone is newer (R2).
+/// Deletes every row that the writer of the TRUNCATE had seen, and what this transaction wrote before, and enters the table's tombstone (convergence R7).
+/// Rows that it may not have seen (<see cref="IApplySession.ReadUnseenAsync"/>) are decided about one by one: they stay here.
 /// With a <paramref name="Partition"/>, only the rows of that leaf, and no tombstone: the table as a whole was not truncated.
 /// </summary>
-internal sealed record TruncateTable(LocalTable Table, RowVersion Version, TableName? Partition = null) : PlannedWrite(Table)
-{
-    /// <summary>Local transactions whose rows are after it, whatever stamp they show.</summary>
-    public CorrectedTransactions Later { get; init; } = CorrectedTransactions.None;
-}
+internal sealed record TruncateTable(LocalTable Table, RowVersion Version, IReadOnlyCollection<Progress.ShownVersion> Unseen, TableName? Partition = null) : PlannedWrite(Table);
 
 /// <summary>Enters a tombstone; never replaces a newer one.</summary>
 internal sealed record SetTombstone(LocalTable Table, Changes.RowKey Key, RowVersion Version) : PlannedWrite(Table);

@@ -30,7 +30,7 @@ internal static class ApplyPlanner
             var relation = mapping(change.Relation);
             if (change.Kind == ChangeKind.Truncate)
             {
-                Truncate(relation, context);
+                Truncate(relation, KeysIn(transaction, relation, mapping), context);
                 continue;
             }
 
@@ -75,30 +75,51 @@ internal static class ApplyPlanner
             : insert with { Values = RowImages.Overlay(old.Row.Values, insert.Values!) };
     }
 
-    private static void Truncate(RelationMapping mapping, PlanContext context)
+    /// <summary>
+    /// What becomes of rows that the writer of a TRUNCATE may not have seen: for each it is a delete, which may lose. The rows that it had seen need no
+    /// look at each.
+    /// </summary>
+    /// <param name="transaction">The part that holds the TRUNCATE.</param>
+    /// <param name="mapping">Of the truncated table.</param>
+    /// <param name="states">What stands under some keys of it.</param>
+    /// <param name="index">Which write a visible row shows.</param>
+    /// <param name="fetched">Not asked.</param>
+    public static ApplyPlan PlanTruncate(ChangeTransaction transaction, RelationMapping mapping, Dictionary<RowKey, KeyState> states, TransactionIndex index, FetchedRows fetched)
     {
-        var table = mapping.Table;
-        if (mapping.Relation.Name != mapping.Relation.Root)
-        {
-            context.Plan.Writes.Add(new TruncateTable(table, context.Incoming, mapping.Relation.Name) { Later = context.CorrectedLater() });
-            return;
-        }
+        var context = new PlanContext(transaction, states, index, fetched);
+        DeleteEach([.. states.Keys], mapping, context);
+        return context.Plan;
+    }
 
-        context.Plan.Writes.Add(new TruncateTable(table, context.Incoming) { Later = context.CorrectedLater() });
-        foreach (var key in context.Keys.Where(k => k.Table == table.Name).ToList())
+    private static void Truncate(RelationMapping mapping, IReadOnlyList<RowKey> keys, PlanContext context)
+    {
+        DeleteEach(keys, mapping, context);
+        var isPartition = mapping.Relation.Name != mapping.Relation.Root;
+        context.Plan.Writes.Add(new TruncateTable(mapping.Table, context.Incoming, context.FindUnseen(), isPartition ? mapping.Relation.Name : null));
+        if (isPartition) return;
+        foreach (var key in keys)
         {
-            var state = context[key];
-            // As TruncateTable does it: in a table with delta columns only a newer delete keeps what was written after it (R2).
-            var survives = table.Settings.HasDeltaColumns
-                ? state.Row is not null && state.Tombstone is { } greatest && greatest.IsNewerThan(context.Incoming)
-                : state.Row is { IsOwnWrite: false } && context.VersionOf(state).IsNewerThan(context.Incoming);
-            context[key] = state with
+            context[key] = context[key] with
             {
-                Row = survives ? state.Row : null,
-                Override = survives ? state.Override : null,
-                Siblings = survives ? state.Siblings : [],
-                Tombstone = PlanContext.Later(state.Tombstone, context.Incoming),
+                Tombstone = PlanContext.Later(context[key].Tombstone, context.Incoming), TableTombstone = PlanContext.Later(context[key].TableTombstone, context.Incoming),
             };
         }
+    }
+
+    private static void DeleteEach(IReadOnlyList<RowKey> keys, RelationMapping mapping, PlanContext context)
+    {
+        foreach (var key in keys)
+        {
+            if (context[key].Row is null && context[key].Siblings.Count == 0) continue;
+            ConflictRule.For(mapping.Table).Apply(new MappedChange(ChangeKind.Delete, mapping, key, null, null) { IsTruncate = true }, context);
+        }
+    }
+
+    /// <summary>The keys that a part writes in a table or, where that is a partition, in it.</summary>
+    private static List<RowKey> KeysIn(ChangeTransaction transaction, RelationMapping truncated, Func<Relation, RelationMapping> mapping)
+    {
+        var isPartition = truncated.Relation.Name != truncated.Relation.Root;
+        var written = transaction.Changes.Where(c => isPartition ? c.Relation.Name == truncated.Relation.Name : mapping(c.Relation).Table == truncated.Table);
+        return [.. KeysOf(transaction with { Changes = [.. written] }, mapping).Select(k => k.Key)];
     }
 }

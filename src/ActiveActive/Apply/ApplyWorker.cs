@@ -129,6 +129,7 @@ internal sealed partial class ApplyWorker
             return;
         }
 
+        await TruncateUnseenAsync(part, keys, cancellationToken);
         var tombstones = plan.TakeTombstones();
         await _session.ExecuteAsync(plan, cancellationToken);
         await VerifyInsertsAsync(plan, missing, part, cancellationToken);
@@ -207,6 +208,29 @@ internal sealed partial class ApplyWorker
         }
 
         await PassCaptureAsync(part, cancellationToken);
+    }
+
+    /// <summary>
+    /// Decides about the rows that the writer of a TRUNCATE may not have seen, some at a time: there is no limit to their number. Those that the part itself
+    /// writes are in its plan, which has their order; for the others it makes no difference that this comes first.
+    /// </summary>
+    private async ValueTask TruncateUnseenAsync(ChangeTransaction part, List<LocalKey> planned, CancellationToken cancellationToken)
+    {
+        var own = new HashSet<RowKey>();
+        foreach (var change in part.Changes.Where(static c => c.Kind == ChangeKind.Truncate))
+        {
+            if (own.Count == 0) own.UnionWith(planned.Select(k => k.Key));
+            var mapping = MappingOf(change.Relation);
+            TableName? partition = change.Relation.Name == change.Relation.Root ? null : change.Relation.Name;
+            await foreach (var found in _session.ReadUnseenAsync(mapping.Table, partition, _index.FindUnseen(part.Origin, part.Dependencies), cancellationToken))
+            {
+                List<LocalKey> keys = [.. found.Where(k => !own.Contains(k.Key))];
+                var states = await _session.ReadKeysAsync(keys, cancellationToken);
+                var plan = ApplyPlanner.PlanTruncate(part, mapping, keys.Select((k, i) => (k.Key, State: states[i])).ToDictionary(k => k.Key, k => k.State), _index, _fetched);
+                await _session.ExecuteAsync(plan, cancellationToken);
+                _conflicts.AddRange(plan.Conflicts);
+            }
+        }
     }
 
     /// <summary>

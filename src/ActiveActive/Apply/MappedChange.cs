@@ -13,6 +13,9 @@ internal sealed record MappedChange(ChangeKind Kind, RelationMapping Mapping, Ro
 {
     public LocalTable Table => Mapping.Table;
 
+    /// <summary>Whether it is a delete that a TRUNCATE comes to for one row. The table's tombstone stands for the key's.</summary>
+    public bool IsTruncate { get; init; }
+
     /// <summary>Whether a value that the peer sends is missing (unchanged TOAST).</summary>
     public bool HasGaps
     {

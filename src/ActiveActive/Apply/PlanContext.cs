@@ -38,8 +38,8 @@ internal sealed class PlanContext
 
     public IEnumerable<RowKey> Keys => _states.Keys;
 
-    /// <summary>The local transactions that are later than the incoming one, whatever stamp their rows show.</summary>
-    public CorrectedTransactions CorrectedLater() => _index.FindCorrectedAfter(Incoming);
+    /// <summary>What the rows show that the incoming writer had not seen.</summary>
+    public IReadOnlyCollection<ShownVersion> FindUnseen() => _index.FindUnseen(Transaction.Origin, Transaction.Dependencies);
 
     /// <summary>Which write the visible row shows: the override where there is one, else what the index knows of its xmin, else what that shows.</summary>
     public RowVersion VersionOf(KeyState state)
@@ -62,7 +62,7 @@ internal sealed class PlanContext
 
     /// <summary>The state after this transaction wrote a row that shows its own version.</summary>
     public static KeyState Written(ColumnValue[] values, KeyState before, RowVersion? trueVersion = null, IReadOnlyList<Sibling>? siblings = null) =>
-        new(new LocalRow(values, 0, default, default, IsOwnWrite: true), before.Tombstone, trueVersion, siblings ?? []);
+        new(new LocalRow(values, 0, default, default, IsOwnWrite: true), before.Tombstone, trueVersion, siblings ?? []) { TableTombstone = before.TableTombstone };
 
     /// <summary>The later of two tombstones.</summary>
     public static RowVersion Later(RowVersion? existing, RowVersion incoming) =>

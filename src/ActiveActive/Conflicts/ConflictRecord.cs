@@ -12,7 +12,7 @@ public sealed record ConflictRecord
     /// <summary>The table; for a partition, its root.</summary>
     public required TableName Table { get; init; }
 
-    /// <summary>The primary key's values as text, in key order; empty for a TRUNCATE.</summary>
+    /// <summary>The primary key's values as text, in key order.</summary>
     public required IReadOnlyList<string> Key { get; init; }
 
     /// <summary>What kind of conflict.</summary>

@@ -33,6 +33,9 @@ internal abstract class ConflictRule
     protected static ConflictType TypeOfWrite(MappedChange change) =>
         change.Kind == ChangeKind.Insert ? ConflictType.InsertExists : ConflictType.UpdateOriginDiffers;
 
+    protected static ConflictType TypeOfDelete(MappedChange change) =>
+        change.IsTruncate ? ConflictType.TruncateOriginDiffers : ConflictType.DeleteOriginDiffers;
+
     /// <summary>
     /// The write with all its values. A concurrent winner, or a row to create, must be whole: a value that its update left unchanged may have
     /// another content here. What the log does not hold is asked of the origin. Null where the origin's row has been written again since, or
@@ -69,6 +72,7 @@ internal abstract class ConflictRule
     protected static void Record(
         MappedChange change, PlanContext context, ConflictType type, ConflictOutcome outcome, KeyState state, RowVersion? localVersion, NodeName winner, string resolver, string reason)
     {
+        if (change.IsTruncate && Safeguards.IsOff(Safeguard.RecordTruncated)) return;
         context.Plan.Conflicts.Add(new ConflictRecord
         {
             Table = change.Table.Name,

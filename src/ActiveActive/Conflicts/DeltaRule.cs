@@ -41,16 +41,15 @@ internal sealed class DeltaRule : ConflictRule
         var state = context[change.Key];
         if (state.Tombstone is { } tombstone && tombstone.IsNewerThan(context.Incoming))
         {
-            if (!context.HasSeen(tombstone)) Record(change, context, ConflictType.DeleteMissing, ConflictOutcome.Skip, state, tombstone, tombstone.Origin, Name, "A later delete of this key is known.");
+            if (!context.HasSeen(tombstone)) Record(change, context, change.IsTruncate ? TypeOfDelete(change) : ConflictType.DeleteMissing, ConflictOutcome.Skip, state, tombstone, tombstone.Origin, Name, "A later delete of this key is known.");
             return;
         }
 
         if (state.Row is not null)
         {
             var local = context.VersionOf(state);
-            if (!context.HasSeen(local)) Record(change, context, ConflictType.DeleteOriginDiffers, ConflictOutcome.ApplyRemote, state, local, context.Incoming.Origin, Name, "In a table with delta columns a delete removes what was written without knowledge of it.");
+            if (!context.HasSeen(local)) Record(change, context, TypeOfDelete(change), ConflictOutcome.ApplyRemote, state, local, context.Incoming.Origin, Name, "In a table with delta columns a delete removes what was written without knowledge of it.");
             context.Plan.Writes.Add(new DeleteRow(change.Table, change.Key));
-            if (state.Override is not null) context.Plan.Writes.Add(new SetOverride(change.Table, change.Key, null));
         }
         else
         {
@@ -58,7 +57,7 @@ internal sealed class DeltaRule : ConflictRule
             if (state.Tombstone is null) Record(change, context, ConflictType.DeleteMissing, ConflictOutcome.Skip, state, null, context.Incoming.Origin, Name, "There was no row to delete.");
         }
 
-        context.Plan.Writes.Add(new SetTombstone(change.Table, change.Key, context.Incoming));
+        if (!change.IsTruncate) context.Plan.Writes.Add(new SetTombstone(change.Table, change.Key, context.Incoming));
         context[change.Key] = state with { Row = null, Override = null, Tombstone = context.Incoming };
     }
 
@@ -80,7 +79,6 @@ internal sealed class DeltaRule : ConflictRule
         context.Plan.Writes.Add(new UpdateRow(change.Table, change.Key, RowImages.Difference(state.Row.Values, after)));
         // The row now carries this transaction's stamp; where that one lost, its true version is still the local one.
         if (!wins && !Safeguards.IsOff(Safeguard.VersionOverride)) context.Plan.Writes.Add(new SetOverride(change.Table, change.Key, local));
-        else if (state.Override is not null) context.Plan.Writes.Add(new SetOverride(change.Table, change.Key, null));
         context[change.Key] = PlanContext.Written(after, state, wins ? null : local);
     }
 

@@ -38,16 +38,16 @@ internal sealed class LastUpdateWinsRule : ConflictRule
 
         var local = context.VersionOf(state);
         var seen = context.HasSeen(local);
-        if (seen || incoming.IsNewerThan(local))
+        if (seen || incoming.IsNewerThan(local) || (change.IsTruncate && Safeguards.IsOff(Safeguard.LaterRowsStay)))
         {
-            if (!seen) Record(change, context, ConflictType.DeleteOriginDiffers, ConflictOutcome.ApplyRemote, state, local, incoming.Origin, Name, "The delete is the later write.");
+            if (!seen) Record(change, context, TypeOfDelete(change), ConflictOutcome.ApplyRemote, state, local, incoming.Origin, Name, "The delete is the later write.");
             context.Plan.Writes.Add(new DeleteRow(change.Table, change.Key));
             Bury(change, context, state);
         }
         else
         {
             // A losing delete needs no tombstone: the row that stands has the later version.
-            Record(change, context, ConflictType.DeleteOriginDiffers, ConflictOutcome.KeepLocal, state, local, local.Origin, Name, "The row was written after the delete.");
+            Record(change, context, TypeOfDelete(change), ConflictOutcome.KeepLocal, state, local, local.Origin, Name, "The row was written after the delete.");
         }
     }
 
@@ -114,7 +114,7 @@ internal sealed class LastUpdateWinsRule : ConflictRule
     /// </summary>
     private static void Bury(MappedChange change, PlanContext context, KeyState state)
     {
-        context.Plan.Writes.Add(new SetTombstone(change.Table, change.Key, context.Incoming));
+        if (!change.IsTruncate) context.Plan.Writes.Add(new SetTombstone(change.Table, change.Key, context.Incoming));
         context[change.Key] = state with { Row = null, Override = null, Tombstone = PlanContext.Later(state.Tombstone, context.Incoming) };
     }
 }

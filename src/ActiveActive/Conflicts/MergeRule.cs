@@ -15,6 +15,7 @@ internal sealed class MergeRule : ConflictRule
     protected override void Write(MappedChange change, PlanContext context)
     {
         var state = context[change.Key];
+        if (IsTruncated(change, context, state)) return;
         var whole = change;
         if (change.HasGaps && change.Kind == ChangeKind.Update && state.Row is { } row && state.Siblings.Count == 0 && context.HasSeen(context.VersionOf(state)))
         {
@@ -24,7 +25,40 @@ internal sealed class MergeRule : ConflictRule
         Fold(RequireWholeRow(whole, context), context, state);
     }
 
-    protected override void Delete(MappedChange change, PlanContext context) => Fold(change, context, context[change.Key]);
+    protected override void Delete(MappedChange change, PlanContext context)
+    {
+        var state = context[change.Key];
+        if (change.IsTruncate) Cut(change, context, state);
+        else if (!IsTruncated(change, context, state)) Fold(change, context, state);
+    }
+
+    /// <summary>
+    /// What is older than the table's greatest TRUNCATE is dead, whoever has seen that one. A sibling that goes once somebody has seen it would not do: of
+    /// two concurrent ones only the greater is kept, and whoever wrote with knowledge of it alone would bring back what the other had taken.
+    /// </summary>
+    private static bool IsTruncated(MappedChange change, PlanContext context, KeyState state)
+    {
+        if (state.TableTombstone is not { } truncate || !truncate.IsNewerThan(context.Incoming)) return false;
+        var type = change.Kind == ChangeKind.Delete ? ConflictType.DeleteMissing : ConflictType.UpdateMissing;
+        Record(change, context, type, ConflictOutcome.Skip, state, truncate, truncate.Origin, change.Table.Settings.ResolverName, "The table was truncated by a later transaction.");
+        return true;
+    }
+
+    /// <summary>Drops the versions that are not after a TRUNCATE, and folds those again that are.</summary>
+    private static void Cut(MappedChange change, PlanContext context, KeyState state)
+    {
+        var current = CurrentSiblings(state, context);
+        var kept = current.Where(s => s.Version.IsNewerThan(context.Incoming)).ToList();
+        var unseen = current.Where(s => !context.HasSeen(s.Version)).ToList();
+        if (unseen.Count > 0 && state.Row is not null)
+        {
+            var outcome = kept.Count == 0 ? ConflictOutcome.ApplyRemote : kept.Count == current.Count ? ConflictOutcome.KeepLocal : ConflictOutcome.Merge;
+            Record(change, context, TypeOfDelete(change), outcome, state, unseen[^1].Version, kept.Count == 0 ? context.Incoming.Origin : kept[^1].Version.Origin, change.Table.Settings.ResolverName,
+                $"{kept.Count} of {current.Count} concurrent versions come after the truncate.");
+        }
+
+        if (kept.Count < current.Count) WriteResult(change, context, state, kept.Count == 0 ? null : FoldValues(change, kept), kept);
+    }
 
     private static void Fold(MappedChange change, PlanContext context, KeyState state)
     {
@@ -142,7 +176,7 @@ internal sealed class MergeRule : ConflictRule
         }
 
         var tombstone = state.Tombstone;
-        if (change.Values is null)
+        if (change.Values is null && !change.IsTruncate)
         {
             writes.Add(new SetTombstone(change.Table, change.Key, context.Incoming));
             tombstone = PlanContext.Later(tombstone, context.Incoming);
@@ -150,7 +184,7 @@ internal sealed class MergeRule : ConflictRule
 
         if (siblings.Count > 0 || state.Siblings.Count > 0) writes.Add(new SetSiblings(change.Table, change.Key, siblings));
         context[change.Key] = result is null
-            ? new KeyState(null, tombstone, null, siblings)
+            ? state with { Row = null, Tombstone = tombstone, Override = null, Siblings = siblings }
             : PlanContext.Written(result, state with { Tombstone = tombstone }, siblings: siblings);
     }
 }

@@ -41,6 +41,16 @@ internal interface IApplySession : IAsyncDisposable
     /// </summary>
     ValueTask<IReadOnlyList<KeyState>> ReadKeysAsync(IReadOnlyList<LocalKey> keys, CancellationToken cancellationToken);
 
+    /// <summary>
+    /// The keys of a table whose rows <see cref="TruncateTable"/> leaves to be decided about: those that show an unseen version, and those whose
+    /// true version or versions are stored beside them. Some at a time, as they stand at the call; what is done with them meanwhile does not matter.
+    /// </summary>
+    /// <param name="table">The table, locked against local writers (<see cref="LockTableAsync"/>).</param>
+    /// <param name="partition">The leaf that is truncated alone; null for all.</param>
+    /// <param name="unseen">What the rows show that the writer of the TRUNCATE had not seen.</param>
+    /// <param name="cancellationToken">Ends it.</param>
+    IAsyncEnumerable<IReadOnlyList<LocalKey>> ReadUnseenAsync(LocalTable table, TableName? partition, IReadOnlyCollection<Progress.ShownVersion> unseen, CancellationToken cancellationToken);
+
     /// <summary>Performs the writes in their order; a failed write leaves the transaction to be rolled back.</summary>
     ValueTask ExecuteAsync(ApplyPlan plan, CancellationToken cancellationToken);
 

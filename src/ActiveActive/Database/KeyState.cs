@@ -10,6 +10,9 @@ namespace ActiveActive.Database;
 internal sealed record KeyState(LocalRow? Row, RowVersion? Tombstone, RowVersion? Override, IReadOnlyList<Sibling> Siblings)
 {
     public static readonly KeyState Nothing = new(null, null, null, []);
+
+    /// <summary>The table's tombstone, whether the key's is newer or not.</summary>
+    public RowVersion? TableTombstone { get; init; }
 }
 
 /// <summary>A visible row and what its <c>xmin</c> says.</summary>

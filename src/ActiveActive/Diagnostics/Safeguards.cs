@@ -77,6 +77,9 @@ internal enum Safeguard
     /// <summary>Rows later than a truncate stay (R7).</summary>
     LaterRowsStay,
 
+    /// <summary>What a truncate removes that its writer had not seen is recorded (M1).</summary>
+    RecordTruncated,
+
     /// <summary>A concurrent winner has all its values; none comes from the row that it replaces.</summary>
     WholeRows,
 

@@ -1,3 +1,4 @@
+using ActiveActive.Changes;
 using NpgsqlTypes;
 
 namespace ActiveActive.Progress;
@@ -15,7 +16,6 @@ internal sealed class TransactionIndex
     // A row written under a savepoint shows the subtransaction's xid, which the log does not tell; its stamp is the transaction's.
     private readonly Dictionary<(NodeName Origin, CommitTimestamp Stamp), Entry> _byStamp = [];
     private readonly Queue<Entry> _order = new();
-    private int _corrected;
     private LogMarker _marker;
 
     /// <summary>The latest marker that capture has passed.</summary>
@@ -47,7 +47,6 @@ internal sealed class TransactionIndex
             _byXid[xid] = entry;
             _byStamp[(version.Origin, shownStamp)] = entry;
             _order.Enqueue(entry);
-            if (entry.IsCorrected) _corrected++;
         }
     }
 
@@ -119,16 +118,15 @@ internal sealed class TransactionIndex
         lock (_lock) return _byStamp.GetValueOrDefault((origin, shownStamp))?.Chain().Any(e => e.Version.Position == position) == true;
     }
 
-    /// <summary>The local transactions that are later than a foreign version, though their rows show an earlier stamp; nearly always none.</summary>
-    public CorrectedTransactions FindCorrectedAfter(RowVersion version)
+    /// <summary>
+    /// What the rows show that a writer had not seen; those of its own origin it had. A row may show the same and have been seen: stamps are not
+    /// unique within an origin.
+    /// </summary>
+    public IReadOnlyCollection<ShownVersion> FindUnseen(NodeName writer, DependencyVector seen)
     {
         lock (_lock)
         {
-            if (_corrected == 0) return CorrectedTransactions.None;
-            var found = _order.Where(e => e.IsCorrected && e.Version.IsNewerThan(version) && !(e.Version with { Stamp = e.ShownStamp }).IsNewerThan(version)).ToList();
-            // Where a transaction that is earlier shows the same stamp, only the id tells them apart.
-            var stamps = found.Where(e => _byStamp[(e.Version.Origin, e.ShownStamp)].Chain().All(same => same.Version.IsNewerThan(version))).Select(e => e.ShownStamp);
-            return new CorrectedTransactions([.. found.Select(e => e.Xid)], [.. stamps.Distinct()]);
+            return _order.Where(e => e.Version.Origin != writer && !seen.Covers(e.Version.Origin, e.Version.Position)).Select(e => new ShownVersion(e.ShownStamp, e.Version.Origin)).ToHashSet();
         }
     }
 
@@ -140,7 +138,6 @@ internal sealed class TransactionIndex
             while (_order.TryPeek(out var first) && first.LocalPosition < localPosition)
             {
                 _order.Dequeue();
-                if (first.IsCorrected) _corrected--;
                 _byXid.Remove(first.Xid);
                 var stamp = (first.Version.Origin, first.ShownStamp);
                 if (ReferenceEquals(_byStamp.GetValueOrDefault(stamp), first)) _byStamp.Remove(stamp);
@@ -162,8 +159,6 @@ internal sealed class TransactionIndex
         /// <summary>The transaction before it that shows the same stamp; nearly always none.</summary>
         public Entry? Earlier { get; set; }
 
-        public bool IsCorrected => ShownStamp != Version.Stamp;
-
         public IEnumerable<Entry> Chain()
         {
             for (var entry = this; entry is not null; entry = entry.Earlier) yield return entry;
@@ -179,10 +174,5 @@ internal sealed class TransactionIndex
     }
 }
 
-/// <summary>Transactions whose rows show another stamp than they go by (convergence R4).</summary>
-/// <param name="Xids">Their ids.</param>
-/// <param name="Stamps">What rows that they wrote under a savepoint show, which have another id.</param>
-internal sealed record CorrectedTransactions(IReadOnlyList<uint> Xids, IReadOnlyList<CommitTimestamp> Stamps)
-{
-    public static readonly CorrectedTransactions None = new([], []);
-}
+/// <summary>What PostgreSQL tells of a row's writer: the stamp and origin of its xmin.</summary>
+internal readonly record struct ShownVersion(CommitTimestamp Stamp, NodeName Origin);

@@ -3,6 +3,7 @@ using ActiveActive.Apply;
 using ActiveActive.Changes;
 using ActiveActive.Database;
 using ActiveActive.Database.Postgres;
+using ActiveActive.Progress;
 using ActiveActive.Testing;
 using Npgsql;
 
@@ -118,6 +119,13 @@ internal sealed class ApplyLane(IApplySession session, NodeName origin) : IAsync
         await session.ExecuteAsync(plan, default);
         await session.CommitAsync(version.Position, version.Stamp, default);
         return version;
+    }
+
+    public async Task<List<RowKey>> UnseenAsync(LocalTable table, IReadOnlyCollection<ShownVersion> unseen, TableName? partition = null)
+    {
+        var keys = new List<RowKey>();
+        await foreach (var some in session.ReadUnseenAsync(table, partition, unseen, default)) keys.AddRange(some.Select(k => k.Key));
+        return keys;
     }
 
     public ValueTask ExecuteAsync(params PlannedWrite[] writes)

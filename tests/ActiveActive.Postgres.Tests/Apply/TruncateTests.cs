@@ -1,4 +1,5 @@
 using ActiveActive.Apply;
+using ActiveActive.Progress;
 using Npgsql;
 using static ActiveActive.Postgres.Tests.Apply.ApplyDatabase;
 using static ActiveActive.Postgres.Tests.Apply.ApplyLane;
@@ -11,25 +12,26 @@ public sealed class TruncateTests(ApplyServers servers)
     public static TheoryData<int> Versions => ApplyServers.Versions;
 
     [Theory, MemberData(nameof(Versions))]
-    public async Task Later_rows_survive_and_older_and_own_ones_go(int version)
+    public async Task Rows_that_its_writer_had_not_seen_stay_to_be_decided_about(int version)
     {
         await using var database = await servers.CreateDatabaseAsync(version);
-        await database.RunAsync("CREATE TABLE item (id int, note text, PRIMARY KEY (note, id)); INSERT INTO item VALUES (1, 'local, later')");
+        await database.RunAsync("CREATE TABLE item (id int, note text, PRIMARY KEY (note, id)); INSERT INTO item VALUES (1, 'local')");
         await using var us = await database.OpenLaneAsync();
         await using var asia = await database.OpenLaneAsync(Asia);
         var table = await us.TableAsync("item");
         var far = await asia.TableAsync("item");
-        await us.ApplyAsync(10, Insert(table, "2", "us, older"));
-        await asia.ApplyAsync(50, Insert(far, "3", "asia, later"));
-        await asia.ApplyAsync(20, Insert(far, "4", "asia, same stamp, lesser name"));
-        await asia.ApplyAsync(5, Insert(far, "5", "really later"), new SetOverride(far, Key(far, "really later", "5"), Version(Eu, 21, 1)));
-        await asia.ApplyAsync(6, Insert(far, "6", "not really later"), new SetOverride(far, Key(far, "not really later", "6"), Version(Asia, 19, 1)));
-        // The truncate's origin had seen its own row, whatever its clock said.
-        await us.ApplyAsync(30, Insert(table, "7", "us, stamped later, logged before"));
+        await us.ApplyAsync(10, Insert(table, "2", "us"));
+        await asia.ApplyAsync(50, Insert(far, "3", "asia, unseen"));
+        await asia.ApplyAsync(20, Insert(far, "4", "asia, seen"));
+        await asia.ApplyAsync(5, Insert(far, "5", "really another's"), new SetOverride(far, Key(far, "really another's", "5"), Version(Eu, 21, 1)));
+        await us.ApplyAsync(50, Insert(table, "6", "us, with the unseen one's stamp"));
+        var local = (await us.ReadAsync(At(table, "local", "1")))[0].Row!;
+        ShownVersion[] unseen = [new(local.Stamp, Eu), new(Stamp(50), Asia)];
 
         var truncate = Version(Us, 20, 5000);
         await us.Session.BeginAsync(default);
-        await us.ExecuteAsync(Insert(table, "8", "own, before"), new TruncateTable(table, truncate), Insert(table, "9", "own, after"));
+        Assert.Equal(["1", "3", "5"], (await us.UnseenAsync(table, unseen)).Select(k => k.Values[1]).Order(StringComparer.Ordinal));
+        await us.ExecuteAsync(Insert(table, "8", "own, before"), new TruncateTable(table, truncate, unseen), Insert(table, "9", "own, after"));
         await us.Session.CommitAsync(truncate.Position, truncate.Stamp, default);
 
         Assert.Equal("1,3,5,9", await database.ReadAsync("SELECT string_agg(id::text, ',' ORDER BY id) FROM item"));
@@ -38,7 +40,44 @@ public sealed class TruncateTests(ApplyServers servers)
     }
 
     [Theory, MemberData(nameof(Versions))]
-    public async Task A_table_without_later_rows_is_truncated_for_real_and_a_referenced_or_used_one_is_emptied_by_delete(int version)
+    public async Task Unseen_rows_come_some_at_a_time_and_of_a_partition_alone_only_its_own(int version)
+    {
+        await using var database = await servers.CreateDatabaseAsync(version);
+        await database.RunAsync(
+            """
+            CREATE TABLE parted (id int PRIMARY KEY) PARTITION BY RANGE (id);
+            CREATE TABLE parted_1 PARTITION OF parted FOR VALUES FROM (0) TO (100000);
+            CREATE TABLE parted_2 PARTITION OF parted FOR VALUES FROM (100000) TO (200000);
+            INSERT INTO parted SELECT generate_series(1, 11000);
+            INSERT INTO parted VALUES (100001);
+            """);
+        await using var lane = await database.OpenLaneAsync();
+        var table = await lane.TableAsync("parted");
+        var states = await lane.ReadAsync(At(table, "1"), At(table, "100001"));
+        ShownVersion[] unseen = [.. states.Select(s => new ShownVersion(s.Row!.Stamp, Eu))];
+
+        await lane.Session.BeginAsync(default);
+        var counts = new List<int>();
+        await foreach (var some in lane.Session.ReadUnseenAsync(table, null, unseen, default))
+        {
+            counts.Add(some.Count);
+            // What is done in between does not matter to it.
+            await lane.ExecuteAsync([.. some.Select(k => new DeleteRow(table, k.Key))]);
+        }
+
+        Assert.Equal([5000, 5000, 1001], counts);
+        await lane.Session.RollbackAsync(default);
+        await lane.Session.BeginAsync(default);
+        var leaf = new TableName("public", "parted_2");
+        Assert.Equal(["100001"], (await lane.UnseenAsync(table, unseen, leaf)).Select(k => k.Values[0]));
+        await lane.ExecuteAsync(new TruncateTable(table, Version(Us, 20, 5000), [], leaf));
+        await lane.Session.CommitAsync(new(5000), Stamp(20), default);
+        Assert.Equal("11000", await database.ReadAsync("SELECT count(*) FROM parted"));
+        Assert.Equal("0", await database.ReadAsync("SELECT count(*) FROM active_active.tombstone"));
+    }
+
+    [Theory, MemberData(nameof(Versions))]
+    public async Task A_table_of_which_nothing_stays_is_truncated_for_real_and_a_referenced_or_used_one_is_emptied_by_delete(int version)
     {
         await using var database = await servers.CreateDatabaseAsync(version);
         await database.RunAsync(
@@ -58,55 +97,10 @@ public sealed class TruncateTests(ApplyServers servers)
             var table = await lane.TableAsync(name);
             await lane.ApplyAsync(1, Insert(table, "1"), Insert(table, "2"));
             var before = await database.ReadAsync($"SELECT pg_relation_filenode('{storage}')");
-            await lane.ApplyAsync(2, new TruncateTable(table, Version(Us, 2, 9000)));
+            await lane.ApplyAsync(2, new TruncateTable(table, Version(Us, 2, 9000), []));
             Assert.Equal("0", await database.ReadAsync($"SELECT count(*) FROM {name}"));
             Assert.Equal(isReal, before != await database.ReadAsync($"SELECT pg_relation_filenode('{storage}')"));
             Assert.Equal("1", await database.ReadAsync($"SELECT count(*) FROM active_active.tombstone WHERE table_name = 'public.{name}' AND key = ''"));
         }
-    }
-
-    [Theory, MemberData(nameof(Versions))]
-    public async Task A_row_that_a_local_transaction_updates_meanwhile_survives(int version)
-    {
-        await using var database = await servers.CreateDatabaseAsync(version);
-        await database.RunAsync("CREATE TABLE item (id int PRIMARY KEY, note text)");
-        await using var lane = await database.OpenLaneAsync();
-        var table = await lane.TableAsync("item");
-        await lane.ApplyAsync(1, Insert(table, "1", "older"), Insert(table, "2", "older"));
-        await using var writer = await database.ConnectAsync();
-        await using var transaction = await writer.BeginTransactionAsync();
-        await using (var update = new NpgsqlCommand("UPDATE item SET note = 'later' WHERE id = 1", writer)) await update.ExecuteNonQueryAsync();
-
-        var truncating = lane.ApplyAsync(2, new TruncateTable(table, Version(Us, 2, 9000)));
-        using var deadline = new CancellationTokenSource(TimeSpan.FromSeconds(20));
-        while (await database.ReadAsync("SELECT count(*) FROM pg_locks WHERE NOT granted") == "0")
-        {
-            Assert.False(deadline.IsCancellationRequested, "the truncate does not wait for the row after 20 s");
-        }
-
-        await transaction.CommitAsync();
-        await truncating;
-        Assert.Equal("later", await database.ReadAsync("SELECT string_agg(note, ',') FROM item"));
-    }
-
-    [Theory, MemberData(nameof(Versions))]
-    public async Task In_a_delta_table_only_a_later_delete_of_the_key_or_table_keeps_a_row(int version)
-    {
-        await using var database = await servers.CreateDatabaseAsync(version);
-        await database.RunAsync("CREATE TABLE account (id int PRIMARY KEY, balance int NOT NULL); INSERT INTO account VALUES (1, 5), (2, 5)");
-        await using var node = database.Open("balance");
-        await using var lane = await database.OpenLaneAsync(node: node);
-        var table = await lane.TableAsync("account");
-        Assert.True(table.Settings.HasDeltaColumns);
-        await node.SaveTombstonesAsync([new(table.Name, Key(table, "2").ToText(), Version(Eu, 50, 1))], default);
-
-        await lane.ApplyAsync(20, new TruncateTable(table, Version(Us, 20, 9000)));
-        Assert.Equal("2", await database.ReadAsync("SELECT string_agg(id::text, ',') FROM account"));
-
-        await node.SaveTombstonesAsync([new(table.Name, "", Version(Eu, 60, 2))], default);
-        await database.RunAsync("INSERT INTO account VALUES (3, 5)");
-        await lane.ApplyAsync(30, new TruncateTable(table, Version(Us, 30, 9010)));
-        Assert.Equal("2,3", await database.ReadAsync("SELECT string_agg(id::text, ',' ORDER BY id) FROM account"));
-        Assert.Equal(Version(Eu, 60, 2), (await lane.ReadAsync(At(table, "9")))[0].Tombstone);
     }
 }

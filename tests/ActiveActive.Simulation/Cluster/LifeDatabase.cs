@@ -178,6 +178,9 @@ internal sealed class LifeSession(LifeDatabase life, IApplySession inner, Simula
         return states;
     }
 
+    public IAsyncEnumerable<IReadOnlyList<LocalKey>> ReadUnseenAsync(LocalTable table, TableName? partition, IReadOnlyCollection<ShownVersion> unseen, CancellationToken cancellationToken) =>
+        inner.ReadUnseenAsync(table, partition, unseen, cancellationToken);
+
     public async ValueTask ExecuteAsync(ApplyPlan plan, CancellationToken cancellationToken)
     {
         await life.PauseAsync();

@@ -55,7 +55,7 @@ internal sealed class Client(SimulatedNode node, SimulatedCluster cluster, Workl
     private async ValueTask StatementAsync(InMemoryTransaction transaction)
     {
         var table = _random.Pick(_options.Tables);
-        if (_options.Truncates && table != SimulatedTables.Merge && _random.Chance(3))
+        if (_options.Truncates && _random.Chance(3))
         {
             await transaction.TruncateAsync(node.Tables[table]);
             _effects.Add(new Effect(table, null, null, 0, 0, false));

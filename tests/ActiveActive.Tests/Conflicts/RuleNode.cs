@@ -88,6 +88,7 @@ internal sealed class RuleNode
             plan = Plan();
         }
 
+        foreach (var truncate in transaction.Changes.Where(c => c.Kind == ChangeKind.Truncate).Take(1)) plan.Conflicts.AddRange(TruncateOthers(truncate, transaction));
         var xid = _xid++;
         _index.Add(xid, new(_log += 16), transaction.Stamp, transaction.Version);
         foreach (var (key, state) in _states.ToList())
@@ -102,6 +103,19 @@ internal sealed class RuleNode
         return plan;
 
         ApplyPlan Plan() => ApplyPlanner.Plan(transaction, MappingOf, _states, _index, FetchedOf(transaction.Origin));
+
+        RelationMapping MappingOf(Relation relation) =>
+            _mappings.TryGetValue(relation, out var known) ? known : _mappings[relation] = RelationMapping.Create(relation, _table, transaction.Origin);
+    }
+
+    /// <summary>As the worker does it with the rows that the transaction does not write. Those that its writer had seen go, too, if they are asked about.</summary>
+    private List<ConflictRecord> TruncateOthers(Change truncate, ChangeTransaction transaction)
+    {
+        var written = ApplyPlanner.KeysOf(transaction, MappingOf).Select(k => k.Key).ToHashSet();
+        var others = _states.Where(s => !written.Contains(s.Key)).ToDictionary();
+        var plan = ApplyPlanner.PlanTruncate(transaction, MappingOf(truncate.Relation), others, _index, FetchedOf(transaction.Origin));
+        foreach (var (key, state) in others) _states[key] = state with { Tombstone = PlanContext.Later(state.Tombstone, transaction.Version), TableTombstone = PlanContext.Later(state.TableTombstone, transaction.Version) };
+        return plan.Conflicts;
 
         RelationMapping MappingOf(Relation relation) =>
             _mappings.TryGetValue(relation, out var known) ? known : _mappings[relation] = RelationMapping.Create(relation, _table, transaction.Origin);
@@ -139,7 +153,7 @@ internal sealed class RuleNode
     {
         if (write.Kind == ChangeKind.Truncate)
         {
-            foreach (var key in _states.Keys.ToList()) _states[key] = new KeyState(null, PlanContext.Later(_states[key].Tombstone, version), null, []);
+            foreach (var key in _states.Keys.ToList()) _states[key] = new KeyState(null, PlanContext.Later(_states[key].Tombstone, version), null, []) { TableTombstone = version };
             return Change.Truncate(_relation);
         }
 
@@ -149,7 +163,7 @@ internal sealed class RuleNode
         Assert.Equal(write.Kind == ChangeKind.Insert, old is null);
         if (write.Kind == ChangeKind.Delete)
         {
-            _states[at] = new KeyState(null, PlanContext.Later(state.Tombstone, version), null, []);
+            _states[at] = state with { Row = null, Tombstone = PlanContext.Later(state.Tombstone, version), Override = null, Siblings = [] };
             var isFull = _table.Settings.NeedsFullReplicaIdentity;
             return Change.Delete(_relation, isFull ? old! : [.. old!.Select((v, i) => i == 0 ? v : ColumnValue.Null)], !isFull);
         }
@@ -158,7 +172,7 @@ internal sealed class RuleNode
         ColumnValue[] logged = [ColumnValue.Of(write.Key), .. write.Values.Select(v => v is null ? ColumnValue.Null : v == "~" ? ColumnValue.Unchanged : ColumnValue.Of(v))];
         var values = old is null ? logged : RowImages.Overlay(old, logged);
         if (_table.Settings.NeedsFullReplicaIdentity) logged = values;
-        _states[at] = new KeyState(new LocalRow(values, xid, version.Stamp, Name, false), state.Tombstone, null, []);
+        _states[at] = new KeyState(new LocalRow(values, xid, version.Stamp, Name, false), state.Tombstone, null, []) { TableTombstone = state.TableTombstone };
         return write.Kind == ChangeKind.Insert
             ? Change.Insert(_relation, values)
             : Change.Update(_relation, _table.Settings.NeedsFullReplicaIdentity ? old : null, false, logged);

@@ -68,15 +68,19 @@ public sealed class ProgressTests
         index.Add(702, new(30), new(3), V(13, s_a, 30));
         Assert.True(index.TryGetVersion(702, s_a, new(3), out var version));
         Assert.Equal(V(13, s_a, 30), version);
-        // Of the two that show 5 only the second is later; a savepoint's row can't tell which one it is of.
-        var later = index.FindCorrectedAfter(V(9, s_b, 1));
-        Assert.Equal([701u, 702u], later.Xids);
-        Assert.Equal([new CommitTimestamp(3)], later.Stamps);
-        Assert.Empty(index.FindCorrectedAfter(V(20, s_b, 1)).Xids);
-        index.CutBefore(new(20));
-        Assert.Equal([new CommitTimestamp(5), new CommitTimestamp(3)], index.FindCorrectedAfter(V(9, s_b, 1)).Stamps);
-        index.CutBefore(new(40));
-        Assert.Same(CorrectedTransactions.None, index.FindCorrectedAfter(V(1, s_b, 1)));
+    }
+
+    [Fact]
+    public void Index_tells_what_the_rows_show_that_a_writer_had_not_seen()
+    {
+        var index = new TransactionIndex();
+        index.Add(700, new(10), new(5), V(5, s_a, 10));
+        index.Add(701, new(20), new(6), V(12, s_a, 20));
+        index.Add(702, new(30), new(7), V(7, s_b, 30));
+        Assert.Equal([new ShownVersion(new(6), s_a)], index.FindUnseen(s_b, DependencyVector.Of([new(s_a, new(10))])));
+        Assert.Equal([new ShownVersion(new(7), s_b)], index.FindUnseen(s_a, DependencyVector.Empty));
+        index.CutBefore(new(25));
+        Assert.Empty(index.FindUnseen(s_b, DependencyVector.Empty));
     }
 
     [Fact]

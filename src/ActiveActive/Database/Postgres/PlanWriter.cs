@@ -85,8 +85,6 @@ internal sealed class PlanWriter(NpgsqlConnection connection, LocalTableCatalog 
                 AppendRowWrite(write, delete.Table, delete.Key, statements.Delete(delete.Key));
                 break;
             case TruncateTable truncate:
-                if (_hasOwnOverrides) Add(OverrideTable.DropOwn(table));
-                if (_hasOwnSiblings) Add(SiblingTable.DropOwn(table));
                 if (truncate.Partition is null) Add(TombstoneTable.Set(table, "", truncate.Version));
                 break;
             case SetTombstone tombstone:

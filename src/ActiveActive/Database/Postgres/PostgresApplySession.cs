@@ -1,5 +1,7 @@
+using System.Runtime.CompilerServices;
 using ActiveActive.Apply;
 using ActiveActive.Changes;
+using ActiveActive.Progress;
 using Npgsql;
 using NpgsqlTypes;
 
@@ -27,6 +29,7 @@ internal sealed partial class PostgresApplySession : IApplySession
     private readonly LocalTableCatalog _catalog;
     private readonly KeyReader _reader;
     private readonly PlanWriter _writer;
+    private readonly TableTruncation _truncation;
     private bool _isBeginPending;
     private bool _isInTransaction;
     private bool _arePlansStale;
@@ -38,7 +41,8 @@ internal sealed partial class PostgresApplySession : IApplySession
         _origin = origin;
         _catalog = new LocalTableCatalog(options.Tables);
         _reader = new KeyReader(connection, _catalog, origins);
-        _writer = new PlanWriter(connection, _catalog, new TableTruncation(connection, options.Node, origins));
+        _truncation = new TableTruncation(connection, options.Node, origins);
+        _writer = new PlanWriter(connection, _catalog, _truncation);
     }
 
     public NpgsqlLogSequenceNumber AppliedPosition { get; private set; }
@@ -115,6 +119,15 @@ internal sealed partial class PostgresApplySession : IApplySession
         if (keys.Count == 0) return new([]);
         return RunAsync($"reading {keys.Count} keys for {_origin}", () =>
             _reader.ReadAsync(keys, TakeBegin() ? BeginSql + ";\n" : "", cancellationToken));
+    }
+
+    public async IAsyncEnumerable<IReadOnlyList<LocalKey>> ReadUnseenAsync(
+        LocalTable table, TableName? partition, IReadOnlyCollection<ShownVersion> unseen, [EnumeratorCancellation] CancellationToken cancellationToken)
+    {
+        RequireTransaction();
+        if (TakeBegin()) await RunAsync("beginning a transaction", async () => { await ExecuteAsync(_connection, BeginSql, cancellationToken); return true; });
+        await using var chunks = _truncation.ReadUnseenAsync(table, partition, unseen, _catalog.StatementsOf(table), cancellationToken).GetAsyncEnumerator(cancellationToken);
+        while (await RunAsync($"looking for rows of {table} that a TRUNCATE of {_origin} had not seen", chunks.MoveNextAsync)) yield return chunks.Current;
     }
 
     public ValueTask ExecuteAsync(ApplyPlan plan, CancellationToken cancellationToken)

@@ -1,15 +1,21 @@
+using System.Runtime.CompilerServices;
 using ActiveActive.Apply;
 using ActiveActive.Changes;
+using ActiveActive.Progress;
 using Npgsql;
 
 namespace ActiveActive.Database.Postgres;
 
 /// <summary>
-/// Performs an origin's TRUNCATE (convergence R7): the rows that it covers go, later ones stay. A table without later rows is
-/// truncated for real where that disturbs nobody; else rows are deleted by one statement.
+/// Performs an origin's TRUNCATE (convergence R7) on the rows that its writer had seen, after those were decided about that it may not have seen. A table of
+/// which nothing stays is truncated for real where that disturbs nobody; else rows are deleted by one statement.
 /// </summary>
 internal sealed class TableTruncation(NpgsqlConnection connection, NodeName local, OriginNodes origins)
 {
+    private const string Cursor = "active_active_unseen";
+
+    private const int KeysPerFetch = 5000;
+
     private const string Savepoint = "SAVEPOINT active_active_truncate";
 
     private const string RollbackToSavepoint = "ROLLBACK TO SAVEPOINT active_active_truncate; RELEASE SAVEPOINT active_active_truncate";
@@ -30,10 +36,40 @@ internal sealed class TableTruncation(NpgsqlConnection connection, NodeName loca
         var target = PostgresNames.Quote(truncate.Partition ?? table.Name);
         if (truncate.Partition is { } partition) await RequirePartitionAsync(table, partition, cancellationToken);
         await origins.LoadAsync(connection, cancellationToken);
-        var survives = Survives(table, statements);
-        if (await TryTruncateAsync(truncate, target, survives, cancellationToken)) return;
-        await using var delete = Command($"DELETE FROM {target} AS t WHERE NOT ({survives})", truncate);
+        var isUnseen = IsUnseen(statements);
+        if (await TryTruncateAsync(truncate, target, isUnseen, cancellationToken)) return;
+        await using var delete = Command($"DELETE FROM {target} AS t WHERE NOT ({isUnseen})", table, truncate.Unseen);
         await delete.ExecuteNonQueryAsync(cancellationToken);
+    }
+
+    /// <summary>See <see cref="IApplySession.ReadUnseenAsync"/>.</summary>
+    public async IAsyncEnumerable<IReadOnlyList<LocalKey>> ReadUnseenAsync(
+        LocalTable table, TableName? partition, IReadOnlyCollection<ShownVersion> unseen, ApplyStatements statements, [EnumeratorCancellation] CancellationToken cancellationToken)
+    {
+        await origins.LoadAsync(connection, cancellationToken);
+        if (partition is { } leaf) await RequirePartitionAsync(table, leaf, cancellationToken);
+        var source = partition is { } only ? PostgresNames.Quote(only) : statements.Target;
+        await using (var declare = Command($"DECLARE {Cursor} NO SCROLL CURSOR FOR SELECT {statements.KeyOf("t")} FROM {source} AS t WHERE {IsUnseen(statements)}", table, unseen))
+        {
+            await declare.ExecuteNonQueryAsync(cancellationToken);
+        }
+
+        while (await ReadKeysAsync($"FETCH {KeysPerFetch} FROM {Cursor}", table, static r => [.. Enumerable.Range(0, r.FieldCount).Select(r.GetString)], cancellationToken) is { Count: > 0 } keys) yield return keys;
+        await ExecuteAsync($"CLOSE {Cursor}", cancellationToken);
+        // Where concurrent versions came to no row.
+        var absent = await ReadKeysAsync("SELECT key FROM active_active.sibling WHERE table_name = $1 AND xid = 0", table, static r => KeyText.Read(r.GetString(0)), cancellationToken, SqlParameters.Text(table.Name.ToString()));
+        if (absent.Count > 0 && partition is null) yield return absent;
+    }
+
+    private async ValueTask<List<LocalKey>> ReadKeysAsync(
+        string sql, LocalTable table, Func<NpgsqlDataReader, string[]> read, CancellationToken cancellationToken, params NpgsqlParameter[] parameters)
+    {
+        await using var command = new NpgsqlCommand(sql, connection) { AllResultTypesAreUnknown = true };
+        command.Parameters.AddRange(parameters);
+        await using var reader = await command.ExecuteReaderAsync(cancellationToken);
+        var keys = new List<LocalKey>();
+        while (await reader.ReadAsync(cancellationToken)) keys.Add(new LocalKey(table, new RowKey(table.Name, read(reader))));
+        return keys;
     }
 
     private async ValueTask RequirePartitionAsync(LocalTable table, TableName partition, CancellationToken cancellationToken)
@@ -46,7 +82,7 @@ internal sealed class TableTruncation(NpgsqlConnection connection, NodeName loca
             $"A peer truncated {partition}, a partition of {table.Name} that this database does not have. Create it, or detach it on the peer and truncate by DELETE.");
     }
 
-    private async ValueTask<bool> TryTruncateAsync(TruncateTable truncate, string target, string survives, CancellationToken cancellationToken)
+    private async ValueTask<bool> TryTruncateAsync(TruncateTable truncate, string target, string isUnseen, CancellationToken cancellationToken)
     {
         await using (var check = new NpgsqlCommand(IsTruncatable, connection))
         {
@@ -66,7 +102,7 @@ internal sealed class TableTruncation(NpgsqlConnection connection, NodeName loca
             return false;
         }
 
-        await using (var later = Command($"SELECT EXISTS (SELECT FROM {target} AS t WHERE {survives})", truncate))
+        await using (var later = Command($"SELECT EXISTS (SELECT FROM {target} AS t WHERE {isUnseen})", truncate.Table, truncate.Unseen))
         {
             if (await later.ExecuteScalarAsync(cancellationToken) is true)
             {
@@ -81,45 +117,28 @@ internal sealed class TableTruncation(NpgsqlConnection connection, NodeName loca
     }
 
     /// <summary>
-    /// The condition for a row <c>t</c> to stay. What this transaction wrote before, in operation order, goes. A row of the truncate's
-    /// own origin goes, too: the origin's log orders them, and stamps are not compared (convergence R4). In a table with delta columns
-    /// every row goes whose key has no later delete (R2).
+    /// The condition for a row <c>t</c> to be one that is decided about on its own: what it shows, the writer may not have seen, or what it shows does not tell all.
+    /// What this transaction wrote itself shows nothing yet.
     /// </summary>
-    private static string Survives(LocalTable table, ApplyStatements statements) => table.Settings.HasDeltaColumns
-        ? $"""
-          EXISTS (SELECT FROM active_active.tombstone m, (SELECT $2::bigint AS stamp, $3::text AS origin, $4::pg_lsn AS position) AS v
-                  WHERE m.table_name = $1 AND (m.key = '' OR {statements.MatchesStoredKey("t", "NULLIF(m.key, '')")})
-                    AND {VersionSql.IsNewer("m", "v")})
-          AND $5::text IS NOT NULL AND $6::bigint[] IS NOT NULL AND $7::text[] IS NOT NULL AND $8::bigint[] IS NOT NULL AND $9::bigint[] IS NOT NULL
-          """
-        : $"""
-          t.xmin IS DISTINCT FROM pg_current_xact_id_if_assigned()::xid AND $4::pg_lsn IS NOT NULL AND COALESCE(
-              (SELECT o.origin <> $3 AND (o.stamp, o.origin COLLATE "C") > ($2::bigint, $3::text COLLATE "C")
-               FROM active_active.version_override o
-               WHERE o.table_name = $1 AND o.xid = t.xmin::text::bigint AND {statements.MatchesStoredKey("t", "o.key")}),
-              (SELECT x.origin <> $3 AND ((x.stamp, x.origin COLLATE "C") > ($2::bigint, $3::text COLLATE "C")
-                   OR t.xmin::text::bigint = ANY ($8::bigint[]) OR x.origin = $5 AND x.stamp = ANY ($9::bigint[]))
-               FROM (SELECT {VersionSql.Microseconds("c.\"timestamp\"")} AS stamp,
-                            COALESCE((SELECT n.node FROM unnest($6::bigint[], $7::text[]) AS n(id, node) WHERE n.id = c.roident::bigint), $5::text) AS origin
-                     FROM pg_xact_commit_timestamp_origin(t.xmin) c) x),
-              false)
-          """;
+    private static string IsUnseen(ApplyStatements statements) =>
+        $"""
+        COALESCE((SELECT (x.stamp, x.origin) IN (SELECT u.stamp, u.origin FROM unnest($2::bigint[], $3::text[]) AS u(stamp, origin))
+                  FROM (SELECT {VersionSql.Microseconds("c.\"timestamp\"")} AS stamp,
+                               COALESCE((SELECT n.node FROM unnest($5::bigint[], $6::text[]) AS n(id, node) WHERE n.id = c.roident::bigint), $4::text) AS origin
+                        FROM pg_xact_commit_timestamp_origin(t.xmin) c) x), false)
+        OR EXISTS (SELECT FROM active_active.version_override o WHERE o.table_name = $1 AND o.xid = t.xmin::text::bigint AND {statements.MatchesStoredKey("t", "o.key")})
+        OR EXISTS (SELECT FROM active_active.sibling s WHERE s.table_name = $1 AND s.xid = t.xmin::text::bigint AND {statements.MatchesStoredKey("t", "s.key")})
+        """;
 
-    private NpgsqlCommand Command(string sql, TruncateTable truncate)
+    private NpgsqlCommand Command(string sql, LocalTable table, IReadOnlyCollection<ShownVersion> unseen)
     {
-        var version = truncate.Version;
         var (identifiers, nodes) = origins.ToArrays();
         var command = new NpgsqlCommand(sql, connection);
-        foreach (var parameter in (ReadOnlySpan<NpgsqlParameter>)
+        command.Parameters.AddRange((NpgsqlParameter[])
         [
-            SqlParameters.Text(truncate.Table.Name.ToString()), SqlParameters.Number(version.Stamp.Microseconds), SqlParameters.Text(version.Origin.Value),
-            SqlParameters.Text(version.Position.ToString()), SqlParameters.Text(local.Value), SqlParameters.Numbers(identifiers), SqlParameters.Texts(nodes),
-            SqlParameters.Numbers([.. truncate.Later.Xids.Select(static xid => (long)xid)]), SqlParameters.Numbers([.. truncate.Later.Stamps.Select(static s => s.Microseconds)]),
-        ])
-        {
-            command.Parameters.Add(parameter);
-        }
-
+            SqlParameters.Text(table.Name.ToString()), SqlParameters.Numbers([.. unseen.Select(static u => u.Stamp.Microseconds)]), SqlParameters.Texts([.. unseen.Select(static u => u.Origin.Value)]),
+            SqlParameters.Text(local.Value), SqlParameters.Numbers(identifiers), SqlParameters.Texts(nodes),
+        ]);
         return command;
     }
 
