@@ -23,7 +23,7 @@ internal sealed record BenchmarkOptions
           --quick          small loads, one round: under a minute on two cores; only to see that all works
           --rounds N       how often each case is measured for each system, 1 to 100 (default 3)
           --scale X        share of the full load, 0.0001 to 1 (default 1; quick: 0.01)
-          --seconds N      how long live and writers run each time (default 30; quick: 4)
+          --seconds N      how long live and writers run each time (default 30; quick: 2)
           --postgres V     major version, 15 to 18 (default 18)
           --only A,B       only the cases whose names begin so, for example W1,W4
           --only-ours      leave core replication out, to profile
@@ -65,7 +65,7 @@ internal sealed record BenchmarkOptions
 
     public double Scale => GivenScale ?? (Quick ? 0.01 : 1);
 
-    public int Seconds => GivenSeconds ?? (Quick ? 4 : 30);
+    public int Seconds => GivenSeconds ?? (Quick ? 2 : 30);
 
     public TimeSpan Timeout => TimeSpan.FromSeconds(GivenTimeout ?? (Quick ? 30 : 600));
 

@@ -76,7 +76,7 @@ internal sealed class LiveVerb(BenchmarkOptions options, Report report, Measurem
     private async Task<double> FindHighestAsync(bool ours, CancellationToken cancellationToken)
     {
         var best = 0;
-        for (var rate = options.Quick ? 500 : 250; rate <= (options.Quick ? 2000 : MostRate); rate *= 2)
+        for (var rate = options.Quick ? 500 : 250; rate <= (options.Quick ? 1000 : MostRate); rate *= 2)
         {
             try
             {
