@@ -48,10 +48,6 @@ public sealed class BadDataTests(ClusterServers servers)
             ["public.t", "column v", "23502"], "ALTER TABLE t ALTER v DROP NOT NULL"
         },
         {
-            "CREATE TABLE t (id int PRIMARY KEY, v text UNIQUE); INSERT INTO t VALUES (9, 'x')", "CREATE TABLE t (id int PRIMARY KEY, v text)", "INSERT INTO t VALUES (1, 'x')",
-            ["public.t", "t_v_key", "23505"], "ALTER TABLE t DROP CONSTRAINT t_v_key"
-        },
-        {
             "CREATE TABLE t (id int, v text PRIMARY KEY)", "CREATE TABLE t (id int PRIMARY KEY, v text)", "INSERT INTO t VALUES (1, 'x')",
             ["primary key of public.t is (v) here and (id) on node 'a'"], "ALTER TABLE t DROP CONSTRAINT t_pkey, ADD PRIMARY KEY (id)"
         },

@@ -25,7 +25,7 @@ public sealed class UnfitServerTests
             [], peers: ["us", "ap"], connectionString: server.ConnectionStringFor("ascii")));
 
         Assert.Equal(codes, refused.Problems.Select(p => p.Code));
-        Assert.Contains(version >= 18 ? "SET max_active_replication_origins = 2" : "SET max_replication_slots = 2", refused.Problems[4].Fix, StringComparison.Ordinal);
+        Assert.Contains(version >= 18 ? "SET max_active_replication_origins = 3" : "SET max_replication_slots = 3", refused.Problems[4].Fix, StringComparison.Ordinal);
     }
 
     [Theory]
