@@ -246,11 +246,12 @@ internal sealed partial class ApplyWorker
     private async ValueTask TruncateUnseenAsync(ChangeTransaction part, List<LocalKey> planned, CancellationToken cancellationToken)
     {
         var own = new HashSet<RowKey>();
-        foreach (var change in part.Changes.Where(static c => c.Kind == ChangeKind.Truncate))
+        // Once, however often a part truncates a table: what stays, stays.
+        foreach (var relation in part.Changes.Where(static c => c.Kind == ChangeKind.Truncate).Select(static c => c.Relation).Distinct())
         {
             if (own.Count == 0) own.UnionWith(planned.Select(k => k.Key));
-            var mapping = MappingOf(change.Relation);
-            TableName? partition = change.Relation.Name == change.Relation.Root ? null : change.Relation.Name;
+            var mapping = MappingOf(relation);
+            TableName? partition = relation.Name == relation.Root ? null : relation.Name;
             await foreach (var found in _session.ReadUnseenAsync(mapping.Table, partition, _index.FindUnseen(part.Origin, part.Dependencies), cancellationToken))
             {
                 List<LocalKey> keys = [.. found.Where(k => !own.Contains(k.Key))];

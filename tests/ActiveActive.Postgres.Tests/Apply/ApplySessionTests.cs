@@ -112,6 +112,25 @@ public sealed class ApplySessionTests(ApplyServers servers)
     }
 
     [Theory, MemberData(nameof(Versions))]
+    public async Task A_commit_without_a_stamp_takes_the_servers_clock_each_time(int version)
+    {
+        await using var database = await servers.CreateDatabaseAsync(version);
+        await database.RunAsync("CREATE TABLE item (id int PRIMARY KEY, note text)");
+        await using var lane = await database.OpenLaneAsync();
+        var item = await lane.TableAsync("item");
+        foreach (var id in new[] { "1", "2" })
+        {
+            await lane.Session.BeginAsync(default);
+            await lane.ExecuteAsync(Insert(item, id, "x"));
+            await lane.Session.CommitAsync(default, CommitTimestamp.Unknown, default);
+        }
+
+        var states = await lane.ReadAsync(At(item, "1"), At(item, "2"));
+        Assert.True(states[1].Row!.Stamp > states[0].Row!.Stamp, $"{states[1].Row!.Stamp} is not after {states[0].Row!.Stamp}");
+        Assert.Equal(default, lane.Session.AppliedPosition);
+    }
+
+    [Theory, MemberData(nameof(Versions))]
     public async Task A_taken_primary_key_is_transient_and_another_unique_key_is_refused_by_name(int version)
     {
         await using var database = await servers.CreateDatabaseAsync(version);

@@ -180,8 +180,9 @@ internal sealed partial class PostgresApplySession : IApplySession
         {
             await using var batch = new NpgsqlBatch(_connection);
             if (TakeBegin()) batch.BatchCommands.Add(new NpgsqlBatchCommand(BeginSql));
-            if (stamp.IsKnown) batch.BatchCommands.Add(SqlParameters.Command(
-                "SELECT pg_replication_origin_xact_setup($1, $2)", SqlParameters.Text(position.ToString()), SqlParameters.Text(VersionSql.Text(stamp))));
+            // Without a stamp it is nobody's: the server takes its own clock where it finds its epoch, and else the one of the session's last commit.
+            batch.BatchCommands.Add(SqlParameters.Command("SELECT pg_replication_origin_xact_setup($1, $2)",
+                SqlParameters.Text(position.ToString()), SqlParameters.Text(VersionSql.Text(stamp.IsKnown ? stamp : new CommitTimestamp(0)))));
             if (_quarantines || _releases) batch.BatchCommands.Add(new NpgsqlBatchCommand(_quarantines ? s_quarantinedSql : s_appliedSql));
             foreach (var command in _writer.TakeMessages()) batch.BatchCommands.Add(command);
             batch.BatchCommands.Add(new NpgsqlBatchCommand(s_clockSql));
