@@ -114,7 +114,7 @@ internal sealed class InMemoryPlanWriter(InMemoryServer server)
     {
         var table = server.TableOf(definition);
         var keys = table.Cells.Where(c => c.SeenBy(transaction) is { } row && IsUnseen(transaction, table, c.Key, row, unseen)).Select(c => c.Key);
-        var absent = table.Siblings.All.Where(s => s.Value.Xid == InMemoryNote.NoRow && table.Find(s.Key)?.SeenBy(transaction) is null).Select(s => s.Key);
+        var absent = transaction.NotesOf(table.Siblings).Where(s => s.Note.Xid == InMemoryNote.NoRow && table.Find(s.Key)?.SeenBy(transaction) is null).Select(s => s.Key);
         return [.. keys.Concat(absent).Select(k => new LocalKey(definition, k))];
     }
 

@@ -63,8 +63,8 @@ public abstract partial class LocalDatabaseCompliance
         await fixture.RunLocalAsync(Items.Update(Items.KeyOf("2"), ("note", "local")));
 
         await us.BeginAsync(Token);
-        await ExecuteAsync(us, Items, t => new InsertRow(t, Texts("5", "own", null)), t => new SetOverride(t, Items.KeyOf("5"), Version(s_past, Node, 0x50)));
-        Assert.Equal(["1", "3", "4", "5"], (await UnseenAsync(us, Items, [])).Select(k => k.Values[0]).Order(StringComparer.Ordinal));
+        await ExecuteAsync(us, Items, t => new InsertRow(t, Texts("5", "own", null)), t => new SetOverride(t, Items.KeyOf("5"), Version(s_past, Node, 0x50)), t => new SetSiblings(t, Items.KeyOf("6"), siblings));
+        Assert.Equal(["1", "3", "4", "5", "6"], (await UnseenAsync(us, Items, [])).Select(k => k.Values[0]).Order(StringComparer.Ordinal));
         await ExecuteAsync(us, Items, t => new TruncateTable(t, Version(s_future, Us, 0x300), []));
         await us.CommitAsync(At(0x300), s_future, Token);
 
