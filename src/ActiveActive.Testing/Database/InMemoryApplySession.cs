@@ -219,14 +219,14 @@ internal sealed class InMemoryApplySession : IApplySession
         }
     }
 
-    public ValueTask CommitAsync(NpgsqlLogSequenceNumber position, CommitTimestamp stamp, CancellationToken cancellationToken)
+    public ValueTask CommitAsync(NpgsqlLogSequenceNumber position, CommitTimestamp stamp, GroupedVersions? grouped, CancellationToken cancellationToken)
     {
         lock (_server.Gate)
         {
             var transaction = Current();
             transaction.ThrowIfNotOpen();
             _transaction = null;
-            _server.CommitForeign(transaction, Origin, position, stamp);
+            _server.CommitForeign(transaction, Origin, position, stamp, grouped);
             ServerTime = _server.Now();
             return default;
         }

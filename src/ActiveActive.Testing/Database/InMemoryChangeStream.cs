@@ -172,6 +172,7 @@ internal sealed class InMemoryChangeStream : IChangeStream
         Floor = entry.Floor,
         ForeignOrigin = entry.ForeignOrigin,
         ForeignPosition = entry.ForeignPosition,
+        Grouped = entry.Grouped,
         IsQuarantined = entry.IsQuarantined,
         Changes = changes,
         Part = part,

@@ -28,6 +28,9 @@ internal sealed class InMemoryLogEntry
 
     public NpgsqlLogSequenceNumber ForeignPosition { get; init; }
 
+    /// <summary>Of a commit that applied several: whose the rows are.</summary>
+    public GroupedVersions? Grouped { get; init; }
+
     /// <summary>Whether the foreign transaction was put aside, and not applied.</summary>
     public bool IsQuarantined { get; init; }
 

@@ -89,13 +89,13 @@ internal sealed class InMemoryServer : IDisposable
         {
             // A hidden row is its key's current version all the same.
             if (new KeyState(null, tombstone, null, []) { Loser = table.Losers.Find(key)?.Loser }.Hidden is { } hidden)
-                return new StoredRow(table.Definition, new LocalRow((ColumnValue[])hidden.Values.Clone(), 0, hidden.Version.Stamp, hidden.Version.Origin, IsOwnWrite: false), hidden.Version, tombstone);
-            return tombstone is null ? null : new StoredRow(table.Definition, null, null, tombstone);
+                return new StoredRow(table.Definition, key, new LocalRow((ColumnValue[])hidden.Values.Clone(), 0, hidden.Version.Stamp, hidden.Version.Origin, IsOwnWrite: false), hidden.Version, tombstone);
+            return tombstone is null ? null : new StoredRow(table.Definition, key, null, null, tombstone);
         }
 
         var (stamp, origin) = StampOf(row.WrittenBy);
         RowVersion? version = table.Overrides.Find(key) is { } note && note.Xid == row.WrittenBy.Xid ? note.Version : null;
-        return new StoredRow(table.Definition, new LocalRow((ColumnValue[])row.Values.Clone(), row.WrittenBy.Xid, stamp, origin, IsOwnWrite: false), version, tombstone);
+        return new StoredRow(table.Definition, key, new LocalRow((ColumnValue[])row.Values.Clone(), row.WrittenBy.Xid, stamp, origin, IsOwnWrite: false), version, tombstone);
     }
 
     private static RowVersion? LaterTombstone(InMemoryTable table, RowKey key)
@@ -118,14 +118,14 @@ internal sealed class InMemoryServer : IDisposable
     }
 
     /// <summary>Asynchronous: visible at once, durable and shown to readers of the log with the next flush.</summary>
-    public void CommitForeign(InMemoryTransaction transaction, NodeName origin, NpgsqlLogSequenceNumber position, CommitTimestamp stamp)
+    public void CommitForeign(InMemoryTransaction transaction, NodeName origin, NpgsqlLogSequenceNumber position, CommitTimestamp stamp, GroupedVersions? grouped)
     {
         var progress = ProgressOf(origin);
         var undo = new InMemoryUndo(origin, progress);
         transaction.Record.Stamp = stamp.IsKnown ? stamp : Now();
         Log.Append(new InMemoryLogEntry
         {
-            Commit = transaction.Record, ForeignOrigin = origin, ForeignPosition = position, IsQuarantined = transaction.Quarantines, Received = transaction.Received, Undo = undo,
+            Commit = transaction.Record, ForeignOrigin = origin, ForeignPosition = position, Grouped = grouped, IsQuarantined = transaction.Quarantines, Received = transaction.Received, Undo = undo,
         });
         transaction.Install(undo);
         if (position > progress) _progress[origin] = position;

@@ -6,6 +6,9 @@ namespace ActiveActive.Apply;
 /// <summary>What to write for one part of a transaction, decided; performed in order by an <see cref="IApplySession"/>.</summary>
 internal sealed class ApplyPlan
 {
+    /// <summary>Whether each write is to be performed by itself, in its place, also where sets of rows would give the same.</summary>
+    public bool IsInOrder { get; set; }
+
     public List<PlannedWrite> Writes { get; } = [];
 
     public List<ConflictRecord> Conflicts { get; } = [];

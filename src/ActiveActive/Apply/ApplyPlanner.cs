@@ -71,8 +71,10 @@ internal static class ApplyPlanner
 
     private static MappedChange FillFromOldKey(MappedChange insert, PlanContext context)
     {
-        var old = context[insert.MovedFrom!.Value];
-        return old.Row is null || !context.HasSeen(context.VersionOf(old))
+        // A row that an earlier part wrote, or whose values were fetched, may not be the one that was moved: then the moved one is fetched itself.
+        var from = insert.MovedFrom!.Value;
+        var old = context[from];
+        return old.Row is null || old.Row is { IsOwnWrite: true, OwnVersion: null } || context.Filled.Contains(from) || !context.HasSeen(context.VersionOf(from, old))
             ? insert
             : insert with { Values = RowImages.Overlay(old.Row.Values, insert.Values!) };
     }

@@ -58,7 +58,7 @@ internal sealed partial class ApplyWorker
             Key = image is null ? [] : [.. change.Relation.KeyOrdinals.Select(i => image[i].Text ?? "")],
             Type = ConflictType.Discarded,
             LocalRow = state?.Row is { } row ? RowImages.ToRow(mapping!.Table, row.Values) : null,
-            LocalVersion = state?.Row is { } standing ? state.Override ?? VersionOf(standing) : state?.Tombstone,
+            LocalVersion = state?.Row is { } standing ? state.Override ?? VersionOf(mapping!.KeyOf(image!), standing) : state?.Tombstone,
             RemoteRow = withRows && change.NewRow is { } values ? ToRow(change.Relation, values) : null,
             RemoteVersion = part.Version,
             Outcome = ConflictOutcome.Skip,
@@ -89,8 +89,8 @@ internal sealed partial class ApplyWorker
         return keys.Select((key, i) => (key.Key, State: states[i])).ToDictionary(k => k.Key, k => k.State);
     }
 
-    private RowVersion VersionOf(LocalRow row) =>
-        _index.TryGetVersion(row.Xid, row.Origin, row.Stamp, out var known) ? known : new RowVersion(row.Stamp, row.Origin, default);
+    private RowVersion VersionOf(RowKey key, LocalRow row) =>
+        _index.TryGetVersion(key, row.Xid, row.Origin, row.Stamp, out var known) ? known : new RowVersion(row.Stamp, row.Origin, default);
 
     private static Row ToRow(Relation relation, ColumnValue[] values) =>
         new(Enumerable.Range(0, values.Length).Where(i => !values[i].IsUnchanged).Select(i => KeyValuePair.Create(relation.Columns[i].Name, values[i].Text)));

@@ -20,7 +20,7 @@ internal sealed partial class ApplyWorker
         foreach (var change in part.Changes)
         {
             var table = MappingOf(change.Relation).Table;
-            if (table.ResolvesUniqueKeys && (table.HasDeferrableKeys || _node.Losers.IsSettledAt(_origin, part.Position) || _node.Losers.IsIn(table.Name))) tables.Add(table);
+            if (table.ResolvesUniqueKeys && (table.HasDeferrableKeys || _node.Losers.Settled.IsAt(_origin, part.Position) || _node.Losers.IsIn(table.Name))) tables.Add(table);
         }
 
         return tables;
@@ -31,8 +31,8 @@ internal sealed partial class ApplyWorker
     /// <summary>A value is taken: the transaction is rolled back and comes again, to look for who has it.</summary>
     private async ValueTask SettleFromNowOnAsync(ChangeTransaction part, UniqueKeyTakenException taken, CancellationToken cancellationToken)
     {
-        var isAgain = _node.Losers.IsSettledAt(_origin, part.Position);
-        _node.Losers.SettleAt(_origin, part.Position);
+        var isAgain = _node.Losers.Settled.IsAt(_origin, part.Position);
+        _node.Losers.Settled.Set(_origin, part.Position);
         // Taken under its eyes by a local writer; or it must be delivered again from its beginning.
         if (isAgain || part.Part > 0) throw new ReplicationException(ReplicationErrorKind.Transient, taken.Message, taken);
         await RollbackAsync();
@@ -85,7 +85,7 @@ internal sealed partial class ApplyWorker
             {
                 var (old, now) = (before[key.Key], context[key.Key]);
                 var isWritten = now.Row is not null && now.Row.Values != (old.Row?.Values ?? old.Hidden?.Values);
-                var current = now.Row is { } row ? new UniqueLoser(isWritten ? context.Incoming : context.VersionOf(now), row.Values) : null;
+                var current = now.Row is { } row ? new UniqueLoser(isWritten ? context.Incoming : context.VersionOf(key.Key, now), row.Values) : null;
                 component.AddWritten(key.Key, old, current, isWritten, isInsert: old.Row is null && old.Hidden is null);
             }
 
@@ -112,7 +112,7 @@ internal sealed partial class ApplyWorker
             images = [];
             for (var i = 0; i < found.Count; i++)
             {
-                var current = CurrentOf(states[i], context);
+                var current = CurrentOf(found[i].Key, states[i], context);
                 component.AddFound(found[i].Key, states[i], current);
                 if (states[i].Row is null) missing.Add((found[i], states[i].Tombstone));
                 if (current is not null) images.Add((null, current.Values));
@@ -135,8 +135,8 @@ internal sealed partial class ApplyWorker
         _withFewerLosers.Clear();
     }
 
-    private static UniqueLoser? CurrentOf(KeyState state, PlanContext context) =>
-        state.Row is { } row ? new UniqueLoser(context.VersionOf(state), row.Values) : state.Hidden;
+    private static UniqueLoser? CurrentOf(RowKey key, KeyState state, PlanContext context) =>
+        state.Row is { } row ? new UniqueLoser(context.VersionOf(key, state), row.Values) : state.Hidden;
 
     private async ValueTask<IReadOnlyList<KeyState>> ReadCapturedAsync(List<LocalKey> keys, ChangeTransaction part, CancellationToken cancellationToken)
     {
@@ -210,7 +210,7 @@ internal sealed partial class ApplyWorker
         var missing = new List<(LocalKey Key, RowVersion? Tombstone)>();
         for (var i = 0; i < keys.Count; i++)
         {
-            component.AddFound(keys[i].Key, states[i], CurrentOf(states[i], context));
+            component.AddFound(keys[i].Key, states[i], CurrentOf(keys[i].Key, states[i], context));
             if (states[i].Row is null) missing.Add((keys[i], states[i].Tombstone));
         }
 

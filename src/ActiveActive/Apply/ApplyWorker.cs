@@ -8,7 +8,7 @@ using NpgsqlTypes;
 namespace ActiveActive.Apply;
 
 /// <summary>
-/// Applies one peer's transactions in their order, each as one local transaction that carries the origin's stamp and position:
+/// Applies one peer's transactions in their order, each as one local transaction that carries the origin's stamp and position, or several as one:
 /// wait for its dependencies, wait for the clock, read the rows, plan, write, commit.
 /// </summary>
 internal sealed partial class ApplyWorker
@@ -80,19 +80,24 @@ internal sealed partial class ApplyWorker
         }
 
         if (!part.IsLastPart) return false;
-        Trace(part);
-        _progress.AppliedOf(_origin).Advance(part.Position);
-        _progress.NoteMember(_origin, part.Dependencies);
-        _fetched.Forget(part.Position);
+        Committed(part);
+        return true;
+    }
+
+    private void Committed(ChangeTransaction last)
+    {
+        Trace(last);
+        _progress.AppliedOf(_origin).Advance(last.Position);
+        _progress.NoteMember(_origin, last.Dependencies);
+        _fetched.Forget(last.Position);
         if (_conflicts.Count > 0) _node.ConflictsRecorded([.. _conflicts]);
         _conflicts.Clear();
-        return true;
     }
 
     /// <summary>Makes what was applied durable; returns what may be acknowledged.</summary>
     public ValueTask<NpgsqlLogSequenceNumber> FlushAsync(CancellationToken cancellationToken) => _session.FlushAsync(cancellationToken);
 
-    /// <summary>One span per applied transaction, told afterwards: its parts come in calls of their own, and a retry is not a second one.</summary>
+    /// <summary>One span per local commit, told afterwards: a transaction's parts come in calls of their own, and a retry is not a second one.</summary>
     private void Trace(ChangeTransaction last)
     {
         if (!NodeMetrics.Activities.HasListeners()) return;
@@ -102,7 +107,12 @@ internal sealed partial class ApplyWorker
         ]);
     }
 
-    private async ValueTask ApplyPartAsync(ChangeTransaction part, CancellationToken cancellationToken)
+    private ValueTask ApplyPartAsync(ChangeTransaction part, CancellationToken cancellationToken) => ApplyPartAsync(part, [part], cancellationToken);
+
+    /// <param name="part">The part; of several transactions one that has all their changes, and is the last of them else.</param>
+    /// <param name="members">The transactions that it stands for, whole and in their order; or itself.</param>
+    /// <param name="cancellationToken">Ends waiting.</param>
+    private async ValueTask ApplyPartAsync(ChangeTransaction part, IReadOnlyList<ChangeTransaction> members, CancellationToken cancellationToken)
     {
         if (part.Part == 0)
         {
@@ -119,31 +129,44 @@ internal sealed partial class ApplyWorker
         await MapRelationsAsync(part, cancellationToken);
         var keys = ApplyPlanner.KeysOf(part, MappingOf);
         await TakeKeysAsync(keys, part, cancellationToken);
-        _node.Quarantine.RequireFree(part, _retried);
+        foreach (var member in members) _node.Quarantine.RequireFree(member, _retried);
         bool isWritten;
         try
         {
-            isWritten = await WritePartAsync(keys, part, cancellationToken);
+            isWritten = await WritePartAsync(keys, part, members, cancellationToken);
         }
-        catch (UniqueKeyTakenException e) when (IsSettled(e.Table))
+        catch (UniqueKeyTakenException e) when (members.Count == 1 && IsSettled(e.Table))
         {
             await SettleFromNowOnAsync(part, e, cancellationToken);
+            return;
+        }
+        catch (RowSetRefusedException) when (members.Count == 1)
+        {
+            // Or it must be delivered again from its beginning.
+            _node.InOrder.Set(_origin, part.Position);
+            if (part.Part > 0) throw;
+            await RollbackAsync();
+            await ApplyPartAsync(part, cancellationToken);
             return;
         }
 
         // Planned again with what it lacked.
         if (!isWritten) return;
         _changes += part.Changes.Count;
-        if (_progress.CanRelay && _retried is null) await _session.KeepReceivedAsync(part, cancellationToken);
+        if (_progress.CanRelay && _retried is null)
+        {
+            foreach (var member in members) await _session.KeepReceivedAsync(member, cancellationToken);
+        }
+
         if (!part.IsLastPart) return;
         if (_retried is { } released) await _session.ReleaseAsync(released, cancellationToken);
-        await _session.CommitAsync(part.Position, part.Stamp, cancellationToken);
+        await _session.CommitAsync(part.Position, part.Stamp, _grouped, cancellationToken);
         _isOpen = false;
         _node.Keys.Settle(_origin, isCommitted: true);
         NoteFewerLosers();
     }
 
-    private async ValueTask<bool> WritePartAsync(List<LocalKey> keys, ChangeTransaction whole, CancellationToken cancellationToken)
+    private async ValueTask<bool> WritePartAsync(List<LocalKey> keys, ChangeTransaction whole, IReadOnlyList<ChangeTransaction> members, CancellationToken cancellationToken)
     {
         var part = whole;
         var tables = TablesToSettle(part);
@@ -155,10 +178,11 @@ internal sealed partial class ApplyWorker
 
         var states = await ReadStatesAsync(keys, part, cancellationToken);
         var missing = keys.Where(k => states[k.Key].Row is null).Select(k => (Key: k, states[k.Key].Tombstone)).ToList();
-        var context = new PlanContext(part, tables.Count == 0 ? states : states.ToDictionary(s => s.Key, s => Reveal(s.Value)), _index, _fetched);
-        var plan = ApplyPlanner.Plan(context, MappingOf);
+        var plan = new ApplyPlan { IsInOrder = _node.InOrder.IsAt(_origin, part.Position) };
+        var context = members.Count > 1 ? PlanGroup(members, states, plan) : PlanPart(part, tables.Count == 0 ? states : states.ToDictionary(s => s.Key, s => Reveal(s.Value)), plan);
         if (plan.RowsToFetch.Count > 0)
         {
+            if (members.Count > 1) throw new GroupRefusedException($"A row of {members.Count} transactions must be fetched first.");
             await FetchAsync(whole, plan, cancellationToken);
             return false;
         }
@@ -172,6 +196,14 @@ internal sealed partial class ApplyWorker
         if (tombstones.Writes.Count > 0) await _session.ExecuteAsync(tombstones, cancellationToken);
         _conflicts.AddRange(plan.Conflicts);
         return true;
+    }
+
+    private PlanContext PlanPart(ChangeTransaction part, Dictionary<RowKey, KeyState> states, ApplyPlan plan)
+    {
+        _grouped = null;
+        var context = new PlanContext(part, states, _index, _fetched, plan);
+        ApplyPlanner.Plan(context, MappingOf);
+        return context;
     }
 
     /// <summary>

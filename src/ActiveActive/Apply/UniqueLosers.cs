@@ -1,6 +1,5 @@
 using System.Threading.Channels;
 using ActiveActive.Changes;
-using NpgsqlTypes;
 
 namespace ActiveActive.Apply;
 
@@ -14,7 +13,6 @@ internal sealed class UniqueLosers
     private readonly HashSet<TableName> _tables = [];
     private readonly HashSet<TableName> _touched = [];
     private readonly Channel<TableName> _work = Channel.CreateUnbounded<TableName>(new UnboundedChannelOptions { SingleReader = true });
-    private readonly Dictionary<NodeName, NpgsqlLogSequenceNumber> _settled = [];
     private volatile bool _isEmpty = true;
     private bool _isBusy;
 
@@ -42,16 +40,8 @@ internal sealed class UniqueLosers
         lock (_lock) return _tables.Contains(table);
     }
 
-    /// <summary>An origin's transaction met a taken value: it is settled from its beginning on, however often it is delivered again.</summary>
-    public void SettleAt(NodeName origin, NpgsqlLogSequenceNumber position)
-    {
-        lock (_lock) _settled[origin] = position;
-    }
-
-    public bool IsSettledAt(NodeName origin, NpgsqlLogSequenceNumber position)
-    {
-        lock (_lock) return _settled.GetValueOrDefault(origin) == position;
-    }
+    /// <summary>Transactions that met a taken value: their tables are settled.</summary>
+    public OriginPositions Settled { get; } = new();
 
     public void Add(TableName table)
     {

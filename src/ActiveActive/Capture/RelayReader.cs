@@ -23,6 +23,8 @@ internal sealed class RelayReader(ILocalDatabase database, NodeName origin, Node
             if (captured.ForeignOrigin != origin || captured.ForeignPosition <= after) continue;
             if (captured.Received is { } part)
             {
+                // One commit may have applied several, of which the peer has the first ones.
+                if (part.Position <= after) continue;
                 yield return encoder.Encode(part);
                 if (part.IsLastPart) last = part.Position;
                 continue;

@@ -45,7 +45,12 @@ internal abstract class ConflictRule
     {
         if (!change.HasGaps || Safeguards.IsOff(Safeguard.WholeRows)) return change;
         var position = context.Transaction.Position;
-        if (context.Fetched.Find(change.Key, position) is { } answer) return answer.Position == position ? change.FilledFrom(answer.Row!) : null;
+        if (context.Fetched.Find(change.Key, position) is { } answer)
+        {
+            context.Filled.Add(change.Key);
+            return answer.Position == position ? change.FilledFrom(answer.Row!) : null;
+        }
+
         var columns = change.Table.KeyOrdinals.Select((ordinal, i) => new KeyValuePair<string, string?>(change.Table.Columns[ordinal].Name, change.Key.Values[i]));
         context.Plan.RowsToFetch.Add((change.Key, new RowToFetch(change.Mapping.Relation.Root, new Row(columns))));
         return change;

@@ -28,7 +28,7 @@ internal sealed class DeltaRule : ConflictRule
         {
             var whole = RequireWholeRow(change, context);
             context.Plan.Writes.Add(new InsertRow(change.Table, whole.Values!));
-            context[change.Key] = PlanContext.Written(whole.Values!, state);
+            context[change.Key] = context.Written(whole.Values!, state);
         }
         else
         {
@@ -47,7 +47,7 @@ internal sealed class DeltaRule : ConflictRule
 
         if (state.Row is not null)
         {
-            var local = context.VersionOf(state);
+            var local = context.VersionOf(change.Key, state);
             if (!context.HasSeen(local)) Record(change, context, TypeOfDelete(change), ConflictOutcome.ApplyRemote, state, local, context.Incoming.Origin, Name, "In a table with delta columns a delete removes what was written without knowledge of it.");
             context.Plan.Writes.Add(new DeleteRow(change.Table, change.Key));
         }
@@ -63,7 +63,7 @@ internal sealed class DeltaRule : ConflictRule
 
     private static void AddTo(MappedChange change, PlanContext context, KeyState state)
     {
-        var local = context.VersionOf(state);
+        var local = context.VersionOf(change.Key, state);
         var seen = context.HasSeen(local);
         var wins = seen || context.Incoming.IsNewerThan(local);
         if (!seen && wins) change = RequireWholeRow(change, context);
@@ -79,7 +79,7 @@ internal sealed class DeltaRule : ConflictRule
         context.Plan.Writes.Add(new UpdateRow(change.Table, change.Key, RowImages.Difference(state.Row.Values, after)));
         // The row now carries this transaction's stamp; where that one lost, its true version is still the local one.
         if (!wins && !Safeguards.IsOff(Safeguard.VersionOverride)) context.Plan.Writes.Add(new SetOverride(change.Table, change.Key, local));
-        context[change.Key] = PlanContext.Written(after, state, wins ? null : local);
+        context[change.Key] = context.Written(after, state, wins ? null : local);
     }
 
     private static ColumnValue Add(MappedChange change, ColumnValue[] local, int ordinal, PlanContext context)

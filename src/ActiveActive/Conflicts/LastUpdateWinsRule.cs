@@ -36,7 +36,7 @@ internal sealed class LastUpdateWinsRule : ConflictRule
             return;
         }
 
-        var local = context.VersionOf(state);
+        var local = context.VersionOf(change.Key, state);
         var seen = context.HasSeen(local);
         if (seen || incoming.IsNewerThan(local) || (change.IsTruncate && Safeguards.IsOff(Safeguard.LaterRowsStay)))
         {
@@ -53,7 +53,7 @@ internal sealed class LastUpdateWinsRule : ConflictRule
 
     private static void WritePresent(MappedChange change, PlanContext context, KeyState state)
     {
-        var local = context.VersionOf(state);
+        var local = context.VersionOf(change.Key, state);
         var seen = context.HasSeen(local);
         if (!seen && !context.Incoming.IsNewerThan(local))
         {
@@ -78,7 +78,7 @@ internal sealed class LastUpdateWinsRule : ConflictRule
         // Equal rows are written, too: the row must show the later version, or a third write would be compared with the wrong one.
         var after = RowImages.Overlay(state.Row!.Values, whole.Values!);
         context.Plan.Writes.Add(new UpdateRow(change.Table, change.Key, RowImages.Difference(state.Row.Values, after)));
-        context[change.Key] = PlanContext.Written(after, state);
+        context[change.Key] = context.Written(after, state);
     }
 
     private static void WriteMissing(MappedChange change, PlanContext context, KeyState state)
@@ -105,7 +105,7 @@ internal sealed class LastUpdateWinsRule : ConflictRule
         }
 
         context.Plan.Writes.Add(new InsertRow(change.Table, whole.Values!));
-        context[change.Key] = PlanContext.Written(whole.Values!, state);
+        context[change.Key] = context.Written(whole.Values!, state);
     }
 
     /// <summary>

@@ -17,7 +17,7 @@ internal sealed class MergeRule : ConflictRule
         var state = context[change.Key];
         if (IsTruncated(change, context, state)) return;
         var whole = change;
-        if (change.HasGaps && change.Kind == ChangeKind.Update && state.Row is { } row && state.Siblings.Count == 0 && context.HasSeen(context.VersionOf(state)))
+        if (change.HasGaps && change.Kind == ChangeKind.Update && state.Row is { } row && state.Siblings.Count == 0 && context.HasSeen(context.VersionOf(change.Key, state)))
         {
             whole = change with { Values = RowImages.Overlay(row.Values, change.Values!) };
         }
@@ -47,7 +47,7 @@ internal sealed class MergeRule : ConflictRule
     /// <summary>Drops the versions that are not after a TRUNCATE, and folds those again that are.</summary>
     private static void Cut(MappedChange change, PlanContext context, KeyState state)
     {
-        var current = CurrentSiblings(state, context);
+        var current = CurrentSiblings(change.Key, state, context);
         var kept = current.Where(s => s.Version.IsNewerThan(context.Incoming)).ToList();
         var unseen = current.Where(s => !context.HasSeen(s.Version)).ToList();
         if (unseen.Count > 0 && state.Row is not null)
@@ -62,7 +62,7 @@ internal sealed class MergeRule : ConflictRule
 
     private static void Fold(MappedChange change, PlanContext context, KeyState state)
     {
-        var siblings = CurrentSiblings(state, context).Where(s => !context.HasSeen(s.Version)).ToList();
+        var siblings = CurrentSiblings(change.Key, state, context).Where(s => !context.HasSeen(s.Version)).ToList();
         var incoming = new Sibling(context.Incoming, change.Values);
         if (siblings.Count > 0)
         {
@@ -75,11 +75,11 @@ internal sealed class MergeRule : ConflictRule
         WriteResult(change, context, state, result, siblings);
     }
 
-    private static IReadOnlyList<Sibling> CurrentSiblings(KeyState state, PlanContext context)
+    private static IReadOnlyList<Sibling> CurrentSiblings(RowKey key, KeyState state, PlanContext context)
     {
         if (state.Row is { } row)
         {
-            return state.Siblings.Count > 0 && !Safeguards.IsOff(Safeguard.Siblings) ? state.Siblings : [new Sibling(context.VersionOf(state), row.Values)];
+            return state.Siblings.Count > 0 && !Safeguards.IsOff(Safeguard.Siblings) ? state.Siblings : [new Sibling(context.VersionOf(key, state), row.Values)];
         }
 
         if (state.Tombstone is not { } tombstone) return state.Siblings;
@@ -185,6 +185,6 @@ internal sealed class MergeRule : ConflictRule
         if (siblings.Count > 0 || state.Siblings.Count > 0) writes.Add(new SetSiblings(change.Table, change.Key, siblings));
         context[change.Key] = result is null
             ? state with { Row = null, Tombstone = tombstone, Override = null, Siblings = siblings }
-            : PlanContext.Written(result, state with { Tombstone = tombstone }, siblings: siblings);
+            : context.Written(result, state with { Tombstone = tombstone }, siblings: siblings);
     }
 }

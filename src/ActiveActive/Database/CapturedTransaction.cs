@@ -24,6 +24,9 @@ internal sealed record CapturedTransaction
     /// <summary>The applied transaction's position in its origin's log.</summary>
     public NpgsqlLogSequenceNumber ForeignPosition { get; init; }
 
+    /// <summary>Of a commit that applied several foreign transactions: whose the rows are. Null where it applied one.</summary>
+    public GroupedVersions? Grouped { get; init; }
+
     /// <summary>Whether the foreign transaction was put into quarantine here and not applied.</summary>
     public bool IsQuarantined { get; init; }
 

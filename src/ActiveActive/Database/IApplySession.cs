@@ -87,7 +87,14 @@ internal interface IApplySession : IAsyncDisposable
     /// wrote nothing is made visible to capture, too. The origin's progress never moves back. With an unknown stamp the server's clock gives one:
     /// that is how the session of the node's own origin commits, which capture passes over.
     /// </summary>
-    ValueTask CommitAsync(NpgsqlLogSequenceNumber position, CommitTimestamp stamp, CancellationToken cancellationToken);
+    /// <param name="position">Of the last transaction that it applies.</param>
+    /// <param name="stamp">Its stamp.</param>
+    /// <param name="grouped">Where it applies several: whose the rows are, as capture is to be told.</param>
+    /// <param name="cancellationToken">Ends the wait; whether it is committed is then not known.</param>
+    ValueTask CommitAsync(NpgsqlLogSequenceNumber position, CommitTimestamp stamp, GroupedVersions? grouped, CancellationToken cancellationToken);
+
+    /// <summary>Commits one transaction.</summary>
+    ValueTask CommitAsync(NpgsqlLogSequenceNumber position, CommitTimestamp stamp, CancellationToken cancellationToken) => CommitAsync(position, stamp, null, cancellationToken);
 
     /// <summary>
     /// Ends the transaction, if there is one. False where the connection is lost: the server may still be rolling it back, or even committing

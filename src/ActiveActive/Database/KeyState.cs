@@ -40,7 +40,11 @@ internal sealed record UniqueClashes(IReadOnlyList<(int Row, RowKey Key)> Stored
 /// <param name="Stamp">The commit timestamp of xmin; <see cref="CommitTimestamp.Unknown"/> where the server has none.</param>
 /// <param name="Origin">The origin of xmin; the local node where it was committed here.</param>
 /// <param name="IsOwnWrite">Whether the running apply transaction wrote it (an earlier part).</param>
-internal sealed record LocalRow(ColumnValue[] Values, uint Xid, CommitTimestamp Stamp, NodeName Origin, bool IsOwnWrite);
+internal sealed record LocalRow(ColumnValue[] Values, uint Xid, CommitTimestamp Stamp, NodeName Origin, bool IsOwnWrite)
+{
+    /// <summary>Of an own write: the origin's transaction that it was, where the running one applies several; else that is the incoming one.</summary>
+    public RowVersion? OwnVersion { get; init; }
+}
 
 /// <summary>One of several concurrent versions of a key in a table with a resolver; null <see cref="Values"/> for a delete (convergence R8).</summary>
 /// <param name="Version">Which write it is.</param>

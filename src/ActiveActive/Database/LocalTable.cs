@@ -35,6 +35,9 @@ internal sealed class LocalTable
     /// <summary>Whether one of them is deferrable. PostgreSQL checks such a key by a trigger, which does not fire for an applier.</summary>
     public bool HasDeferrableKeys { get; init; }
 
+    /// <summary>Whether applied rows are seen by triggers or rules (ENABLE ALWAYS or REPLICA), which may look at each write as it comes.</summary>
+    public bool HasTriggers { get; init; }
+
     /// <summary>Whether rows that clash in a unique key are resolved (convergence R6); in tables with other rules they are refused.</summary>
     public bool ResolvesUniqueKeys => HasUniqueKeys && !Settings.HasDeltaColumns && Settings.Resolver is null;
 

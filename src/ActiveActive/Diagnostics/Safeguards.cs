@@ -116,6 +116,9 @@ internal enum Safeguard
     /// <summary>What a node that died had sent to some reaches the others from them (R10).</summary>
     Relay,
 
+    /// <summary>Rows of several transactions that one local commit applied are told apart (R5).</summary>
+    GroupedVersions,
+
     /// <summary>A relayed transaction has its own vector, not what its relayer had seen (R10).</summary>
     RelayedVector,
 }

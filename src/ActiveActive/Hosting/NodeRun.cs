@@ -12,5 +12,6 @@ namespace ActiveActive.Hosting;
 /// <param name="Keys">Who of the apply workers decides about which key.</param>
 /// <param name="Quarantine">Which rows wait for a transaction in quarantine.</param>
 /// <param name="Losers">Which tables have rows that lost a unique value.</param>
+/// <param name="InOrder">Transactions whose writes are performed one by one.</param>
 /// <param name="Ended">Cancelled when this life ends: connections that it serves end with it.</param>
-internal sealed record NodeRun(Handshake Handshake, ReplicationProgress Progress, ChangeCapture Capture, KeyGate Keys, QuarantineRegister Quarantine, UniqueLosers Losers, CancellationToken Ended);
+internal sealed record NodeRun(Handshake Handshake, ReplicationProgress Progress, ChangeCapture Capture, KeyGate Keys, QuarantineRegister Quarantine, UniqueLosers Losers, OriginPositions InOrder, CancellationToken Ended);

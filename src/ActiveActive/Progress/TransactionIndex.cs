@@ -1,4 +1,5 @@
 using ActiveActive.Changes;
+using ActiveActive.Diagnostics;
 using NpgsqlTypes;
 
 namespace ActiveActive.Progress;
@@ -39,11 +40,12 @@ internal sealed class TransactionIndex
     /// <param name="localPosition">Its commit record in the local log.</param>
     /// <param name="shownStamp">The stamp that its rows show.</param>
     /// <param name="version">Its origin, true stamp and place in its origin's log.</param>
-    public void Add(uint xid, NpgsqlLogSequenceNumber localPosition, CommitTimestamp shownStamp, in RowVersion version)
+    /// <param name="grouped">Which rows it wrote for earlier transactions of the origin; null where it applied one.</param>
+    public void Add(uint xid, NpgsqlLogSequenceNumber localPosition, CommitTimestamp shownStamp, in RowVersion version, GroupedVersions? grouped = null)
     {
         lock (_lock)
         {
-            var entry = new Entry(xid, localPosition, shownStamp, version) { Earlier = _byStamp.GetValueOrDefault((version.Origin, shownStamp)) };
+            var entry = new Entry(xid, localPosition, shownStamp, version, grouped) { Earlier = _byStamp.GetValueOrDefault((version.Origin, shownStamp)) };
             _byXid[xid] = entry;
             _byStamp[(version.Origin, shownStamp)] = entry;
             _order.Enqueue(entry);
@@ -86,17 +88,18 @@ internal sealed class TransactionIndex
     }
 
     /// <summary>The true version of a row whose transaction capture has passed; false where it is stable.</summary>
+    /// <param name="key">The row's key.</param>
     /// <param name="xid">The row's xmin.</param>
     /// <param name="origin">The origin that it shows.</param>
     /// <param name="shownStamp">The stamp that it shows.</param>
     /// <param name="version">Its true version.</param>
-    public bool TryGetVersion(uint xid, NodeName origin, CommitTimestamp shownStamp, out RowVersion version)
+    public bool TryGetVersion(RowKey key, uint xid, NodeName origin, CommitTimestamp shownStamp, out RowVersion version)
     {
         lock (_lock)
         {
             if (_byXid.TryGetValue(xid, out var held))
             {
-                version = held.Version;
+                version = held.VersionOf(key);
                 return true;
             }
 
@@ -105,7 +108,7 @@ internal sealed class TransactionIndex
             version = default;
             foreach (var entry in _byStamp.GetValueOrDefault((origin, shownStamp))?.Chain() ?? [])
             {
-                if ((int)(xid - entry.Xid) > 0 && entry.Version.Position > version.Position) version = entry.Version;
+                if ((int)(xid - entry.Xid) > 0 && entry.VersionOf(key) is var written && written.Position > version.Position) version = written;
             }
 
             return version.Position != default;
@@ -146,7 +149,7 @@ internal sealed class TransactionIndex
         }
     }
 
-    private sealed class Entry(uint xid, NpgsqlLogSequenceNumber localPosition, CommitTimestamp shownStamp, RowVersion version)
+    private sealed class Entry(uint xid, NpgsqlLogSequenceNumber localPosition, CommitTimestamp shownStamp, RowVersion version, GroupedVersions? grouped)
     {
         public uint Xid => xid;
 
@@ -155,6 +158,8 @@ internal sealed class TransactionIndex
         public CommitTimestamp ShownStamp => shownStamp;
 
         public RowVersion Version => version;
+
+        public RowVersion VersionOf(RowKey key) => grouped is not null && grouped.TryGet(key, out var earlier) && !Safeguards.IsOff(Safeguard.GroupedVersions) ? earlier : version;
 
         /// <summary>The transaction before it that shows the same stamp; nearly always none.</summary>
         public Entry? Earlier { get; set; }

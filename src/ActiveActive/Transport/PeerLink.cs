@@ -1,4 +1,3 @@
-using System.Threading.Channels;
 using ActiveActive.Apply;
 using ActiveActive.Changes;
 using ActiveActive.Database;
@@ -14,7 +13,8 @@ namespace ActiveActive.Transport;
 /// </summary>
 internal sealed partial class PeerLink
 {
-    private const int QueuedParts = 64;
+    // Some large parts, or enough transactions for some groups.
+    private const long QueuedCharacters = 16 << 20;
     private const int CommitsPerFlush = 200;
 
     private readonly PeerAddress _peer;
@@ -95,7 +95,7 @@ internal sealed partial class PeerLink
         using var stopped = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         await using var session = await _context.Database.OpenApplySessionAsync(Peer, cancellationToken);
         var fetched = new FetchedRows(new RowFetcher(_peer, _context, run.Handshake, () => Status.RelayedBy).FetchAsync);
-        var worker = new ApplyWorker(Peer, new ApplyContext(_context.Database, run.Progress, run.Capture.Index, run.Keys, run.Quarantine, run.Losers, _context.ConflictsRecorded), session, _clock, fetched);
+        var worker = new ApplyWorker(Peer, new ApplyContext(_context.Database, run.Progress, run.Capture.Index, run.Keys, run.Quarantine, run.Losers, run.InOrder, _context.ConflictsRecorded), session, _clock, fetched);
         // Nothing of the origin is under way any more: what the outcome of a lost commit was, the database tells now.
         run.Quarantine.Load(await _context.Database.ReadQuarantineAsync(Peer, cancellationToken), Peer);
         Status.Worker = worker;
@@ -119,10 +119,10 @@ internal sealed partial class PeerLink
             LogConnected(_context.Self, Peer, durable);
         }
 
-        var queue = Channel.CreateBounded<ChangeTransaction>(new BoundedChannelOptions(QueuedParts) { SingleReader = true, SingleWriter = true });
+        var queue = new PartQueue(QueuedCharacters);
         var pausing = _pause.WaitUntilPausedAsync(stopped.Token);
-        var reading = ReadAsync(source, queue.Writer, stopped.Token);
-        var applying = ApplyAsync(worker, source, queue.Reader, durable, run, stopped.Token);
+        var reading = ReadAsync(source, queue, stopped.Token);
+        var applying = ApplyAsync(worker, source, queue, durable, run, stopped.Token);
         var asked = _work.Reader.WaitToReadAsync(stopped.Token).AsTask();
         try
         {
@@ -142,7 +142,7 @@ internal sealed partial class PeerLink
         }
     }
 
-    private async Task ReadAsync(PeerSource source, ChannelWriter<ChangeTransaction> queue, CancellationToken cancellationToken)
+    private async Task ReadAsync(PeerSource source, PartQueue queue, CancellationToken cancellationToken)
     {
         while (await source.Frames.ReadAsync(cancellationToken) is { } frame)
         {
@@ -167,9 +167,10 @@ internal sealed partial class PeerLink
         throw new ReplicationException(ReplicationErrorKind.Transient, $"Peer '{source.From}' closed the connection.");
     }
 
-    private async Task ApplyAsync(ApplyWorker worker, PeerSource source, ChannelReader<ChangeTransaction> queue, NpgsqlLogSequenceNumber acknowledged, NodeRun run, CancellationToken cancellationToken)
+    private async Task ApplyAsync(ApplyWorker worker, PeerSource source, PartQueue queue, NpgsqlLogSequenceNumber acknowledged, NodeRun run, CancellationToken cancellationToken)
     {
         var commits = 0;
+        var group = new List<ChangeTransaction>();
         while (true)
         {
             if (commits > 0 && (commits >= CommitsPerFlush || !queue.TryPeek(out _)))
@@ -187,7 +188,14 @@ internal sealed partial class PeerLink
             }
 
             if (!await queue.WaitToReadAsync(cancellationToken) || !queue.TryRead(out var part)) return;
-            if (await ApplyWithRetryAsync(worker, part, run, cancellationToken))
+            Gather(worker, part, queue, group);
+            if (group.Count > 1)
+            {
+                await ApplyGroupAsync(worker, group, run, cancellationToken);
+                commits++;
+                _backOff.Reset();
+            }
+            else if (await ApplyWithRetryAsync(worker, part, run, cancellationToken))
             {
                 commits++;
                 Status.Applied(part.Position, part.Stamp);
@@ -199,6 +207,38 @@ internal sealed partial class PeerLink
             }
 
             if (Status.State != PeerLinkState.Streaming && !source.IsRelayed) Status.Enter(PeerLinkState.Streaming, null);
+        }
+    }
+
+    /// <summary>Takes what has arrived behind a transaction and can be committed with it.</summary>
+    private void Gather(ApplyWorker worker, ChangeTransaction first, PartQueue queue, List<ChangeTransaction> group)
+    {
+        group.Clear();
+        group.Add(first);
+        // One that was refused is tried by itself, and put aside by itself.
+        if (_refusal is not null || !worker.CanJoin(first, 0, 0)) return;
+        for (var changes = first.Changes.Count; queue.TryPeek(out var next) && worker.CanJoin(next, group.Count, changes); changes += next.Changes.Count)
+        {
+            queue.TryRead(out _);
+            group.Add(next);
+        }
+    }
+
+    private async ValueTask ApplyGroupAsync(ApplyWorker worker, List<ChangeTransaction> group, NodeRun run, CancellationToken cancellationToken)
+    {
+        try
+        {
+            await worker.ApplyGroupAsync(group, cancellationToken);
+            Status.Applied(group[^1].Position, group[^1].Stamp, group.Count);
+        }
+        catch (ReplicationException e) when (!cancellationToken.IsCancellationRequested)
+        {
+            // One of them needs something of its own, or is refused: each by itself, as if it had come alone.
+            LogRetry(_context.Self, Peer, group[0].Position, group.Count, e.Message);
+            foreach (var part in group)
+            {
+                if (await ApplyWithRetryAsync(worker, part, run, cancellationToken)) Status.Applied(part.Position, part.Stamp);
+            }
         }
     }
 

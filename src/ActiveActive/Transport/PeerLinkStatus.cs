@@ -70,13 +70,13 @@ internal sealed class PeerLinkStatus
         lock (_lock) AppliedPosition = position;
     }
 
-    public void Applied(NpgsqlLogSequenceNumber position, CommitTimestamp stamp)
+    public void Applied(NpgsqlLogSequenceNumber position, CommitTimestamp stamp, int transactions = 1)
     {
         lock (_lock)
         {
             AppliedPosition = position;
             AppliedStamp = stamp;
-            AppliedTransactions++;
+            AppliedTransactions += transactions;
         }
     }
 

@@ -223,12 +223,17 @@ internal sealed class LifeSession(LifeDatabase life, IApplySession inner, Simula
         await inner.KeepReceivedAsync(part, cancellationToken);
     }
 
-    public async ValueTask CommitAsync(NpgsqlLogSequenceNumber position, CommitTimestamp stamp, CancellationToken cancellationToken)
+    public async ValueTask CommitAsync(NpgsqlLogSequenceNumber position, CommitTimestamp stamp, GroupedVersions? grouped, CancellationToken cancellationToken)
     {
         await life.PauseAsync();
         // The commit completes at once, so that the history learns of it before anyone sees the rows.
-        var commit = inner.CommitAsync(position, stamp, cancellationToken);
-        if (commit.IsCompletedSuccessfully && origin != node.Index) node.Applied(origin, position, _quarantines);
+        var commit = inner.CommitAsync(position, stamp, grouped, cancellationToken);
+        if (commit.IsCompletedSuccessfully && origin != node.Index)
+        {
+            foreach (var earlier in grouped?.Earlier ?? []) node.Applied(origin, earlier.Position, isQuarantined: false);
+            node.Applied(origin, position, _quarantines);
+        }
+
         await commit;
         await life.PauseAsync();
     }

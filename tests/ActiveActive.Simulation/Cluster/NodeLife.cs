@@ -42,8 +42,10 @@ internal sealed class NodeLife : IDisposable
 
     public UniqueLosers? Losers { get; private set; }
 
+    public OriginPositions InOrder { get; } = new();
+
     /// <summary>What the life's appliers share.</summary>
-    public ApplyContext Context => new(Database, Progress!, Capture!.Index, Keys!, Quarantine!, Losers!, _ => { });
+    public ApplyContext Context => new(Database, Progress!, Capture!.Index, Keys!, Quarantine!, Losers!, InOrder, _ => { });
 
     public CancellationToken Ended => _ended.Token;
 

@@ -6,6 +6,9 @@ namespace ActiveActive.Simulation.Cluster;
 /// <summary>All that one simulation consists of.</summary>
 internal sealed class SimulatedCluster
 {
+    /// <summary>How many commits applied several transactions.</summary>
+    public int Groups { get; set; }
+
     public SimulatedCluster(SimulationOptions options, Trace trace)
     {
         Options = options;

@@ -51,6 +51,7 @@ internal sealed class SimulatedLink(SimulatedNode node, SimulatedNode peer, Node
         using var connection = Open(durable);
         connected();
         var commits = 0;
+        var isBusy = _loop.Random.Chance(50);
         while (true)
         {
             if (commits > 0 && (commits >= CommitsPerFlush || !connection.HasMore))
@@ -60,12 +61,48 @@ internal sealed class SimulatedLink(SimulatedNode node, SimulatedNode peer, Node
             }
 
             var part = await connection.ReceiveAsync(life.Ended);
+            // Where more arrives while something is applied, the next commit takes several.
+            if (isBusy && !part.IsHeartbeat) await _loop.Delay(_loop.Random.Between(1, cluster.Options.LatencyMicroseconds * 4));
+            if (await GatherAsync(worker, part, connection) is { Count: > 1 } group)
+            {
+                await ApplyGroupAsync(worker, group);
+                commits++;
+                if (connection.EndsWith(group[^1])) break;
+                continue;
+            }
+
             if (await ApplyAsync(worker, part)) commits++;
             else if (part.IsHeartbeat && life.Quarantine!.Count > 0 && (cluster.IsHealed || _loop.Random.Chance(20))) await RetryAsync(worker);
             if (connection.EndsWith(part)) break;
         }
 
         await worker.FlushAsync(life.Ended);
+    }
+
+    private async ValueTask<List<ChangeTransaction>> GatherAsync(ApplyWorker worker, ChangeTransaction first, SimulatedConnection connection)
+    {
+        var group = new List<ChangeTransaction> { first };
+        if (cluster.Options.QuarantinePercent > 0 && _putAside == first.Position || !worker.CanJoin(first, 0, 0)) return group;
+        for (var changes = first.Changes.Count; connection.Next is { } next && !connection.EndsWith(group[^1]) && worker.CanJoin(next, group.Count, changes); changes += next.Changes.Count)
+        {
+            group.Add(await connection.ReceiveAsync(life.Ended));
+        }
+
+        return group;
+    }
+
+    private async ValueTask ApplyGroupAsync(ApplyWorker worker, List<ChangeTransaction> group)
+    {
+        try
+        {
+            await worker.ApplyGroupAsync(group, life.Ended);
+            cluster.Groups++;
+        }
+        catch (ReplicationException e) when (!life.IsOver)
+        {
+            cluster.Trace.Say(TraceEvent.Fault, node.Index, () => $"! applies {group.Count} transactions of {peer.Name} one by one: {e.Message}");
+            foreach (var part in group) await ApplyAsync(worker, part);
+        }
     }
 
     /// <summary>As <see cref="PeerDialler"/>: the peer, or while that is away, the node that has most of its transactions.</summary>

@@ -188,6 +188,9 @@ internal sealed class SimulatedConnection(SimulatedCluster cluster, int via, int
 
     public bool HasMore => _arrived.Count > 0;
 
+    /// <summary>What has arrived next, unless it is lost.</summary>
+    public ChangeTransaction? Next => !IsClosed && _arrived.TryPeek(out var next) ? next : null;
+
     public void Send(ChangeTransaction transaction)
     {
         if (Safeguards.IsOff(Safeguard.NoteMemberInOrder)) cluster.Nodes[to].Life?.Progress?.NoteMember(transaction.Origin, transaction.Dependencies);

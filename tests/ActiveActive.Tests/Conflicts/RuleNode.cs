@@ -125,7 +125,7 @@ internal sealed class RuleNode
     public FetchedRow Answer(ChangeTransaction transaction, RowToFetch asked)
     {
         if (_states[asked.KeyIn(_table)].Row is not { } row) return new FetchedRow(default, null);
-        var version = VersionOf(row);
+        var version = VersionOf(asked.KeyIn(_table), row);
         var position = version.Origin == Name ? version.Position : default;
         return new FetchedRow(position, position >= transaction.Position ? RowOf(asked) : null);
     }
@@ -134,7 +134,7 @@ internal sealed class RuleNode
 
     /// <summary>Every key with its row and the version that the row truly shows.</summary>
     public string Describe() => string.Join("\n", _states.OrderBy(s => s.Key.ToText(), StringComparer.Ordinal).Select(s =>
-        $"{s.Key.ToText()}: {(s.Value.Row is { } row ? $"{string.Join("|", row.Values)} @ {(_table.Settings.Resolver is null ? s.Value.Override ?? VersionOf(row) : null)}" : "none")}"));
+        $"{s.Key.ToText()}: {(s.Value.Row is { } row ? $"{string.Join("|", row.Values)} @ {(_table.Settings.Resolver is null ? s.Value.Override ?? VersionOf(s.Key, row) : null)}" : "none")}"));
 
     private FetchedRows FetchedOf(NodeName origin)
     {
@@ -147,7 +147,7 @@ internal sealed class RuleNode
         return fetched;
     }
 
-    private RowVersion VersionOf(LocalRow row) => _index.TryGetVersion(row.Xid, row.Origin, row.Stamp, out var version) ? version : throw new InvalidOperationException($"{Name} has no transaction {row.Xid}.");
+    private RowVersion VersionOf(RowKey key, LocalRow row) => _index.TryGetVersion(key, row.Xid, row.Origin, row.Stamp, out var version) ? version : throw new InvalidOperationException($"{Name} has no transaction {row.Xid}.");
 
     private Change Write(LocalWrite write, RowVersion version, uint xid)
     {

@@ -7,6 +7,7 @@ namespace ActiveActive.Tests.Progress;
 public sealed class ProgressTests
 {
     private static readonly NodeName s_a = new("a");
+    private static readonly RowKey s_key = new(new TableName("public", "t"), ["1"]);
     private static readonly NodeName s_b = new("b");
     private static readonly NodeName s_c = new("c");
 
@@ -41,20 +42,20 @@ public sealed class ProgressTests
         var index = new TransactionIndex();
         index.Add(700, new(10), new(1), V(1, s_a, 1000));
         index.Add(701, new(20), new(2), V(2, s_b, 2000));
-        Assert.True(index.TryGetVersion(700, s_a, new(1), out var version));
+        Assert.True(index.TryGetVersion(s_key, 700, s_a, new(1), out var version));
         Assert.Equal(V(1, s_a, 1000), version);
         // Under a savepoint the row shows another xid.
-        Assert.True(index.TryGetVersion(999, s_b, new(2), out version));
+        Assert.True(index.TryGetVersion(s_key, 999, s_b, new(2), out version));
         Assert.Equal(V(2, s_b, 2000), version);
-        Assert.False(index.TryGetVersion(999, s_a, new(2), out _));
+        Assert.False(index.TryGetVersion(s_key, 999, s_a, new(2), out _));
         Assert.True(index.TryGetLocalPosition(701, out var local));
         Assert.Equal(new(20), local);
         Assert.Equal(new(20), index.FirstOf([999, 701]));
         Assert.Equal(new(ulong.MaxValue), index.FirstOf([999]));
         index.CutBefore(new(20));
-        Assert.False(index.TryGetVersion(700, s_a, new(1), out _));
+        Assert.False(index.TryGetVersion(s_key, 700, s_a, new(1), out _));
         Assert.False(index.TryGetLocalPosition(700, out _));
-        Assert.True(index.TryGetVersion(701, s_b, new(2), out _));
+        Assert.True(index.TryGetVersion(s_key, 701, s_b, new(2), out _));
         Assert.Equal(1, index.Count);
     }
 
@@ -66,7 +67,7 @@ public sealed class ProgressTests
         index.Add(700, new(10), new(5), V(5, s_a, 10));
         index.Add(701, new(20), new(5), V(12, s_a, 20));
         index.Add(702, new(30), new(3), V(13, s_a, 30));
-        Assert.True(index.TryGetVersion(702, s_a, new(3), out var version));
+        Assert.True(index.TryGetVersion(s_key, 702, s_a, new(3), out var version));
         Assert.Equal(V(13, s_a, 30), version);
     }
 

@@ -20,17 +20,27 @@ internal sealed class ApplyStatements
 {
     private readonly LocalTable _table;
     private readonly IReadOnlyList<KeyColumn> _key;
+    private readonly IReadOnlyList<KeyColumn> _columns;
     private readonly Dictionary<string, string> _inserts = new(StringComparer.Ordinal);
     private readonly Dictionary<string, string> _updates = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, string> _manyInserts = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, string> _manyUpdates = new(StringComparer.Ordinal);
+    private readonly string _manyDeletes;
     private readonly string _reads;
 
-    public ApplyStatements(LocalTable table, IReadOnlyList<KeyColumn> key, bool isPartitioned)
+    /// <param name="table">The table.</param>
+    /// <param name="key">The primary key's columns, in its order.</param>
+    /// <param name="columns">All columns of <see cref="LocalTable.Columns"/>; only those of the key have an operator.</param>
+    /// <param name="isPartitioned">Whether it is a partition root.</param>
+    public ApplyStatements(LocalTable table, IReadOnlyList<KeyColumn> key, IReadOnlyList<KeyColumn> columns, bool isPartitioned)
     {
         _table = table;
         _key = key;
+        _columns = columns;
         // Tables that inherit from an ordinary table are tables of their own.
         Target = (isPartitioned ? "" : "ONLY ") + PostgresNames.Quote(table.Name);
         IsPartitioned = isPartitioned;
+        _manyDeletes = $"DELETE FROM {Target} AS t USING {Unnest(_key.Count)} WHERE {KeyMatches("t", i => _key[i].FromText($"u.c{i}"))}";
 
         // The stamp is computed in the select list and not joined: after a lock wait PostgreSQL evaluates the list again for the
         // row version that it locked, but keeps the joined rows.
@@ -128,6 +138,70 @@ internal sealed class ApplyStatements
 
         return false;
     }
+
+    /// <summary>Which columns a write sets; rows with the same mask can be written by one statement.</summary>
+    public static string MaskOf(ColumnValue[] values) => string.Create(values.Length, values, static (span, values) =>
+    {
+        for (var i = 0; i < span.Length; i++) span[i] = values[i].IsUnchanged ? '0' : '1';
+    });
+
+    /// <summary>Whether an update can be one of many: it sets no identity column, and some column that can be set.</summary>
+    public bool CanUpdateMany(ColumnValue[] values) => !SetsIdentity(values) && _table.Columns.Any(static c => !c.IsIdentityAlways);
+
+    /// <summary>Inserts rows of one mask, which sets a column.</summary>
+    public NpgsqlBatchCommand InsertMany(string mask, IReadOnlyList<ColumnValue[]> rows)
+    {
+        var set = Ordinals(mask);
+        if (!_manyInserts.TryGetValue(mask, out var sql))
+        {
+            sql = $"INSERT INTO {PostgresNames.Quote(_table.Name)} ({string.Join(", ", Columns(mask))}) OVERRIDING SYSTEM VALUE "
+                + $"SELECT {string.Join(", ", set.Select((ordinal, i) => _columns[ordinal].FromText($"u.c{i}")))} FROM {Unnest(set.Count)}";
+            _manyInserts.Add(mask, sql);
+        }
+
+        return SqlParameters.Command(sql, [.. set.Select(ordinal => SqlParameters.Texts(ValuesOf(rows, ordinal)))]);
+    }
+
+    /// <summary>Updates rows that exist, of one mask and each under its own key.</summary>
+    public NpgsqlBatchCommand UpdateMany(string mask, IReadOnlyList<RowKey> keys, IReadOnlyList<ColumnValue[]> rows)
+    {
+        var set = Ordinals(mask);
+        if (!_manyUpdates.TryGetValue(mask, out var sql))
+        {
+            // Where nothing is set, nothing changes but the rows' versions.
+            var any = PostgresNames.Quote(_table.Columns.First(static c => !c.IsIdentityAlways).Name);
+            var assigned = set.Count == 0 ? $"{any} = t.{any}" : string.Join(", ", set.Select((ordinal, i) => $"{PostgresNames.Quote(_table.Columns[ordinal].Name)} = {_columns[ordinal].FromText($"u.c{_key.Count + i}")}"));
+            sql = $"UPDATE {Target} AS t SET {assigned} FROM {Unnest(_key.Count + set.Count)} WHERE {KeyMatches("t", i => _key[i].FromText($"u.c{i}"))}";
+            _manyUpdates.Add(mask, sql);
+        }
+
+        return SqlParameters.Command(sql, [.. KeysOf(keys), .. set.Select(ordinal => SqlParameters.Texts(ValuesOf(rows, ordinal)))]);
+    }
+
+    public NpgsqlBatchCommand DeleteMany(IReadOnlyList<RowKey> keys) => SqlParameters.Command(_manyDeletes, [.. KeysOf(keys)]);
+
+    // Arrays of text whatever the columns' types are: an array of arrays would be taken apart to its elements.
+    private static string Unnest(int count) =>
+        $"unnest({string.Join(", ", Enumerable.Range(1, count).Select(static i => $"${i}::text[]"))}) AS u({string.Join(", ", Enumerable.Range(0, count).Select(static i => $"c{i}"))})";
+
+    private static string?[] ValuesOf(IReadOnlyList<ColumnValue[]> rows, int ordinal)
+    {
+        var values = new string?[rows.Count];
+        for (var i = 0; i < values.Length; i++) values[i] = rows[i][ordinal].Text;
+        return values;
+    }
+
+    private IEnumerable<NpgsqlParameter> KeysOf(IReadOnlyList<RowKey> keys)
+    {
+        for (var c = 0; c < _key.Count; c++)
+        {
+            var values = new string[keys.Count];
+            for (var i = 0; i < values.Length; i++) values[i] = keys[i].Values[c];
+            yield return SqlParameters.Texts(values);
+        }
+    }
+
+    private static List<int> Ordinals(string mask) => [.. Enumerable.Range(0, mask.Length).Where(i => mask[i] == '1')];
 
     public NpgsqlBatchCommand Delete(RowKey key) =>
         Command($"DELETE FROM {Target} AS t WHERE {KeyMatches("t", i => Parameter(1, i))}", [.. key.Values.Select(SqlParameters.Text)]);

@@ -5,10 +5,15 @@ using Npgsql;
 
 namespace ActiveActive.Database.Postgres;
 
-/// <summary>Turns a plan into one pipelined batch (a TRUNCATE in between cuts it in two) and checks what each write hit.</summary>
+/// <summary>
+/// Turns a plan into one pipelined batch (a TRUNCATE in between cuts it in two) and checks what each write hit. Rows go in sets where their order does
+/// not matter (<see cref="RowSets"/>).
+/// </summary>
 internal sealed class PlanWriter(NpgsqlConnection connection, LocalTableCatalog catalog, TableTruncation truncation)
 {
-    private readonly List<(NpgsqlBatchCommand Command, PlannedWrite? MustHitOneRow)> _pending = [];
+    private readonly List<(NpgsqlBatchCommand Command, int Rows, PlannedWrite? Write)> _pending = [];
+    private readonly RowSets _sets = new(catalog);
+    private readonly List<Tombstone> _tombstones = [];
     private readonly TransactionEncoder _encoder = new(int.MaxValue);
     private readonly List<NpgsqlBatchCommand> _messages = [];
     private bool _hasOwnOverrides;
@@ -17,7 +22,6 @@ internal sealed class PlanWriter(NpgsqlConnection connection, LocalTableCatalog 
 
     public void Begin()
     {
-        _pending.Clear();
         _messages.Clear();
         _hasOwnOverrides = _hasOwnSiblings = _hasWrittenRows = false;
     }
@@ -28,20 +32,56 @@ internal sealed class PlanWriter(NpgsqlConnection connection, LocalTableCatalog 
     public async ValueTask WriteAsync(ApplyPlan plan, NpgsqlBatchCommand? prefix, CancellationToken cancellationToken)
     {
         _pending.Clear();
-        if (prefix is not null) _pending.Add((prefix, null));
+        _sets.Clear();
+        _tombstones.Clear();
+        if (prefix is not null) Add(prefix);
+        var apart = plan.IsInOrder || _hasOwnOverrides || _hasOwnSiblings ? null : KeysWithNotes(plan);
         foreach (var write in plan.Writes)
         {
             if (write is TruncateTable truncate)
             {
+                AppendSets();
                 await SendAsync(cancellationToken);
                 await truncation.RunAsync(truncate, catalog.StatementsOf(truncate.Table), cancellationToken);
             }
 
-            Append(write);
+            if (write is SetTombstone tombstone) _tombstones.Add(new Tombstone(tombstone.Table.Name, tombstone.Key.ToText(), tombstone.Version));
+            else if (apart is null || !TryAddToSets(write, apart)) Append(write);
         }
 
+        AppendSets();
+        if (_tombstones.Count > 0) Add(TombstoneTable.Save(_tombstones));
         foreach (var conflict in plan.Conflicts) Add(ConflictHistoryTable.Append(conflict));
         await SendAsync(cancellationToken);
+    }
+
+    /// <summary>
+    /// Beside these rows an override, siblings or a loser is written, which goes by the row's state at that moment: their writes keep their places.
+    /// </summary>
+    private static HashSet<RowKey> KeysWithNotes(ApplyPlan plan)
+    {
+        var keys = new HashSet<RowKey>();
+        foreach (var write in plan.Writes)
+        {
+            if (write is SetOverride or SetSiblings or SetLoser && KeyOf(write) is { } key) keys.Add(key);
+        }
+
+        return keys;
+    }
+
+    private bool TryAddToSets(PlannedWrite write, HashSet<RowKey> apart)
+    {
+        if (write is not (InsertRow or UpdateRow or DeleteRow) || !RowSets.Takes(write.Table)) return false;
+        if (KeyOf(write) is not { } key || apart.Contains(key)) return false;
+        if (_sets.TryAdd(key, write)) return true;
+        // It comes after what the sets hold of its row.
+        AppendSets();
+        return false;
+    }
+
+    private void AppendSets()
+    {
+        foreach (var (command, rows, first) in _sets.TakeStatements()) _pending.Add((command, rows, first));
     }
 
     /// <summary>Adds what was received to what the transaction writes. The last part goes with the commit, which is a round trip less.</summary>
@@ -89,9 +129,6 @@ internal sealed class PlanWriter(NpgsqlConnection connection, LocalTableCatalog 
                 Add(TombstoneTable.Set(table, "", truncate.Version));
                 if (truncate.Table.HasUniqueKeys) Add(LoserTable.Truncate(table, truncate.Version));
                 break;
-            case SetTombstone tombstone:
-                Add(TombstoneTable.Set(table, tombstone.Key.ToText(), tombstone.Version));
-                break;
             case SetOverride { Version: { } version } set:
                 _hasOwnOverrides = true;
                 Add(set.IsKept ? OverrideTable.Keep(table, set.Key.ToText(), version, set.Xid) : OverrideTable.Set(table, set.Key.ToText(), version));
@@ -127,8 +164,19 @@ internal sealed class PlanWriter(NpgsqlConnection connection, LocalTableCatalog 
             if (_hasOwnSiblings) Add(SiblingTable.DropOwn(table.Name, known.ToText()));
         }
 
-        _pending.Add((command, write));
+        _pending.Add((command, 1, write));
     }
+
+    private static RowKey? KeyOf(PlannedWrite write) => write switch
+    {
+        InsertRow insert => KeyOf(insert),
+        UpdateRow update => update.Key,
+        DeleteRow delete => delete.Key,
+        SetOverride set => set.Key,
+        SetSiblings set => set.Key,
+        SetLoser set => set.Key,
+        _ => null,
+    };
 
     private static RowKey? KeyOf(InsertRow insert)
     {
@@ -143,33 +191,35 @@ internal sealed class PlanWriter(NpgsqlConnection connection, LocalTableCatalog 
         return new RowKey(insert.Table.Name, values);
     }
 
-    private void Add(NpgsqlBatchCommand command) => _pending.Add((command, null));
+    private void Add(NpgsqlBatchCommand command) => _pending.Add((command, 0, null));
 
     private async ValueTask SendAsync(CancellationToken cancellationToken)
     {
         if (_pending.Count == 0) return;
         await using var batch = new NpgsqlBatch(connection);
-        foreach (var (command, _) in _pending) batch.BatchCommands.Add(command);
+        foreach (var (command, _, _) in _pending) batch.BatchCommands.Add(command);
         try
         {
             await batch.ExecuteNonQueryAsync(cancellationToken);
         }
         catch (PostgresException e)
         {
-            var failed = _pending.Find(p => ReferenceEquals(p.Command, e.BatchCommand)).MustHitOneRow;
+            var (_, rows, failed) = _pending.Find(p => ReferenceEquals(p.Command, e.BatchCommand));
+            // Which row it is, and whether another order would do, shows when they are written one by one.
+            if (rows > 1 && PostgresErrors.Translate(e, "") is { Kind: ReplicationErrorKind.ApplyRefused } refused) throw new RowSetRefusedException(refused.Message, refused.InnerException);
             throw await ExplainAsync(e, failed, cancellationToken);
         }
 
-        foreach (var (command, write) in _pending)
+        foreach (var (command, rows, write) in _pending)
         {
             if (write is null) continue;
             _hasWrittenRows = true;
-            if (command.RecordsAffected == 1) continue;
+            if (command.RecordsAffected == rows) continue;
             throw write is InsertRow
                 ? new ReplicationException(ReplicationErrorKind.ApplyRefused,
                     $"Inserting into {write.Table}: a trigger (ENABLE ALWAYS or REPLICA) kept the row out. Let it pass replicated rows.")
                 : new ReplicationException(ReplicationErrorKind.Transient,
-                    $"A row of {write.Table} changed under the lock ({write.GetType().Name} hit {command.RecordsAffected} rows); it is read again.");
+                    $"A row of {write.Table} changed under the lock ({write.GetType().Name} hit {command.RecordsAffected} of {rows} rows); it is read again.");
         }
 
         _pending.Clear();

@@ -21,6 +21,8 @@ internal sealed partial class PostgresApplySession : IApplySession
 
     private static readonly string s_appliedSql = $"SELECT pg_logical_emit_message(true, '{PostgresNames.MessagePrefix}', '')";
 
+    private static readonly string s_groupedSql = $"SELECT pg_logical_emit_message(true, '{PostgresNames.GroupedPrefix}', $1)";
+
     private static readonly string s_clockSql = $"SELECT {VersionSql.Microseconds("clock_timestamp()")} AS server_time";
 
     private readonly NpgsqlDataSource _source;
@@ -173,7 +175,7 @@ internal sealed partial class PostgresApplySession : IApplySession
         }).AsTask());
     }
 
-    public ValueTask CommitAsync(NpgsqlLogSequenceNumber position, CommitTimestamp stamp, CancellationToken cancellationToken)
+    public ValueTask CommitAsync(NpgsqlLogSequenceNumber position, CommitTimestamp stamp, GroupedVersions? grouped, CancellationToken cancellationToken)
     {
         RequireTransaction();
         return new(RunAsync($"committing {_origin} {position}", async () =>
@@ -184,6 +186,7 @@ internal sealed partial class PostgresApplySession : IApplySession
             batch.BatchCommands.Add(SqlParameters.Command("SELECT pg_replication_origin_xact_setup($1, $2)",
                 SqlParameters.Text(position.ToString()), SqlParameters.Text(VersionSql.Text(stamp.IsKnown ? stamp : new CommitTimestamp(0)))));
             if (_quarantines || _releases) batch.BatchCommands.Add(new NpgsqlBatchCommand(_quarantines ? s_quarantinedSql : s_appliedSql));
+            if (grouped is not null) batch.BatchCommands.Add(SqlParameters.Command(s_groupedSql, SqlParameters.Bytes(grouped.ToBytes())));
             foreach (var command in _writer.TakeMessages()) batch.BatchCommands.Add(command);
             batch.BatchCommands.Add(new NpgsqlBatchCommand(s_clockSql));
             batch.BatchCommands.Add(new NpgsqlBatchCommand("COMMIT"));

@@ -21,6 +21,9 @@ internal static class PostgresNames
     /// <summary>The prefix of those that hold what was received of a peer.</summary>
     public const string ReceivedPrefix = "active_active.received";
 
+    /// <summary>The prefix of the message that says which row is which transaction's, in a commit that applies several of them.</summary>
+    public const string GroupedPrefix = "active_active.grouped";
+
     /// <summary>The name of a copy of the slot; <c>-</c> is not allowed in slot names.</summary>
     public static string SlotCopy(uint databaseOid, SlotCopy copy)
     {

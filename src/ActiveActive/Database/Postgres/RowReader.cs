@@ -45,11 +45,12 @@ internal sealed class RowReader : IAsyncDisposable
     {
         var table = await _catalog.FindAsync(new Relation(row.Table, row.Table, []), _connection, cancellationToken)
             ?? throw new ReplicationException(ReplicationErrorKind.ApplyRefused, $"A peer asks for a row of {row.Table}, which this database does not have any more. Create it again.");
-        var state = (await _reader.ReadAsync([new LocalKey(table, row.KeyIn(table))], "", cancellationToken))[0];
-        if (state.Row is { } found) return new StoredRow(table, found, state.Override, state.Tombstone);
+        var key = row.KeyIn(table);
+        var state = (await _reader.ReadAsync([new LocalKey(table, key)], "", cancellationToken))[0];
+        if (state.Row is { } found) return new StoredRow(table, key, found, state.Override, state.Tombstone);
         // A hidden row is its key's current version all the same.
-        if (state.Hidden is { } hidden) return new StoredRow(table, new LocalRow(hidden.Values, 0, hidden.Version.Stamp, hidden.Version.Origin, IsOwnWrite: false), hidden.Version, state.Tombstone);
-        return state.Tombstone is null ? null : new StoredRow(table, null, null, state.Tombstone);
+        if (state.Hidden is { } hidden) return new StoredRow(table, key, new LocalRow(hidden.Values, 0, hidden.Version.Stamp, hidden.Version.Origin, IsOwnWrite: false), hidden.Version, state.Tombstone);
+        return state.Tombstone is null ? null : new StoredRow(table, key, null, null, state.Tombstone);
     }
 
     public async ValueTask DisposeAsync()

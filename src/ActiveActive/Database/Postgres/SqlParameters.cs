@@ -14,7 +14,7 @@ internal static class SqlParameters
     /// <summary>For an expression that leaves the type open.</summary>
     public static NpgsqlParameter TypedText(string text) => new() { NpgsqlDbType = NpgsqlDbType.Text, Value = text };
 
-    public static NpgsqlParameter Texts(string[] texts) => new() { NpgsqlDbType = NpgsqlDbType.Array | NpgsqlDbType.Text, Value = texts };
+    public static NpgsqlParameter Texts(string?[] texts) => new() { NpgsqlDbType = NpgsqlDbType.Array | NpgsqlDbType.Text, Value = texts };
 
     public static NpgsqlParameter Number(long number) => new() { NpgsqlDbType = NpgsqlDbType.Bigint, Value = number };
 

@@ -16,6 +16,7 @@ internal sealed class TransactionAssembler(uint databaseOid, int maxChangesPerPa
     private NodeName _foreignOrigin;
     private NpgsqlLogSequenceNumber _foreignPosition;
     private bool _isQuarantined;
+    private GroupedVersions? _grouped;
     private List<Change> _changes = [];
     private CommitTimestamp _floor;
     private int _characters;
@@ -68,6 +69,7 @@ internal sealed class TransactionAssembler(uint databaseOid, int maxChangesPerPa
         _foreignOrigin = default;
         _foreignPosition = default;
         _isQuarantined = false;
+        _grouped = null;
         _floor = CommitTimestamp.Unknown;
         _characters = 0;
         _part = 0;
@@ -89,6 +91,7 @@ internal sealed class TransactionAssembler(uint databaseOid, int maxChangesPerPa
         var begin = RequireTransaction(in reader);
         if (message.Floor > _floor) _floor = message.Floor;
         _isQuarantined |= message.MarksQuarantine;
+        if (message.Prefix == PostgresNames.GroupedPrefix && !_foreignOrigin.IsNone) _grouped = GroupedVersions.Read(_foreignOrigin, message.Content);
         if (_received is null || _foreignOrigin != relayed || message.Prefix != PostgresNames.ReceivedPrefix) return AssemblyStep.Continue;
         return _received.Take(message.Content) is { } part ? AssemblyStep.Yield(TakePart(begin, isLast: false) with { Received = part }) : AssemblyStep.Continue;
     }
@@ -236,6 +239,7 @@ internal sealed class TransactionAssembler(uint databaseOid, int maxChangesPerPa
             Floor = _floor,
             ForeignOrigin = _foreignOrigin,
             ForeignPosition = _foreignPosition,
+            Grouped = _grouped,
             IsQuarantined = _isQuarantined && !_foreignOrigin.IsNone,
             Changes = changes,
             Part = _part++,
