@@ -151,6 +151,44 @@ internal sealed class InMemoryApplySession : IApplySession
         if (keys.Count > 0) yield return keys;
     }
 
+    public async ValueTask<bool> TryWriteSeenAsync(ApplyPlan plan, SeenRows seen, CancellationToken cancellationToken)
+    {
+        var transaction = Current();
+        try
+        {
+            foreach (var write in plan.Writes)
+            {
+                var table = _server.TableOf(write.Table);
+                var key = write switch { UpdateRow update => update.Key, DeleteRow delete => delete.Key, _ => (RowKey?)null };
+                if (key is { } written && (await transaction.LockExistingAsync(table, written, cancellationToken) is not { } row || !IsSeen(transaction, row, seen))) return Refuse(transaction);
+                if (table.Overrides.Count > 0 || table.Siblings.Count > 0) return Refuse(transaction);
+                await _writer.WriteAsync(transaction, write, cancellationToken);
+            }
+
+            return true;
+        }
+        catch (ReplicationException e) when (e.Kind == ReplicationErrorKind.ApplyRefused || e is OvertakenException)
+        {
+            return Refuse(transaction);
+        }
+        catch
+        {
+            transaction.Fail();
+            throw;
+        }
+    }
+
+    public ValueTask<bool> HasTombstoneAsync(IReadOnlyList<RowKey> keys, CancellationToken cancellationToken)
+    {
+        lock (_server.Gate)
+        {
+            var transaction = Current();
+            transaction.ThrowIfNotOpen();
+            return new(keys.Any(key => _server.TableOf(key.Table) is var table
+                && (transaction.ReadNote(table.Tombstones, key) is not null || transaction.ReadNote(table.Tombstones, table.WholeTable) is not null)));
+        }
+    }
+
     public async ValueTask ExecuteAsync(ApplyPlan plan, CancellationToken cancellationToken)
     {
         var transaction = Current();
@@ -266,6 +304,23 @@ internal sealed class InMemoryApplySession : IApplySession
     }
 
     internal void Break(ReplicationException reason) => _broken ??= reason;
+
+    private static bool Refuse(InMemoryTransaction transaction)
+    {
+        // What was written before must not be committed.
+        transaction.Fail();
+        return false;
+    }
+
+    private bool IsSeen(InMemoryTransaction transaction, InMemoryRow row, SeenRows seen)
+    {
+        lock (_server.Gate)
+        {
+            if (ReferenceEquals(row.WrittenBy, transaction.Record)) return true;
+            var (stamp, origin) = _server.StampOf(row.WrittenBy);
+            return (origin == seen.Origin && stamp.IsKnown) || ((int)(row.WrittenBy.Xid - seen.Horizon) < 0 && !seen.Unseen.Contains(stamp));
+        }
+    }
 
     private InMemoryTransaction Current()
     {

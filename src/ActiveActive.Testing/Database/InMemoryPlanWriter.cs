@@ -127,6 +127,9 @@ internal sealed class InMemoryPlanWriter(InMemoryServer server)
     }
 
     // Someone changed the key after it was read; read again, it is decided anew.
-    private static ReplicationException Overtaken(PlannedWrite write, string what) =>
-        new(ReplicationErrorKind.Transient, $"Table {write.Table} {what}: another transaction got there first.");
+    private static OvertakenException Overtaken(PlannedWrite write, string what) => new($"Table {write.Table} {what}: another transaction got there first.");
 }
+
+/// <summary>A row does not stand as it was when the write was planned.</summary>
+#pragma warning disable CA1032 // Thrown and caught here only.
+internal sealed class OvertakenException(string message) : ReplicationException(ReplicationErrorKind.Transient, message);

@@ -11,7 +11,8 @@ namespace ActiveActive.Apply;
 /// <param name="Quarantine">Which rows wait for a transaction in quarantine.</param>
 /// <param name="Losers">Which tables have rows that lost a unique value.</param>
 /// <param name="InOrder">Transactions whose writes are performed one by one.</param>
+/// <param name="Looking">Transactions that are not written without a look at the rows.</param>
 /// <param name="ConflictsRecorded">Told what a transaction recorded, once it is committed.</param>
 internal sealed record ApplyContext(
     ILocalDatabase Database, ReplicationProgress Progress, TransactionIndex Index, KeyGate Keys, QuarantineRegister Quarantine,
-    UniqueLosers Losers, OriginPositions InOrder, Action<IReadOnlyList<ConflictRecord>> ConflictsRecorded);
+    UniqueLosers Losers, OriginPositions InOrder, OriginPositions Looking, Action<IReadOnlyList<ConflictRecord>> ConflictsRecorded);

@@ -20,10 +20,14 @@ internal sealed partial class ApplyWorker
     /// Whether a transaction can be committed with those before it: it is here as a whole, there is nothing to wait for, and all that it writes is decided
     /// row by row.
     /// </summary>
-    public bool CanJoin(ChangeTransaction part, int transactions, int changes) =>
+    /// <param name="part">The transaction.</param>
+    /// <param name="before">The last of those before it; null where it is the first.</param>
+    /// <param name="transactions">How many they are.</param>
+    /// <param name="changes">How many changes they have.</param>
+    public bool CanJoin(ChangeTransaction part, ChangeTransaction? before, int transactions, int changes) =>
         part is { IsHeartbeat: false, Part: 0, IsLastPart: true }
         && transactions < MaxGroupedTransactions && changes + part.Changes.Count <= MaxGroupedChanges
-        && part.Position > _session.AppliedPosition
+        && part.Position > (before?.Position ?? _session.AppliedPosition)
         && part.Stamp < _session.ServerTime
         && _progress.FirstUnmet(part.Dependencies) is null
         && !_node.InOrder.IsAt(_origin, part.Position) && !_node.Losers.Settled.IsAt(_origin, part.Position)

@@ -118,6 +118,7 @@ internal sealed partial class ApplyWorker
         {
             _conflicts.Clear();
             _changes = 0;
+            _hasNotes = false;
             _started = _timeProvider.GetUtcNow();
             await _clock.WaitUntilPastAsync(part.Stamp, _session, cancellationToken);
         }
@@ -130,10 +131,17 @@ internal sealed partial class ApplyWorker
         var keys = ApplyPlanner.KeysOf(part, MappingOf);
         await TakeKeysAsync(keys, part, cancellationToken);
         foreach (var member in members) _node.Quarantine.RequireFree(member, _retried);
-        bool isWritten;
+        var isSeen = await TryWriteSeenAsync(part, members, cancellationToken);
+        if (isSeen == false)
+        {
+            await LookFirstAsync(part, members, cancellationToken);
+            return;
+        }
+
+        var isWritten = true;
         try
         {
-            isWritten = await WritePartAsync(keys, part, members, cancellationToken);
+            if (isSeen is null) isWritten = await WritePartAsync(keys, part, members, cancellationToken);
         }
         catch (UniqueKeyTakenException e) when (members.Count == 1 && IsSettled(e.Table))
         {
@@ -195,6 +203,7 @@ internal sealed partial class ApplyWorker
         // Entered last: while this transaction holds the tombstone of a key, capture could not enter its own, and the wait for it would fail.
         if (tombstones.Writes.Count > 0) await _session.ExecuteAsync(tombstones, cancellationToken);
         _conflicts.AddRange(plan.Conflicts);
+        _hasNotes |= plan.Writes.Exists(static w => w is SetOverride or SetSiblings or SetLoser);
         return true;
     }
 

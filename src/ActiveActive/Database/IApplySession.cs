@@ -60,6 +60,18 @@ internal interface IApplySession : IAsyncDisposable
     /// <param name="cancellationToken">Ends it.</param>
     IAsyncEnumerable<IReadOnlyList<LocalKey>> ReadUnseenAsync(LocalTable table, TableName? partition, IReadOnlyCollection<Progress.ShownVersion> unseen, CancellationToken cancellationToken);
 
+    /// <summary>
+    /// Performs writes of rows without a look at them: each must find its row, or for an insert none, and that must have been seen. Returns
+    /// false where one of them does not, or where beside rows of a table something is stored that says more than <c>xmin</c>. The transaction must then be rolled back.
+    /// </summary>
+    /// <param name="plan">Inserts, updates and deletes in tables without secondary unique keys.</param>
+    /// <param name="seen">What counts as seen.</param>
+    /// <param name="cancellationToken">Ends the wait for locks; the transaction must then be rolled back.</param>
+    ValueTask<bool> TryWriteSeenAsync(ApplyPlan plan, SeenRows seen, CancellationToken cancellationToken);
+
+    /// <summary>Whether a tombstone stands under one of the keys, or for one of their tables.</summary>
+    ValueTask<bool> HasTombstoneAsync(IReadOnlyList<RowKey> keys, CancellationToken cancellationToken);
+
     /// <summary>Performs the writes in their order; a failed write leaves the transaction to be rolled back.</summary>
     ValueTask ExecuteAsync(ApplyPlan plan, CancellationToken cancellationToken);
 

@@ -119,6 +119,9 @@ internal enum Safeguard
     /// <summary>Rows of several transactions that one local commit applied are told apart (R5).</summary>
     GroupedVersions,
 
+    /// <summary>What is written without a look leaves rows that the writer had not seen (R1, M10).</summary>
+    UnseenStamps,
+
     /// <summary>A relayed transaction has its own vector, not what its relayer had seen (R10).</summary>
     RelayedVector,
 }

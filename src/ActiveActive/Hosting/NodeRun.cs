@@ -13,5 +13,6 @@ namespace ActiveActive.Hosting;
 /// <param name="Quarantine">Which rows wait for a transaction in quarantine.</param>
 /// <param name="Losers">Which tables have rows that lost a unique value.</param>
 /// <param name="InOrder">Transactions whose writes are performed one by one.</param>
+/// <param name="Looking">Transactions that are not written without a look at the rows.</param>
 /// <param name="Ended">Cancelled when this life ends: connections that it serves end with it.</param>
-internal sealed record NodeRun(Handshake Handshake, ReplicationProgress Progress, ChangeCapture Capture, KeyGate Keys, QuarantineRegister Quarantine, UniqueLosers Losers, OriginPositions InOrder, CancellationToken Ended);
+internal sealed record NodeRun(Handshake Handshake, ReplicationProgress Progress, ChangeCapture Capture, KeyGate Keys, QuarantineRegister Quarantine, UniqueLosers Losers, OriginPositions InOrder, OriginPositions Looking, CancellationToken Ended);

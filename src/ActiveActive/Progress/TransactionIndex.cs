@@ -17,6 +17,7 @@ internal sealed class TransactionIndex
     // A row written under a savepoint shows the subtransaction's xid, which the log does not tell; its stamp is the transaction's.
     private readonly Dictionary<(NodeName Origin, CommitTimestamp Stamp), Entry> _byStamp = [];
     private readonly Queue<Entry> _order = new();
+    private readonly Dictionary<NodeName, Entry> _lastOf = [];
     private LogMarker _marker;
 
     /// <summary>The latest marker that capture has passed.</summary>
@@ -49,6 +50,8 @@ internal sealed class TransactionIndex
             _byXid[xid] = entry;
             _byStamp[(version.Origin, shownStamp)] = entry;
             _order.Enqueue(entry);
+            if (_lastOf.TryGetValue(version.Origin, out var last)) entry.Follow(last);
+            _lastOf[version.Origin] = entry;
         }
     }
 
@@ -133,6 +136,30 @@ internal sealed class TransactionIndex
         }
     }
 
+    /// <summary>
+    /// The stamps that rows show of transactions which a writer had not seen; null where they are more than <paramref name="most"/>, or where what it
+    /// had seen has gaps.
+    /// </summary>
+    public IReadOnlyList<CommitTimestamp>? FindUnseenStamps(NodeName writer, DependencyVector seen, int most)
+    {
+        if (seen.Gaps.Count > 0) return null;
+        lock (_lock)
+        {
+            var stamps = new List<CommitTimestamp>();
+            foreach (var (origin, last) in _lastOf)
+            {
+                if (origin == writer) continue;
+                for (var entry = last; entry is not null && !seen.Covers(origin, entry.Version.Position); entry = entry.Before)
+                {
+                    if (stamps.Count == most) return null;
+                    stamps.Add(entry.ShownStamp);
+                }
+            }
+
+            return stamps;
+        }
+    }
+
     /// <summary>Forgets what lies before a checkpoint.</summary>
     public void CutBefore(NpgsqlLogSequenceNumber localPosition)
     {
@@ -141,6 +168,8 @@ internal sealed class TransactionIndex
             while (_order.TryPeek(out var first) && first.LocalPosition < localPosition)
             {
                 _order.Dequeue();
+                first.Unlink();
+                if (ReferenceEquals(_lastOf.GetValueOrDefault(first.Version.Origin), first)) _lastOf.Remove(first.Version.Origin);
                 _byXid.Remove(first.Xid);
                 var stamp = (first.Version.Origin, first.ShownStamp);
                 if (ReferenceEquals(_byStamp.GetValueOrDefault(stamp), first)) _byStamp.Remove(stamp);
@@ -160,6 +189,23 @@ internal sealed class TransactionIndex
         public RowVersion Version => version;
 
         public RowVersion VersionOf(RowKey key) => grouped is not null && grouped.TryGet(key, out var earlier) && !Safeguards.IsOff(Safeguard.GroupedVersions) ? earlier : version;
+
+        private Entry? _after;
+
+        /// <summary>The transaction before it of the same origin.</summary>
+        public Entry? Before { get; private set; }
+
+        public void Follow(Entry before)
+        {
+            Before = before;
+            before._after = this;
+        }
+
+        /// <summary>Takes the oldest one off.</summary>
+        public void Unlink()
+        {
+            if (_after is not null) _after.Before = null;
+        }
 
         /// <summary>The transaction before it that shows the same stamp; nearly always none.</summary>
         public Entry? Earlier { get; set; }

@@ -95,7 +95,7 @@ internal sealed partial class PeerLink
         using var stopped = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         await using var session = await _context.Database.OpenApplySessionAsync(Peer, cancellationToken);
         var fetched = new FetchedRows(new RowFetcher(_peer, _context, run.Handshake, () => Status.RelayedBy).FetchAsync);
-        var worker = new ApplyWorker(Peer, new ApplyContext(_context.Database, run.Progress, run.Capture.Index, run.Keys, run.Quarantine, run.Losers, run.InOrder, _context.ConflictsRecorded), session, _clock, fetched);
+        var worker = new ApplyWorker(Peer, new ApplyContext(_context.Database, run.Progress, run.Capture.Index, run.Keys, run.Quarantine, run.Losers, run.InOrder, run.Looking, _context.ConflictsRecorded), session, _clock, fetched);
         // Nothing of the origin is under way any more: what the outcome of a lost commit was, the database tells now.
         run.Quarantine.Load(await _context.Database.ReadQuarantineAsync(Peer, cancellationToken), Peer);
         Status.Worker = worker;
@@ -216,8 +216,8 @@ internal sealed partial class PeerLink
         group.Clear();
         group.Add(first);
         // One that was refused is tried by itself, and put aside by itself.
-        if (_refusal is not null || !worker.CanJoin(first, 0, 0)) return;
-        for (var changes = first.Changes.Count; queue.TryPeek(out var next) && worker.CanJoin(next, group.Count, changes); changes += next.Changes.Count)
+        if (_refusal is not null || !worker.CanJoin(first, null, 0, 0)) return;
+        for (var changes = first.Changes.Count; queue.TryPeek(out var next) && worker.CanJoin(next, group[^1], group.Count, changes); changes += next.Changes.Count)
         {
             queue.TryRead(out _);
             group.Add(next);

@@ -200,6 +200,20 @@ internal sealed class LifeSession(LifeDatabase life, IApplySession inner, Simula
     public IAsyncEnumerable<IReadOnlyList<LocalKey>> ReadUnseenAsync(LocalTable table, TableName? partition, IReadOnlyCollection<ShownVersion> unseen, CancellationToken cancellationToken) =>
         inner.ReadUnseenAsync(table, partition, unseen, cancellationToken);
 
+    public async ValueTask<bool> TryWriteSeenAsync(ApplyPlan plan, SeenRows seen, CancellationToken cancellationToken)
+    {
+        await life.PauseAsync();
+        var isSeen = await inner.TryWriteSeenAsync(plan, seen, cancellationToken);
+        await life.PauseAsync();
+        return isSeen;
+    }
+
+    public async ValueTask<bool> HasTombstoneAsync(IReadOnlyList<RowKey> keys, CancellationToken cancellationToken)
+    {
+        await life.PauseAsync();
+        return await inner.HasTombstoneAsync(keys, cancellationToken);
+    }
+
     public async ValueTask ExecuteAsync(ApplyPlan plan, CancellationToken cancellationToken)
     {
         await life.PauseAsync();

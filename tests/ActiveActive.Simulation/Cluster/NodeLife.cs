@@ -44,8 +44,10 @@ internal sealed class NodeLife : IDisposable
 
     public OriginPositions InOrder { get; } = new();
 
+    public OriginPositions Looking { get; } = new();
+
     /// <summary>What the life's appliers share.</summary>
-    public ApplyContext Context => new(Database, Progress!, Capture!.Index, Keys!, Quarantine!, Losers!, InOrder, _ => { });
+    public ApplyContext Context => new(Database, Progress!, Capture!.Index, Keys!, Quarantine!, Losers!, InOrder, Looking, _ => { });
 
     public CancellationToken Ended => _ended.Token;
 

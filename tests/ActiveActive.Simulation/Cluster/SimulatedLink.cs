@@ -82,8 +82,8 @@ internal sealed class SimulatedLink(SimulatedNode node, SimulatedNode peer, Node
     private async ValueTask<List<ChangeTransaction>> GatherAsync(ApplyWorker worker, ChangeTransaction first, SimulatedConnection connection)
     {
         var group = new List<ChangeTransaction> { first };
-        if (cluster.Options.QuarantinePercent > 0 && _putAside == first.Position || !worker.CanJoin(first, 0, 0)) return group;
-        for (var changes = first.Changes.Count; connection.Next is { } next && !connection.EndsWith(group[^1]) && worker.CanJoin(next, group.Count, changes); changes += next.Changes.Count)
+        if (cluster.Options.QuarantinePercent > 0 && _putAside == first.Position || !worker.CanJoin(first, null, 0, 0)) return group;
+        for (var changes = first.Changes.Count; connection.Next is { } next && !connection.EndsWith(group[^1]) && worker.CanJoin(next, group[^1], group.Count, changes); changes += next.Changes.Count)
         {
             group.Add(await connection.ReceiveAsync(life.Ended));
         }

@@ -25,7 +25,7 @@ internal sealed class ApplyStatements
     private readonly Dictionary<string, string> _updates = new(StringComparer.Ordinal);
     private readonly Dictionary<string, string> _manyInserts = new(StringComparer.Ordinal);
     private readonly Dictionary<string, string> _manyUpdates = new(StringComparer.Ordinal);
-    private readonly string _manyDeletes;
+    private readonly Dictionary<string, string> _manyDeletes = new(StringComparer.Ordinal);
     private readonly string _reads;
 
     /// <param name="table">The table.</param>
@@ -40,7 +40,6 @@ internal sealed class ApplyStatements
         // Tables that inherit from an ordinary table are tables of their own.
         Target = (isPartitioned ? "" : "ONLY ") + PostgresNames.Quote(table.Name);
         IsPartitioned = isPartitioned;
-        _manyDeletes = $"DELETE FROM {Target} AS t USING {Unnest(_key.Count)} WHERE {KeyMatches("t", i => _key[i].FromText($"u.c{i}"))}";
 
         // The stamp is computed in the select list and not joined: after a lock wait PostgreSQL evaluates the list again for the
         // row version that it locked, but keeps the joined rows.
@@ -163,22 +162,43 @@ internal sealed class ApplyStatements
     }
 
     /// <summary>Updates rows that exist, of one mask and each under its own key.</summary>
-    public NpgsqlBatchCommand UpdateMany(string mask, IReadOnlyList<RowKey> keys, IReadOnlyList<ColumnValue[]> rows)
+    /// <param name="mask">Which columns the rows set.</param>
+    /// <param name="keys">Their keys.</param>
+    /// <param name="rows">Their values.</param>
+    /// <param name="guard">What the rows must be like besides; null for nothing.</param>
+    public NpgsqlBatchCommand UpdateMany(string mask, IReadOnlyList<RowKey> keys, IReadOnlyList<ColumnValue[]> rows, SeenGuard? guard)
     {
         var set = Ordinals(mask);
-        if (!_manyUpdates.TryGetValue(mask, out var sql))
+        var text = mask + Suffix(guard);
+        if (!_manyUpdates.TryGetValue(text, out var sql))
         {
             // Where nothing is set, nothing changes but the rows' versions.
             var any = PostgresNames.Quote(_table.Columns.First(static c => !c.IsIdentityAlways).Name);
             var assigned = set.Count == 0 ? $"{any} = t.{any}" : string.Join(", ", set.Select((ordinal, i) => $"{PostgresNames.Quote(_table.Columns[ordinal].Name)} = {_columns[ordinal].FromText($"u.c{_key.Count + i}")}"));
-            sql = $"UPDATE {Target} AS t SET {assigned} FROM {Unnest(_key.Count + set.Count)} WHERE {KeyMatches("t", i => _key[i].FromText($"u.c{i}"))}";
-            _manyUpdates.Add(mask, sql);
+            sql = $"UPDATE {Target} AS t SET {assigned} FROM {Unnest(_key.Count + set.Count)} WHERE {KeyMatches("t", i => _key[i].FromText($"u.c{i}"))}{And(guard, _key.Count + set.Count)}";
+            _manyUpdates.Add(text, sql);
         }
 
-        return SqlParameters.Command(sql, [.. KeysOf(keys), .. set.Select(ordinal => SqlParameters.Texts(ValuesOf(rows, ordinal)))]);
+        return SqlParameters.Command(sql, [.. KeysOf(keys), .. set.Select(ordinal => SqlParameters.Texts(ValuesOf(rows, ordinal))), .. guard?.Parameters() ?? []]);
     }
 
-    public NpgsqlBatchCommand DeleteMany(IReadOnlyList<RowKey> keys) => SqlParameters.Command(_manyDeletes, [.. KeysOf(keys)]);
+    /// <param name="keys">Of rows that exist.</param>
+    /// <param name="guard">What the rows must be like besides; null for nothing.</param>
+    public NpgsqlBatchCommand DeleteMany(IReadOnlyList<RowKey> keys, SeenGuard? guard)
+    {
+        var text = Suffix(guard);
+        if (!_manyDeletes.TryGetValue(text, out var sql))
+        {
+            sql = $"DELETE FROM {Target} AS t USING {Unnest(_key.Count)} WHERE {KeyMatches("t", i => _key[i].FromText($"u.c{i}"))}{And(guard, _key.Count)}";
+            _manyDeletes.Add(text, sql);
+        }
+
+        return SqlParameters.Command(sql, [.. KeysOf(keys), .. guard?.Parameters() ?? []]);
+    }
+
+    private static string Suffix(SeenGuard? guard) => guard is null ? "" : guard.HasUnseen ? " unseen" : " seen";
+
+    private static string And(SeenGuard? guard, int parameters) => guard is null ? "" : " AND " + guard.Sql(parameters + 1);
 
     // Arrays of text whatever the columns' types are: an array of arrays would be taken apart to its elements.
     private static string Unnest(int count) =>

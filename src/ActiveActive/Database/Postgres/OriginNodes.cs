@@ -23,6 +23,9 @@ internal sealed class OriginNodes(NodeName local, uint databaseOid)
         return _nodes.TryGetValue(identifier, out node);
     }
 
+    /// <summary>What rows that were applied from a node show.</summary>
+    public string IdentifierOf(NodeName node) => _nodes.First(n => n.Value == node).Key;
+
     /// <summary>The node after a fresh <see cref="LoadAsync"/>: an origin that has been dropped since is nobody else's.</summary>
     public NodeName Get(string? identifier) => TryGet(identifier, out var node) ? node : local;
 

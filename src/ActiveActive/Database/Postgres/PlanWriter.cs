@@ -11,6 +11,9 @@ namespace ActiveActive.Database.Postgres;
 /// </summary>
 internal sealed class PlanWriter(NpgsqlConnection connection, LocalTableCatalog catalog, TableTruncation truncation)
 {
+    private const string HasNotesSql =
+        "SELECT EXISTS (SELECT FROM active_active.version_override WHERE table_name = ANY($1)) OR EXISTS (SELECT FROM active_active.sibling WHERE table_name = ANY($1))";
+
     private readonly List<(NpgsqlBatchCommand Command, int Rows, PlannedWrite? Write)> _pending = [];
     private readonly RowSets _sets = new(catalog);
     private readonly List<Tombstone> _tombstones = [];
@@ -82,6 +85,40 @@ internal sealed class PlanWriter(NpgsqlConnection connection, LocalTableCatalog 
     private void AppendSets()
     {
         foreach (var (command, rows, first) in _sets.TakeStatements()) _pending.Add((command, rows, first));
+    }
+
+    /// <summary>See <see cref="IApplySession.TryWriteSeenAsync"/>.</summary>
+    public async ValueTask<bool> TryWriteSeenAsync(ApplyPlan plan, SeenGuard guard, NpgsqlBatchCommand? prefix, CancellationToken cancellationToken)
+    {
+        if (_hasOwnOverrides || _hasOwnSiblings) return false;
+        _pending.Clear();
+        _sets.Clear();
+        if (prefix is not null) Add(prefix);
+        foreach (var write in plan.Writes)
+        {
+            if (KeyOf(write) is not { } key || !_sets.TryAdd(key, write)) return false;
+        }
+
+        foreach (var (command, rows, first) in _sets.TakeStatements(guard)) _pending.Add((command, rows, first));
+        await using var batch = new NpgsqlBatch(connection);
+        foreach (var (command, _, _) in _pending) batch.BatchCommands.Add(command);
+        batch.BatchCommands.Add(SqlParameters.Command(HasNotesSql, SqlParameters.Texts([.. plan.Writes.Select(static w => w.Table).Distinct().Select(static t => t.Name.ToString())])));
+        try
+        {
+            await using var reader = await batch.ExecuteReaderAsync(cancellationToken);
+            await reader.ReadAsync(cancellationToken);
+            if (reader.GetBoolean(0)) return false;
+            await reader.NextResultAsync(cancellationToken);
+        }
+        catch (PostgresException e) when (PostgresErrors.KindOf(e.SqlState) == ReplicationErrorKind.ApplyRefused)
+        {
+            // The exact way finds out what it is.
+            return false;
+        }
+
+        if (_pending.Exists(static p => p.Write is not null && p.Command.RecordsAffected != p.Rows)) return false;
+        _hasWrittenRows = true;
+        return true;
     }
 
     /// <summary>Adds what was received to what the transaction writes. The last part goes with the commit, which is a round trip less.</summary>

@@ -28,6 +28,7 @@ internal sealed partial class PostgresApplySession : IApplySession
     private readonly NpgsqlDataSource _source;
     private readonly NpgsqlConnection _connection;
     private readonly NodeName _origin;
+    private readonly OriginNodes _origins;
     private readonly LocalTableCatalog _catalog;
     private readonly KeyReader _reader;
     private readonly PlanWriter _writer;
@@ -41,6 +42,7 @@ internal sealed partial class PostgresApplySession : IApplySession
         _source = source;
         _connection = connection;
         _origin = origin;
+        _origins = origins;
         _catalog = new LocalTableCatalog(options.Tables);
         _reader = new KeyReader(connection, _catalog, origins);
         _truncation = new TableTruncation(connection, options.Node, origins);
@@ -153,6 +155,27 @@ internal sealed partial class PostgresApplySession : IApplySession
         if (TakeBegin()) await RunAsync("beginning a transaction", async () => { await ExecuteAsync(_connection, BeginSql, cancellationToken); return true; });
         await using var chunks = _truncation.ReadUnseenAsync(table, partition, unseen, _catalog.StatementsOf(table), cancellationToken).GetAsyncEnumerator(cancellationToken);
         while (await RunAsync($"looking for rows of {table} that a TRUNCATE of {_origin} had not seen", chunks.MoveNextAsync)) yield return chunks.Current;
+    }
+
+    public ValueTask<bool> TryWriteSeenAsync(ApplyPlan plan, SeenRows seen, CancellationToken cancellationToken)
+    {
+        RequireTransaction();
+        return RunAsync($"applying a transaction of {_origin} after {AppliedPosition}", () =>
+            _writer.TryWriteSeenAsync(plan, new SeenGuard(seen, _origins.IdentifierOf(seen.Origin)), TakeBegin() ? new NpgsqlBatchCommand(BeginSql) : null, cancellationToken));
+    }
+
+    public ValueTask<bool> HasTombstoneAsync(IReadOnlyList<RowKey> keys, CancellationToken cancellationToken)
+    {
+        RequireTransaction();
+        return RunAsync($"looking for deletes of {keys.Count} keys", async () =>
+        {
+            await using var batch = new NpgsqlBatch(_connection);
+            if (TakeBegin()) batch.BatchCommands.Add(new NpgsqlBatchCommand(BeginSql));
+            batch.BatchCommands.Add(TombstoneTable.Exists(keys));
+            await using var reader = await batch.ExecuteReaderAsync(cancellationToken);
+            await reader.ReadAsync(cancellationToken);
+            return reader.GetBoolean(0);
+        });
     }
 
     public ValueTask ExecuteAsync(ApplyPlan plan, CancellationToken cancellationToken)

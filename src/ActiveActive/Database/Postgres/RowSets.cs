@@ -45,14 +45,15 @@ internal sealed class RowSets(LocalTableCatalog catalog)
     }
 
     /// <summary>The statements, with how many rows each must hit. Then it is empty again.</summary>
-    public IEnumerable<(NpgsqlBatchCommand Command, int Rows, PlannedWrite First)> TakeStatements()
+    /// <param name="guard">What rows that are updated or deleted must be like besides; null for nothing.</param>
+    public IEnumerable<(NpgsqlBatchCommand Command, int Rows, PlannedWrite First)> TakeStatements(SeenGuard? guard = null)
     {
         foreach (var round in _writes)
         {
             foreach (var table in round.GroupBy(static w => w.Value.Table))
             {
                 var statements = catalog.StatementsOf(table.Key);
-                foreach (var statement in Deletes(table, statements).Concat(Updates(table, statements)).Concat(Inserts(table, statements))) yield return statement;
+                foreach (var statement in Deletes(table, statements, guard).Concat(Updates(table, statements, guard)).Concat(Inserts(table, statements))) yield return statement;
             }
         }
 
@@ -84,26 +85,26 @@ internal sealed class RowSets(LocalTableCatalog catalog)
         _ => null,
     };
 
-    private static IEnumerable<(NpgsqlBatchCommand, int, PlannedWrite)> Deletes(IEnumerable<KeyValuePair<RowKey, PlannedWrite>> writes, ApplyStatements statements)
+    private static IEnumerable<(NpgsqlBatchCommand, int, PlannedWrite)> Deletes(IEnumerable<KeyValuePair<RowKey, PlannedWrite>> writes, ApplyStatements statements, SeenGuard? guard)
     {
         var deletes = writes.Where(static w => w.Value is DeleteRow).ToList();
-        if (deletes.Count >= FewestRows)
+        if (deletes.Count >= FewestRows || (guard is not null && deletes.Count > 0))
         {
-            yield return (statements.DeleteMany([.. deletes.Select(static d => d.Key)]), deletes.Count, deletes[0].Value);
+            yield return (statements.DeleteMany([.. deletes.Select(static d => d.Key)], guard), deletes.Count, deletes[0].Value);
             yield break;
         }
 
         foreach (var (key, write) in deletes) yield return (statements.Delete(key), 1, write);
     }
 
-    private static IEnumerable<(NpgsqlBatchCommand, int, PlannedWrite)> Updates(IEnumerable<KeyValuePair<RowKey, PlannedWrite>> writes, ApplyStatements statements)
+    private static IEnumerable<(NpgsqlBatchCommand, int, PlannedWrite)> Updates(IEnumerable<KeyValuePair<RowKey, PlannedWrite>> writes, ApplyStatements statements, SeenGuard? guard)
     {
         foreach (var alike in writes.Where(static w => w.Value is UpdateRow).GroupBy(static w => ApplyStatements.MaskOf(((UpdateRow)w.Value).Values)))
         {
             var updates = alike.Select(static w => (w.Key, Update: (UpdateRow)w.Value)).ToList();
-            if (updates.Count >= FewestRows)
+            if (updates.Count >= FewestRows || guard is not null)
             {
-                yield return (statements.UpdateMany(alike.Key, [.. updates.Select(static u => u.Key)], [.. updates.Select(static u => u.Update.Values)]), updates.Count, updates[0].Update);
+                yield return (statements.UpdateMany(alike.Key, [.. updates.Select(static u => u.Key)], [.. updates.Select(static u => u.Update.Values)], guard), updates.Count, updates[0].Update);
                 continue;
             }
 

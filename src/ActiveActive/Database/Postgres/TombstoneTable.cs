@@ -51,6 +51,19 @@ internal static class TombstoneTable
               WHERE whole.table_name = t.table_name AND whole.key = '' AND {VersionSql.IsNewer("t", "whole")})
         """;
 
+    // A table without any is passed over by one look.
+    private const string ExistsSql =
+        """
+        SELECT EXISTS (SELECT FROM active_active.tombstone t WHERE t.table_name = ANY($3) AND t.key = '')
+            OR (EXISTS (SELECT FROM active_active.tombstone t WHERE t.table_name = ANY($3))
+                AND EXISTS (SELECT FROM unnest($1, $2) AS k(table_name, key) JOIN active_active.tombstone t USING (table_name, key)))
+        """;
+
+    /// <summary>Whether one stands under one of the keys or for one of their tables.</summary>
+    public static NpgsqlBatchCommand Exists(IReadOnlyList<RowKey> keys) => SqlParameters.Command(ExistsSql,
+        SqlParameters.Texts([.. keys.Select(static k => k.Table.ToString())]), SqlParameters.Texts([.. keys.Select(static k => k.ToText())]),
+        SqlParameters.Texts([.. keys.Select(static k => k.Table).Distinct().Select(static t => t.ToString())]));
+
     public static NpgsqlBatchCommand Set(TableName table, string key, in RowVersion version) => SqlParameters.Command(
         s_set, SqlParameters.Text(table.ToString()), SqlParameters.Text(key), SqlParameters.Number(version.Stamp.Microseconds),
         SqlParameters.Text(version.Origin.Value), SqlParameters.Text(version.Position.ToString()));

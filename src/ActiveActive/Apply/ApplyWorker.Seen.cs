@@ -1,0 +1,69 @@
+using ActiveActive.Changes;
+using ActiveActive.Database;
+using ActiveActive.Diagnostics;
+
+namespace ActiveActive.Apply;
+
+/// <content>
+/// The fast way: nearly always the writer had seen every row that it writes. Then there is nothing to decide, and the writes themselves test whether it is so. Where
+/// they find anything else, nothing is kept of them, and the transaction is applied by looking first.
+/// </content>
+internal sealed partial class ApplyWorker
+{
+    // More of them, and the test of each row would cost more than a look at it.
+    private const int MostUnseen = 200;
+
+    // How often the fast way is left out, at most, after it has failed several times in a row.
+    private const int MostMisses = 4;
+
+    private int _misses;
+    private int _leftOut;
+    private bool _hasNotes;
+
+    /// <summary>True: written. False: not as expected; the transaction must be rolled back. Null: nothing was tried.</summary>
+    private async ValueTask<bool?> TryWriteSeenAsync(ChangeTransaction part, IReadOnlyList<ChangeTransaction> members, CancellationToken cancellationToken)
+    {
+        if (_leftOut > 0)
+        {
+            _leftOut--;
+            return null;
+        }
+
+        // The horizon first: all that lies before it is in the index by now.
+        var horizon = _index.PassedMarker.Horizon;
+        if (horizon == 0 || _hasNotes || _retried is not null || _node.InOrder.IsAt(_origin, part.Position) || _node.Looking.IsAt(_origin, part.Position)) return null;
+        if (SeenPlanner.TryPlan(members, MappingOf) is not { } planned || _index.FindUnseenStamps(_origin, members[0].Dependencies, MostUnseen) is not { } unseen) return null;
+        GroupedVersions? grouped = null;
+        if (members.Count > 1 && (grouped = GroupedVersions.TryCreate([.. members.SkipLast(1).Select(static m => m.Version)], planned.Rows)) is null) return null;
+        if (Safeguards.IsOff(Safeguard.UnseenStamps)) unseen = [];
+        if (!await _session.TryWriteSeenAsync(planned.Writes, new SeenRows(_origin, horizon, unseen), cancellationToken)) return Missed();
+        if (planned.Inserted.Count > 0 && !Safeguards.IsOff(Safeguard.VerifyInserts))
+        {
+            // As in VerifyInsertsAsync; there was no look before, so any tombstone sends it there.
+            await WaitForCaptureAsync(part, cancellationToken);
+            if (await _session.HasTombstoneAsync(planned.Inserted, cancellationToken)) return Missed();
+        }
+
+        if (planned.Tombstones.Writes.Count > 0) await _session.ExecuteAsync(planned.Tombstones, cancellationToken);
+        _grouped = grouped;
+        _misses = 0;
+        return true;
+    }
+
+    private bool Missed()
+    {
+        _misses = Math.Min(_misses + 1, MostMisses);
+        _leftOut = (1 << _misses) - 2;
+        return false;
+    }
+
+    /// <summary>Takes back what the fast way has written, to look first.</summary>
+    private async ValueTask LookFirstAsync(ChangeTransaction part, IReadOnlyList<ChangeTransaction> members, CancellationToken cancellationToken)
+    {
+        _node.Looking.Set(_origin, part.Position);
+        if (part.Part > 0) throw new ReplicationException(ReplicationErrorKind.Transient, $"{part} writes rows that its writer had not seen; it is delivered again from its beginning.");
+        _isOpen = false;
+        if (await _session.RollbackAsync(CancellationToken.None)) _node.Keys.Settle(_origin, isCommitted: false);
+        await ApplyPartAsync(part, members, cancellationToken);
+    }
+}

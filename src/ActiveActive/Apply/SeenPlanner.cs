@@ -1,0 +1,82 @@
+using ActiveActive.Changes;
+using ActiveActive.Database;
+
+namespace ActiveActive.Apply;
+
+/// <summary>
+/// The plan of transactions of one origin whose writer had seen every row that it writes, which is nearly always so: it needs no look at the rows. Whether it is so,
+/// the writes themselves show (<see cref="IApplySession.TryWriteSeenAsync"/>); where it is not, nothing was done, and <see cref="ApplyPlanner"/> decides. A pure
+/// function; for seen rows both give the same.
+/// </summary>
+internal sealed class SeenPlanner
+{
+    private readonly Dictionary<RowKey, RowVersion> _rows = [];
+
+    /// <summary>The writes of rows, in their order.</summary>
+    public ApplyPlan Writes { get; } = new();
+
+    /// <summary>The tombstones of what is deleted.</summary>
+    public ApplyPlan Tombstones { get; } = new();
+
+    /// <summary>The keys under which no row may have stood.</summary>
+    public List<RowKey> Inserted { get; } = [];
+
+    /// <summary>The rows that stand after it, and whose they are.</summary>
+    public IEnumerable<(RowKey Key, RowVersion Version)> Rows => _rows.Select(static r => (r.Key, r.Value));
+
+    /// <summary>Whether writes of a table can be planned so: what a row becomes depends on nothing but the write.</summary>
+    public static bool Takes(LocalTable table) =>
+        table is { HasUniqueKeys: false, HasTriggers: false } && !table.Settings.HasDeltaColumns && table.Settings.Resolver is null;
+
+    /// <summary>Null where it takes more than this to plan them.</summary>
+    public static SeenPlanner? TryPlan(IReadOnlyList<ChangeTransaction> members, Func<Relation, RelationMapping> mapping)
+    {
+        var planner = new SeenPlanner();
+        var mapped = new List<MappedChange>(2);
+        foreach (var member in members)
+        {
+            foreach (var change in member.Changes)
+            {
+                if (change.Kind == ChangeKind.Truncate || mapping(change.Relation) is var relation && !Takes(relation.Table)) return null;
+                mapped.Clear();
+                MappedChange.AddTo(mapped, change, relation);
+                foreach (var write in mapped)
+                {
+                    // What a key change left unchanged stands in the old key's row.
+                    if (write.Kind == ChangeKind.Insert && write.HasGaps) return null;
+                    planner.Add(write, member.Version);
+                }
+            }
+        }
+
+        return planner;
+    }
+
+    // The key stands as it is; and a key that is GENERATED ALWAYS AS IDENTITY can't be set.
+    private static ColumnValue[] WithoutKey(MappedChange update)
+    {
+        foreach (var ordinal in update.Table.KeyOrdinals) update.Values![ordinal] = ColumnValue.Unchanged;
+        return update.Values!;
+    }
+
+    private void Add(MappedChange write, in RowVersion version)
+    {
+        switch (write.Kind)
+        {
+            case ChangeKind.Insert:
+                Writes.Writes.Add(new InsertRow(write.Table, write.Values!));
+                Inserted.Add(write.Key);
+                _rows[write.Key] = version;
+                break;
+            case ChangeKind.Update:
+                Writes.Writes.Add(new UpdateRow(write.Table, write.Key, WithoutKey(write)));
+                _rows[write.Key] = version;
+                break;
+            default:
+                Writes.Writes.Add(new DeleteRow(write.Table, write.Key));
+                Tombstones.Writes.Add(new SetTombstone(write.Table, write.Key, version));
+                _rows.Remove(write.Key);
+                break;
+        }
+    }
+}

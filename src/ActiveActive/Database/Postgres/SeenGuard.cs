@@ -1,0 +1,27 @@
+using System.Globalization;
+using Npgsql;
+using NpgsqlTypes;
+
+namespace ActiveActive.Database.Postgres;
+
+/// <summary><see cref="SeenRows"/> as a condition on a row.</summary>
+internal sealed class SeenGuard(SeenRows seen, string originIdentifier)
+{
+    /// <summary>Two texts, so that the usual one need not ask for the stamp of every row.</summary>
+    public bool HasUnseen => seen.Unseen.Count > 0;
+
+    /// <param name="first">The number of its first parameter.</param>
+    public string Sql(int first)
+    {
+        var older = $"age(t.xmin) > (SELECT age(${first}::text::xid))";
+        if (HasUnseen) older = $"({older} AND ((pg_xact_commit_timestamp_origin(t.xmin)).\"timestamp\" = ANY(${first + 2}::text[]::timestamptz[])) IS NOT TRUE)";
+        return $"({older} OR t.xmin = pg_current_xact_id_if_assigned()::xid OR (pg_xact_commit_timestamp_origin(t.xmin)).roident = ${first + 1})";
+    }
+
+    public IEnumerable<NpgsqlParameter> Parameters()
+    {
+        yield return SqlParameters.Text(seen.Horizon.ToString(CultureInfo.InvariantCulture));
+        yield return new NpgsqlParameter { NpgsqlDbType = NpgsqlDbType.Oid, Value = uint.Parse(originIdentifier, CultureInfo.InvariantCulture) };
+        if (HasUnseen) yield return SqlParameters.Texts([.. seen.Unseen.Select(VersionSql.Text)]);
+    }
+}
