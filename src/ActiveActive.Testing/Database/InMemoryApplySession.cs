@@ -162,12 +162,12 @@ internal sealed class InMemoryApplySession : IApplySession
                 var key = write switch { UpdateRow update => update.Key, DeleteRow delete => delete.Key, _ => (RowKey?)null };
                 if (key is { } written && (await transaction.LockExistingAsync(table, written, cancellationToken) is not { } row || !IsSeen(transaction, row, seen))) return Refuse(transaction);
                 if (table.Overrides.Count > 0 || table.Siblings.Count > 0) return Refuse(transaction);
-                await _writer.WriteAsync(transaction, write, cancellationToken);
+                if (!await _writer.TryWriteRowAsync(transaction, write, cancellationToken)) return Refuse(transaction);
             }
 
             return true;
         }
-        catch (ReplicationException e) when (e.Kind == ReplicationErrorKind.ApplyRefused || e is OvertakenException)
+        catch (ReplicationException e) when (e.Kind == ReplicationErrorKind.ApplyRefused)
         {
             return Refuse(transaction);
         }

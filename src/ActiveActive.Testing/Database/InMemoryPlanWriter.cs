@@ -14,17 +14,9 @@ internal sealed class InMemoryPlanWriter(InMemoryServer server)
         var table = server.TableOf(write.Table);
         switch (write)
         {
-            case InsertRow insert:
-                if (!await transaction.InsertAsync(insert.Table, insert.Values, cancellationToken)) throw Overtaken(write, "already holds a row under the key to insert");
-                lock (server.Gate) transaction.DropOwnNotes(table, table.KeyOf(insert.Values));
-                break;
-            case UpdateRow update:
-                if (!await transaction.UpdateAsync(update.Table, update.Key, update.Values, cancellationToken)) throw Overtaken(write, "does not hold the row to update");
-                lock (server.Gate) transaction.DropOwnNotes(table, update.Key);
-                break;
-            case DeleteRow delete:
-                if (!await transaction.DeleteAsync(delete.Table, delete.Key, cancellationToken)) throw Overtaken(write, "does not hold the row to delete");
-                lock (server.Gate) transaction.DropOwnNotes(table, delete.Key);
+            case InsertRow or UpdateRow or DeleteRow:
+                if (!await TryWriteRowAsync(transaction, write, cancellationToken))
+                    throw new ReplicationException(ReplicationErrorKind.Transient, $"Table {write.Table} {(write is InsertRow ? "holds" : "does not hold")} the row of a {write.GetType().Name}: another transaction got there first.");
                 break;
             case TruncateTable truncate:
                 await TruncateAsync(transaction, table, truncate, cancellationToken);
@@ -33,6 +25,22 @@ internal sealed class InMemoryPlanWriter(InMemoryServer server)
                 lock (server.Gate) WriteNote(transaction, table, write);
                 break;
         }
+    }
+
+    /// <summary>Writes a row; false where it does not stand as it must.</summary>
+    public async ValueTask<bool> TryWriteRowAsync(InMemoryTransaction transaction, PlannedWrite write, CancellationToken cancellationToken)
+    {
+        var table = server.TableOf(write.Table);
+        var (isWritten, key) = write switch
+        {
+            InsertRow insert => (await transaction.InsertAsync(insert.Table, insert.Values, cancellationToken), table.KeyOf(insert.Values)),
+            UpdateRow update => (await transaction.UpdateAsync(update.Table, update.Key, update.Values, cancellationToken), update.Key),
+            DeleteRow delete => (await transaction.DeleteAsync(delete.Table, delete.Key, cancellationToken), delete.Key),
+            _ => throw new InvalidOperationException($"A write of kind {write.GetType().Name} writes no row."),
+        };
+        if (!isWritten) return false;
+        lock (server.Gate) transaction.DropOwnNotes(table, key);
+        return true;
     }
 
     private static void WriteNote(InMemoryTransaction transaction, InMemoryTable table, PlannedWrite write)
@@ -127,9 +135,4 @@ internal sealed class InMemoryPlanWriter(InMemoryServer server)
     }
 
     // Someone changed the key after it was read; read again, it is decided anew.
-    private static OvertakenException Overtaken(PlannedWrite write, string what) => new($"Table {write.Table} {what}: another transaction got there first.");
 }
-
-/// <summary>A row does not stand as it was when the write was planned.</summary>
-#pragma warning disable CA1032 // Thrown and caught here only.
-internal sealed class OvertakenException(string message) : ReplicationException(ReplicationErrorKind.Transient, message);
