@@ -91,14 +91,14 @@ internal sealed class GroupedVersions
         {
             var reader = new MessagePackReader(bytes.ToArray());
             if (reader.ReadArrayHeader() != 2) throw new MessagePackSerializationException("it has no two parts");
-            var earlier = new RowVersion[reader.ReadArrayHeader() / 2];
+            var earlier = new RowVersion[Pairs(ref reader)];
             for (var i = 0; i < earlier.Length; i++)
             {
                 var position = new NpgsqlLogSequenceNumber(reader.ReadUInt64());
                 earlier[i] = new RowVersion(new CommitTimestamp(reader.ReadInt64()), origin, position);
             }
 
-            var rows = new ulong[reader.ReadArrayHeader() / 2];
+            var rows = new ulong[Pairs(ref reader)];
             var writers = new ushort[rows.Length];
             for (var i = 0; i < rows.Length; i++)
             {
@@ -114,6 +114,9 @@ internal sealed class GroupedVersions
             throw new ReplicationException(ReplicationErrorKind.Corrupt, $"A logical message that says which transaction of node '{origin}' wrote which row can't be read: {e.Message}", e);
         }
     }
+
+    private static int Pairs(ref MessagePackReader reader) =>
+        Math.DivRem(reader.ReadArrayHeader(), 2) is (var pairs, 0) ? pairs : throw new MessagePackSerializationException("it has half a pair");
 
     // FNV-1a over the UTF-16 units; it is stored, so it must not differ between processes.
     private static ulong HashOf(RowKey key)

@@ -18,7 +18,8 @@ public sealed class SetUpServers : IAsyncLifetime
                 PostgresServerOptions options = new()
                 {
                     Version = version,
-                    Settings = { ["max_replication_slots"] = "50", ["max_wal_senders"] = "50" },
+                    // Autovacuum would take transaction ids of its own, by which it is told that nothing was written.
+                    Settings = { ["max_replication_slots"] = "50", ["max_wal_senders"] = "50", ["autovacuum"] = "off" },
                 };
                 if (version >= 18) options.Settings["max_active_replication_origins"] = "200";
                 _servers.Add(version, server = PostgresServer.StartAsync(options, CancellationToken.None));

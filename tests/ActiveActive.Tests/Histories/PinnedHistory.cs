@@ -10,8 +10,7 @@ namespace ActiveActive.Tests.Histories;
 /// other has ascending stamps where no clock is off, and is concurrent until it waits for the cluster.
 /// </summary>
 /// <remarks>
-/// The switch is the process's: these tests run while no other does. R5 is not here, since the engine applies one transaction of an origin in
-/// one local commit and groups none.
+/// The switch is the process's: these tests run while no other does.
 /// </remarks>
 [CollectionDefinition(Collection, DisableParallelization = true)]
 public sealed class PinnedHistory

@@ -37,6 +37,25 @@ public sealed class ProgressTests
     }
 
     [Fact]
+    public void Index_tells_the_stamps_of_what_a_writer_had_not_seen()
+    {
+        var index = new TransactionIndex();
+        index.Add(700, new(10), new(1), V(1, s_a, 100));
+        index.Add(701, new(20), new(2), V(2, s_b, 200));
+        index.Add(702, new(30), new(3), V(3, s_a, 300));
+        index.Add(703, new(40), new(4), V(4, s_c, 400));
+        var seen = DependencyVector.Of([new(s_a, new(100))]);
+        Assert.Equal([new(2), new(3)], index.FindUnseenStamps(s_c, seen, 9)!.Order());
+        Assert.Equal([new(4)], index.FindUnseenStamps(s_b, DependencyVector.Of([new(s_a, new(300))]), 9));
+        Assert.Null(index.FindUnseenStamps(s_c, seen, 1));
+        Assert.Null(index.FindUnseenStamps(s_c, seen.WithGap(s_b, new(150)), 9));
+        index.CutBefore(new(30));
+        Assert.Equal([new(3)], index.FindUnseenStamps(s_c, DependencyVector.Empty, 9));
+        index.CutBefore(new(50));
+        Assert.Empty(index.FindUnseenStamps(s_c, DependencyVector.Empty, 9)!);
+    }
+
+    [Fact]
     public void Index_finds_a_transaction_by_xid_or_stamp_until_it_is_cut()
     {
         var index = new TransactionIndex();

@@ -1,0 +1,107 @@
+using ActiveActive.Apply;
+using ActiveActive.Changes;
+using ActiveActive.Database;
+using static ActiveActive.Compliance.Database.ComplianceTable;
+using static ActiveActive.Compliance.Database.LocalDatabaseFixture;
+
+namespace ActiveActive.Compliance.Database;
+
+/// <content>Writes without a look at the rows, and commits of several transactions.</content>
+public abstract partial class LocalDatabaseCompliance
+{
+    [Fact]
+    public async Task Seen_rows_are_written_without_a_look()
+    {
+        await using var fixture = await CreateAsync();
+        await fixture.RunLocalAsync(Items.Insert("1", "one", "x"), Items.Insert("2", "two", "x"));
+        var horizon = (await fixture.Database.WriteMarkerAsync(CommitTimestamp.Unknown, Token)).Horizon;
+        await using var session = await fixture.Database.OpenApplySessionAsync(Us, Token);
+        await ApplyAsync(session, 0x100, s_past, Items, t => new InsertRow(t, Texts("3", "three", null)));
+        await session.BeginAsync(Token);
+        // Several writes on one row, each of which finds what the one before it left.
+        Assert.True(await TrySeenAsync(session, new(Us, horizon, []), t => new UpdateRow(t, Items.KeyOf("1"), Note("first")), t => new UpdateRow(t, Items.KeyOf("1"), Note("second")), t => new DeleteRow(t, Items.KeyOf("2")),
+            t => new InsertRow(t, Texts("2", "again", null)), t => new UpdateRow(t, Items.KeyOf("3"), Note("own")), t => new InsertRow(t, Texts("4", "four", null)), t => new UpdateRow(t, Items.KeyOf("4"), Note("set"))));
+        await session.CommitAsync(At(0x200), s_past, Token);
+        Assert.Equal(["1|one|second", "2|again|∅", "3|three|own", "4|four|set"], await fixture.ReadRowsAsync(Items));
+    }
+
+    [Fact]
+    public async Task Row_that_may_not_have_been_seen_refuses_all_writes()
+    {
+        await using var fixture = await CreateAsync();
+        await fixture.RunLocalAsync(Items.Insert("1", "one", null));
+        var horizon = (await fixture.Database.WriteMarkerAsync(CommitTimestamp.Unknown, Token)).Horizon;
+        await using var session = await fixture.Database.OpenApplySessionAsync(Us, Token);
+        await using var other = await fixture.Database.OpenApplySessionAsync(Ap, Token);
+        await fixture.RunLocalAsync(Items.Insert("2", "behind the horizon", null));
+        await ApplyAsync(other, 0x10, s_past, Items, t => new InsertRow(t, Texts("3", "another origin's", null)));
+        var stamp = (await LookAsync(session, Items, Items.KeyOf("1"))).Row!.Stamp;
+
+        await RefusedAsync(new(Us, horizon, [stamp]), t => new UpdateRow(t, Items.KeyOf("1"), Note("x")));
+        await RefusedAsync(new(Us, horizon, []), t => new UpdateRow(t, Items.KeyOf("1"), Note("x")), t => new UpdateRow(t, Items.KeyOf("2"), Note("x")));
+        await RefusedAsync(new(Us, horizon, []), t => new DeleteRow(t, Items.KeyOf("2")));
+        await RefusedAsync(new(Us, horizon, []), t => new DeleteRow(t, Items.KeyOf("3")));
+        await RefusedAsync(new(Us, horizon, []), t => new UpdateRow(t, Items.KeyOf("9"), Note("x")));
+        await RefusedAsync(new(Us, horizon, []), t => new InsertRow(t, Texts("1", "taken", null)));
+        Assert.Equal(["1|one|∅", "2|behind the horizon|∅", "3|another origin's|∅"], await fixture.ReadRowsAsync(Items));
+
+        // What is stored beside a row of the table says more than its xmin.
+        await ApplyAsync(other, 0x20, s_past, Items, t => new UpdateRow(t, Items.KeyOf("3"), Note("o")), t => new SetOverride(t, Items.KeyOf("3"), Version(s_past, Ap, 5)));
+        await RefusedAsync(new(Us, horizon, []), t => new UpdateRow(t, Items.KeyOf("1"), Note("x")));
+
+        async Task RefusedAsync(SeenRows seen, params Func<LocalTable, PlannedWrite>[] writes)
+        {
+            await session.BeginAsync(Token);
+            Assert.False(await TrySeenAsync(session, seen, writes));
+            await session.RollbackAsync(Token);
+        }
+    }
+
+    [Fact]
+    public async Task Tombstones_of_keys_and_of_their_table_are_found()
+    {
+        await using var fixture = await CreateAsync();
+        await using var session = await fixture.Database.OpenApplySessionAsync(Us, Token);
+        await ApplyAsync(session, 0x100, s_past, Items, t => new SetTombstone(t, Items.KeyOf("1"), Version(s_past, Us, 0x100)));
+        await session.BeginAsync(Token);
+        Assert.False(await session.HasTombstoneAsync([Items.KeyOf("2"), Pairs.KeyOf("1", "1")], Token));
+        Assert.True(await session.HasTombstoneAsync([Items.KeyOf("2"), Items.KeyOf("1")], Token));
+        await ExecuteAsync(session, Pairs, t => new TruncateTable(t, Version(s_past, Us, 0x200), []));
+        Assert.True(await session.HasTombstoneAsync([Pairs.KeyOf("1", "1")], Token));
+        await session.RollbackAsync(Token);
+    }
+
+    [Fact]
+    public async Task Commit_of_several_transactions_tells_capture_whose_the_rows_are()
+    {
+        await using var fixture = await CreateAsync();
+        var (first, second, last) = (Version(s_past, Us, 0x100), Version(s_past.Next, Us, 0x200), Version(s_past.Next.Next, Us, 0x300));
+        await using (var session = await fixture.Database.OpenApplySessionAsync(Us, Token))
+        {
+            await session.BeginAsync(Token);
+            await ExecuteAsync(session, Items, t => new InsertRow(t, Texts("1", "a", null)), t => new InsertRow(t, Texts("2", "b", null)), t => new InsertRow(t, Texts("3", "c", null)));
+            var grouped = GroupedVersions.TryCreate([first, second], [(Items.KeyOf("1"), first), (Items.KeyOf("2"), second), (Items.KeyOf("3"), last)]);
+            await session.CommitAsync(last.Position, last.Stamp, grouped, Token);
+            Assert.Equal(last.Position, session.AppliedPosition);
+            await session.FlushAsync(Token);
+        }
+
+        await using var reader = await ReadFromCheckpointAsync(fixture);
+        var captured = Assert.Single(await reader.ReadAllAsync(), t => t.ForeignOrigin == Us);
+        Assert.Equal((last.Position, last.Stamp), (captured.ForeignPosition, captured.Stamp));
+        Assert.Equal([first, second], captured.Grouped!.Earlier);
+        Assert.True(captured.Grouped.TryGet(Items.KeyOf("1"), out var of1) && of1 == first);
+        Assert.True(captured.Grouped.TryGet(Items.KeyOf("2"), out var of2) && of2 == second);
+        Assert.False(captured.Grouped.TryGet(Items.KeyOf("3"), out _));
+    }
+
+    private static ColumnValue[] Note(string note) => [ColumnValue.Unchanged, ColumnValue.Unchanged, ColumnValue.Of(note)];
+
+    private static async Task<bool> TrySeenAsync(IApplySession session, SeenRows seen, params Func<LocalTable, PlannedWrite>[] writes)
+    {
+        var target = await FindAsync(session, Items);
+        var plan = new ApplyPlan();
+        foreach (var write in writes) plan.Writes.Add(write(target));
+        return await session.TryWriteSeenAsync(plan, seen, Token);
+    }
+}
