@@ -27,6 +27,7 @@ internal sealed partial class PostgresApplySession : IApplySession
     private readonly NpgsqlConnection _connection;
     private readonly NodeName _origin;
     private readonly LocalTableCatalog _catalog;
+    private readonly RewrittenTables _rewritten;
     private readonly KeyReader _reader;
     private readonly PlanWriter _writer;
     private readonly TableTruncation _truncation;
@@ -34,14 +35,15 @@ internal sealed partial class PostgresApplySession : IApplySession
     private bool _isInTransaction;
     private bool _arePlansStale;
 
-    private PostgresApplySession(NpgsqlDataSource source, NpgsqlConnection connection, PostgresDatabaseOptions options, NodeName origin, OriginNodes origins)
+    private PostgresApplySession(NpgsqlDataSource source, NpgsqlConnection connection, PostgresDatabaseOptions options, NodeName origin, OriginNodes origins, RewrittenTables rewritten)
     {
         _source = source;
         _connection = connection;
         _origin = origin;
         _catalog = new LocalTableCatalog(options.Tables);
-        _reader = new KeyReader(connection, _catalog, origins);
-        _truncation = new TableTruncation(connection, options.Node, origins);
+        _rewritten = rewritten;
+        _reader = new KeyReader(connection, _catalog, origins, rewritten);
+        _truncation = new TableTruncation(connection, options.Node, origins, rewritten);
         _writer = new PlanWriter(connection, _catalog, _truncation);
     }
 
@@ -50,7 +52,7 @@ internal sealed partial class PostgresApplySession : IApplySession
     public CommitTimestamp ServerTime { get; private set; } = CommitTimestamp.Unknown;
 
     public static async ValueTask<PostgresApplySession> OpenAsync(
-        PostgresDatabaseOptions options, NodeName origin, CancellationToken cancellationToken)
+        PostgresDatabaseOptions options, NodeName origin, RewrittenTables rewritten, CancellationToken cancellationToken)
     {
         var source = PostgresConnections.ForApply(options.ConnectionString);
         var connection = source.CreateConnection();
@@ -60,7 +62,8 @@ internal sealed partial class PostgresApplySession : IApplySession
             var databaseOid = await ReadAsync<uint>(connection, "SELECT oid FROM pg_database WHERE datname = current_database()", cancellationToken);
             var origins = new OriginNodes(options.Node, databaseOid);
             await origins.LoadAsync(connection, cancellationToken);
-            var session = new PostgresApplySession(source, connection, options, origin, origins);
+            await rewritten.LoadAsync(connection, cancellationToken);
+            var session = new PostgresApplySession(source, connection, options, origin, origins, rewritten);
             await session.HoldOriginAsync(PostgresNames.Origin(databaseOid, origin), cancellationToken);
             return session;
         }
@@ -88,8 +91,9 @@ internal sealed partial class PostgresApplySession : IApplySession
     public ValueTask BeginAsync(CancellationToken cancellationToken)
     {
         if (_isBeginPending || _isInTransaction) throw new InvalidOperationException("The session is in a transaction already.");
-        return new(RunAsync("beginning a transaction", () =>
+        return new(RunAsync("beginning a transaction", async () =>
         {
+            await _rewritten.RestoreNotedAsync(cancellationToken);
             if (_arePlansStale)
             {
                 // Npgsql has it in this form only; it happens after a schema change.
@@ -101,7 +105,7 @@ internal sealed partial class PostgresApplySession : IApplySession
             _writer.Begin();
             _isBeginPending = true;
             _quarantines = _releases = false;
-            return new ValueTask<bool>(true);
+            return true;
         }).AsTask());
     }
 
