@@ -195,6 +195,8 @@ public sealed partial class ReplicationNode : IPeerAcceptor, IAsyncDisposable
             var extent = run?.Capture.ExtentOf(hello.Origin) ?? default;
             var answer = run?.Handshake.Answer(hello, _feeds.GetValueOrDefault(hello.From)?.ConnectedDatabase, extent)
                 ?? new RefuseFrame(PeerGreeting.NotReadyCode, $"Node '{Name}' is not replicating yet{(_message is null ? "." : $": {_message}")}");
+            if (answer is WelcomeFrame && hello.Origin == Name && hello.Purpose == HelloPurpose.Changes && !await run!.Capture.HasPublishedAsync(hello.ResumeAfter, greeting.Token))
+                answer = run.Handshake.RefuseRewound(hello);
             await frames.WriteAsync(answer, greeting.Token);
             await frames.FlushAsync(greeting.Token);
             if (answer is RefuseFrame refuse) LogRefused(Name, hello.From, refuse.Code, refuse.Message);
