@@ -86,6 +86,9 @@ public sealed partial class ReplicationNode : IPeerAcceptor, IAsyncDisposable
     /// <summary>The peers' transactions that were put aside because they could not be applied here.</summary>
     public TransactionQuarantine Quarantine { get; }
 
+    /// <summary>The engine's present life; null between two.</summary>
+    internal NodeRun? Run => _run;
+
     /// <summary>The node and its peers as they are now.</summary>
     public NodeStatus Status
     {

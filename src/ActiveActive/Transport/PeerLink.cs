@@ -14,7 +14,9 @@ namespace ActiveActive.Transport;
 /// </summary>
 internal sealed partial class PeerLink
 {
-    private const int QueuedParts = 64;
+    /// <summary>How many received parts wait to be applied.</summary>
+    internal const int QueuedParts = 64;
+
     private const int CommitsPerFlush = 200;
 
     private readonly PeerAddress _peer;

@@ -1,4 +1,5 @@
 using ActiveActive.Testing;
+using ActiveActive.Transport;
 
 namespace ActiveActive.Tests.Cluster;
 
@@ -10,7 +11,8 @@ public sealed class SlowPeerTests
     public async Task Slow_peer_among_fast_ones_delays_nobody_and_catches_up()
     {
         const int Rows = 200;
-        await using var cluster = await TestTables.StartAsync(["a", "b", "c"], options => options.ChangeLogBytes = 1 << 20);
+        const int LogBytes = 1 << 20;
+        await using var cluster = await TestTables.StartAsync(["a", "b", "c"], options => options.ChangeLogBytes = LogBytes);
         var (a, b, c) = (cluster[0], cluster[1], cluster[2]);
         await a.PutAsync("lww", "slow", "x");
         await cluster.ConvergeAsync();
@@ -22,6 +24,10 @@ public sealed class SlowPeerTests
             for (var i = 0; i < Rows; i++) await a.PutAsync("lww", $"{i}", new string('v', 10_000));
             await cluster.UntilAsync("b has all of a's rows", () => b.ReadAll("lww").Count == Rows + 1);
             Assert.Single(c.ReadAll("lww"));
+            // Of 2 MB, a's log keeps what it may. On c the queue is full, beside what is being applied and what waits to get in; the rest is still in a's log.
+            Assert.InRange(a.Replication.Run!.Capture.Log.Bytes, 1, LogBytes);
+            var received = c.StatusOf(a);
+            Assert.InRange(received.ReceivedTransactions - received.AppliedTransactions, 1, PeerLink.QueuedParts + 2);
         });
         await cluster.ConvergeAsync();
         Assert.Equal(Rows + 1, c.ReadAll("lww").Count);
