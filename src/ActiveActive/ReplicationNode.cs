@@ -348,10 +348,15 @@ public sealed partial class ReplicationNode : IPeerAcceptor, IAsyncDisposable
         };
     }
 
-    private static string? WaitingFor(PeerLinkStatus status, NodeRun? run) =>
-        status.Worker?.Held is { } held && run?.Progress.FirstUnmet(held.Dependencies) is { } unmet
-            ? $"Transaction {held.Origin} {held.Position} waits for {unmet.Key} {unmet.Value}, which its writer had seen."
+    private static string? WaitingFor(PeerLinkStatus status, NodeRun? run)
+    {
+        if (status.Worker is not { } worker) return null;
+        if (worker.Held is { } held && run?.Progress.FirstUnmet(held.Dependencies) is { } unmet)
+            return $"Transaction {held.Origin} {held.Position} waits for {unmet.Key} {unmet.Value}, which its writer had seen.";
+        return worker.Unseen is { } unseen
+            ? $"Transaction {unseen.Held.Origin} {unseen.Held.Position} waits until the rows of local transaction {unseen.Xid} are visible, whose commit is in the log. If that takes long, it waits for a synchronous standby (pg_stat_activity: SyncRep)."
             : null;
+    }
 
     [LoggerMessage(EventId = 1, Level = LogLevel.Information, Message = "AA0001: node '{Node}' replicates from {Position} on")]
     private partial void LogRunning(NodeName node, NpgsqlTypes.NpgsqlLogSequenceNumber position);

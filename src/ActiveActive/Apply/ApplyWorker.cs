@@ -48,6 +48,12 @@ internal sealed partial class ApplyWorker
     public ChangeTransaction? Held { get; private set; }
 
     /// <summary>
+    /// What waits for a local transaction whose commit is in the log and whose rows are not visible yet, and that transaction's id; null where nothing does. It takes a
+    /// moment, unless that transaction waits for a synchronous standby; there is no limit, since nothing can be decided before.
+    /// </summary>
+    public (ChangeTransaction Held, uint Xid)? Unseen { get; private set; }
+
+    /// <summary>
     /// Takes the next part. Returns true where it committed a transaction. After an exception of kind Transient the same part can be
     /// given again if it was a transaction's only one; else the stream starts again from the applied position.
     /// </summary>
@@ -293,7 +299,8 @@ internal sealed partial class ApplyWorker
         {
             // Captured, so its commit record is written, and yet not visible: that takes a moment.
             var unfinished = await _node.Database.ReadUnfinishedAsync(cancellationToken);
-            if (!unfinished.Any(xid => _index.TryGetLocalPosition(xid, out _))) return marker;
+            Unseen = unfinished.Where(xid => _index.TryGetLocalPosition(xid, out _)).Select(static xid => (uint?)xid).FirstOrDefault() is { } unseen ? (part, unseen) : null;
+            if (Unseen is null) return marker;
             await Task.Delay(s_visibilityDelay, _timeProvider, cancellationToken);
         }
 
@@ -415,6 +422,7 @@ internal sealed partial class ApplyWorker
     private async ValueTask RollbackAsync()
     {
         _isOpen = false;
+        Unseen = null;
         // A schema change explains many faults: what was learnt of the tables is learnt anew.
         _mappings.Clear();
         _session.ForgetTables();
