@@ -86,6 +86,9 @@ public sealed partial class ReplicationNode : IPeerAcceptor, IAsyncDisposable
     /// <summary>The peers' transactions that were put aside because they could not be applied here.</summary>
     public TransactionQuarantine Quarantine { get; }
 
+    /// <summary>The engine's present life; null between two.</summary>
+    internal NodeRun? Run => _run;
+
     /// <summary>The node and its peers as they are now.</summary>
     public NodeStatus Status
     {
@@ -195,6 +198,8 @@ public sealed partial class ReplicationNode : IPeerAcceptor, IAsyncDisposable
             var extent = run?.Capture.ExtentOf(hello.Origin) ?? default;
             var answer = run?.Handshake.Answer(hello, _feeds.GetValueOrDefault(hello.From)?.ConnectedDatabase, extent)
                 ?? new RefuseFrame(PeerGreeting.NotReadyCode, $"Node '{Name}' is not replicating yet{(_message is null ? "." : $": {_message}")}");
+            if (answer is WelcomeFrame && hello.Origin == Name && hello.Purpose == HelloPurpose.Changes && !await run!.Capture.HasPublishedAsync(hello.ResumeAfter, greeting.Token))
+                answer = run.Handshake.RefuseRewound(hello);
             await frames.WriteAsync(answer, greeting.Token);
             await frames.FlushAsync(greeting.Token);
             if (answer is RefuseFrame refuse) LogRefused(Name, hello.From, refuse.Code, refuse.Message);
@@ -343,10 +348,15 @@ public sealed partial class ReplicationNode : IPeerAcceptor, IAsyncDisposable
         };
     }
 
-    private static string? WaitingFor(PeerLinkStatus status, NodeRun? run) =>
-        status.Worker?.Held is { } held && run?.Progress.FirstUnmet(held.Dependencies) is { } unmet
-            ? $"Transaction {held.Origin} {held.Position} waits for {unmet.Key} {unmet.Value}, which its writer had seen."
+    private static string? WaitingFor(PeerLinkStatus status, NodeRun? run)
+    {
+        if (status.Worker is not { } worker) return null;
+        if (worker.Held is { } held && run?.Progress.FirstUnmet(held.Dependencies) is { } unmet)
+            return $"Transaction {held.Origin} {held.Position} waits for {unmet.Key} {unmet.Value}, which its writer had seen.";
+        return worker.Unseen is { } unseen
+            ? $"Transaction {unseen.Held.Origin} {unseen.Held.Position} waits until the rows of local transaction {unseen.Xid} are visible, whose commit is in the log. If that takes long, it waits for a synchronous standby (pg_stat_activity: SyncRep)."
             : null;
+    }
 
     [LoggerMessage(EventId = 1, Level = LogLevel.Information, Message = "AA0001: node '{Node}' replicates from {Position} on")]
     private partial void LogRunning(NodeName node, NpgsqlTypes.NpgsqlLogSequenceNumber position);

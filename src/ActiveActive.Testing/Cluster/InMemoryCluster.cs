@@ -41,6 +41,8 @@ public sealed class InMemoryCluster : IAsyncDisposable
 
     internal LinkFaults Faults { get; }
 
+    internal ClusterLoop Loop => _loop;
+
     /// <summary>Starts nodes named <c>a</c>, <c>b</c>, <c>c</c> and so on, all of them peers of each other.</summary>
     /// <param name="nodes">How many, 1 to 26.</param>
     /// <param name="configure">Names the tables and their rules.</param>

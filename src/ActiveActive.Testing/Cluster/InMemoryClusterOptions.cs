@@ -1,3 +1,6 @@
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Logging.Abstractions;
+
 namespace ActiveActive.Testing;
 
 /// <summary>What the nodes of an <see cref="InMemoryCluster"/> have in common.</summary>
@@ -10,6 +13,9 @@ public sealed class InMemoryClusterOptions
     internal List<TableDefinition> Tables { get; } = [];
 
     internal List<Action<ReplicationNodeBuilder>> Configurations { get; } = [];
+
+    /// <summary>Where the nodes log to.</summary>
+    internal ILoggerFactory Loggers { get; set; } = NullLoggerFactory.Instance;
 
     /// <summary>
     /// How long the cluster's methods wait before they fail, in the cluster's own time, which costs next to none of the test's.

@@ -5,7 +5,7 @@ using ActiveActive.Testing.Database;
 using ActiveActive.Testing.Time;
 using ActiveActive.Testing.Transport;
 using Microsoft.Extensions.DependencyInjection;
-using Microsoft.Extensions.Logging.Abstractions;
+using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
 using NpgsqlTypes;
 
@@ -20,6 +20,7 @@ public sealed class InMemoryNode
     private readonly InMemoryCluster _cluster;
     private readonly InMemoryNetwork _network;
     private readonly ReplicationNodeOptions _options;
+    private readonly ILoggerFactory _loggers;
     private IDisposable? _registration;
     private Task? _ending;
 
@@ -27,6 +28,7 @@ public sealed class InMemoryNode
     {
         _cluster = cluster;
         _network = network;
+        _loggers = options.Loggers;
         _options = Configure(options, names, names[number]);
         Name = new NodeName(names[number]);
         Clock = new NodeClock(loop);
@@ -180,7 +182,19 @@ public sealed class InMemoryNode
         Start();
     }
 
-    private ReplicationNode Create() => new(_options, Database, _network.For(Name), Clock, NullLoggerFactory.Instance);
+    /// <summary>Another instance of the application on the same database, as two hosts of one application are. Peers do not reach it.</summary>
+    internal ReplicationNode CreateTwin() => Create();
+
+    /// <summary>Ends the instance that peers reach, and lets them reach the other from now on; on the loop.</summary>
+    internal async Task TakeOverAsync(ReplicationNode twin)
+    {
+        _registration?.Dispose();
+        await Replication.StopAsync(new CancellationToken(canceled: true));
+        Replication = twin;
+        Register();
+    }
+
+    private ReplicationNode Create() => new(_options, Database, _network.For(Name), Clock, _loggers);
 
     private static ReplicationNodeOptions Configure(InMemoryClusterOptions cluster, IReadOnlyList<string> names, string name)
     {

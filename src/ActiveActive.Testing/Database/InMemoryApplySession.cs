@@ -151,6 +151,11 @@ internal sealed class InMemoryApplySession : IApplySession
         if (keys.Count > 0) yield return keys;
     }
 
+    public void Group(GroupedVersions versions)
+    {
+        lock (_server.Gate) Current().Grouped = versions;
+    }
+
     public async ValueTask<bool> TryWriteSeenAsync(ApplyPlan plan, SeenRows seen, CancellationToken cancellationToken)
     {
         var transaction = Current();
@@ -257,14 +262,14 @@ internal sealed class InMemoryApplySession : IApplySession
         }
     }
 
-    public ValueTask CommitAsync(NpgsqlLogSequenceNumber position, CommitTimestamp stamp, GroupedVersions? grouped, CancellationToken cancellationToken)
+    public ValueTask CommitAsync(NpgsqlLogSequenceNumber position, CommitTimestamp stamp, CancellationToken cancellationToken)
     {
         lock (_server.Gate)
         {
             var transaction = Current();
             transaction.ThrowIfNotOpen();
             _transaction = null;
-            _server.CommitForeign(transaction, Origin, position, stamp, grouped);
+            _server.CommitForeign(transaction, Origin, position, stamp);
             ServerTime = _server.Now();
             return default;
         }

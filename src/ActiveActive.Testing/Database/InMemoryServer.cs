@@ -118,14 +118,14 @@ internal sealed class InMemoryServer : IDisposable
     }
 
     /// <summary>Asynchronous: visible at once, durable and shown to readers of the log with the next flush.</summary>
-    public void CommitForeign(InMemoryTransaction transaction, NodeName origin, NpgsqlLogSequenceNumber position, CommitTimestamp stamp, GroupedVersions? grouped)
+    public void CommitForeign(InMemoryTransaction transaction, NodeName origin, NpgsqlLogSequenceNumber position, CommitTimestamp stamp)
     {
         var progress = ProgressOf(origin);
         var undo = new InMemoryUndo(origin, progress);
         transaction.Record.Stamp = stamp.IsKnown ? stamp : Now();
         Log.Append(new InMemoryLogEntry
         {
-            Commit = transaction.Record, ForeignOrigin = origin, ForeignPosition = position, Grouped = grouped, IsQuarantined = transaction.Quarantines, Received = transaction.Received, Undo = undo,
+            Commit = transaction.Record, ForeignOrigin = origin, ForeignPosition = position, Grouped = transaction.Grouped, IsQuarantined = transaction.Quarantines, Received = transaction.Received, Undo = undo,
         });
         transaction.Install(undo);
         if (position > progress) _progress[origin] = position;

@@ -46,6 +46,9 @@ internal sealed partial class InMemoryTransaction : IDisposable
     /// <summary>What was received of an applied transaction, part by part.</summary>
     internal List<ChangeTransaction> Received { get; } = [];
 
+    /// <summary>Where it applies several: whose the rows are.</summary>
+    internal GroupedVersions? Grouped { get; set; }
+
     /// <summary>The row as this transaction sees it, without a lock; null where there is none.</summary>
     public ColumnValue[]? Read(LocalTable table, RowKey key)
     {

@@ -9,14 +9,24 @@ internal sealed partial class ApplyWorker
     /// <summary>Gives a transaction in quarantine up: each of its changes is recorded in the conflict history, in the commit that takes it out.</summary>
     public async ValueTask DiscardAsync(QuarantinedTransaction entry, CancellationToken cancellationToken)
     {
-        try
+        var withRows = true;
+        for (var attempt = 1; ; attempt++)
         {
-            await DiscardAsync(entry, withRows: true, cancellationToken);
-        }
-        catch (ReplicationException e) when (e.Kind == ReplicationErrorKind.ApplyRefused)
-        {
-            // The history refuses, too, where a character is not in the database's encoding.
-            await DiscardAsync(entry, withRows: false, cancellationToken);
+            try
+            {
+                await DiscardAsync(entry, withRows, cancellationToken);
+                return;
+            }
+            catch (ReplicationException e) when (e.Kind == ReplicationErrorKind.ApplyRefused && withRows)
+            {
+                // The history refuses, too, where a character is not in the database's encoding.
+                withRows = false;
+            }
+            catch (ReplicationException e) when (e.Kind == ReplicationErrorKind.Transient && attempt < MaxRetries && !cancellationToken.IsCancellationRequested)
+            {
+                // It locks the rows that it records, in the order of the transaction: an application's may lock them in another.
+                await Task.Delay(DelayAfter(attempt), _timeProvider, cancellationToken);
+            }
         }
     }
 

@@ -14,8 +14,6 @@ internal sealed partial class ApplyWorker
 
     private const int MaxGroupedChanges = 4_000;
 
-    private GroupedVersions? _grouped;
-
     /// <summary>
     /// Whether a transaction can be committed with those before it: it is here as a whole, there is nothing to wait for, and all that it writes is decided
     /// row by row.
@@ -64,7 +62,7 @@ internal sealed partial class ApplyWorker
         }
 
         var rows = states.Where(static s => s.Value.Row is { IsOwnWrite: true }).Select(static s => (s.Key, s.Value.Row!.OwnVersion!.Value));
-        _grouped = GroupedVersions.TryCreate([.. members.SkipLast(1).Select(static m => m.Version)], rows) ?? throw new GroupRefusedException("Two rows have one hash.");
+        _session.Group(GroupedVersions.TryCreate([.. members.SkipLast(1).Select(static m => m.Version)], rows) ?? throw new GroupRefusedException("Two rows have one hash."));
         return context!;
     }
 }

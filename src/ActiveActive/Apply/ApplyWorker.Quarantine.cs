@@ -70,7 +70,7 @@ internal sealed partial class ApplyWorker
             catch (ReplicationException e) when (e.Kind == ReplicationErrorKind.Transient && attempt < MaxRetries && !cancellationToken.IsCancellationRequested)
             {
                 await RollbackAsync();
-                await Task.Delay(TimeSpan.FromMilliseconds(Math.Min(100, 1 << Math.Min(attempt, 6))), _timeProvider, cancellationToken);
+                await Task.Delay(DelayAfter(attempt), _timeProvider, cancellationToken);
             }
             catch
             {
@@ -86,6 +86,8 @@ internal sealed partial class ApplyWorker
         await LeaveAsync(entry, cancellationToken);
         return true;
     }
+
+    private static TimeSpan DelayAfter(int attempt) => TimeSpan.FromMilliseconds(Math.Min(100, 1 << Math.Min(attempt, 6)));
 
     private async ValueTask BeginQuarantineAsync(ChangeTransaction part, CancellationToken cancellationToken)
     {

@@ -35,6 +35,7 @@ internal sealed partial class ApplyWorker
         if (SeenPlanner.TryPlan(members, MappingOf) is not { } planned || _index.FindUnseenStamps(_origin, members[0].Dependencies, MostUnseen) is not { } unseen) return null;
         GroupedVersions? grouped = null;
         if (members.Count > 1 && (grouped = GroupedVersions.TryCreate([.. members.SkipLast(1).Select(static m => m.Version)], planned.Rows)) is null) return null;
+        if (grouped is not null) _session.Group(grouped);
         if (Safeguards.IsOff(Safeguard.UnseenStamps)) unseen = [];
         if (!await _session.TryWriteSeenAsync(planned.Writes, new SeenRows(_origin, horizon, unseen), cancellationToken)) return Missed();
         if (planned.Inserted.Count > 0 && !Safeguards.IsOff(Safeguard.VerifyInserts))
@@ -45,7 +46,6 @@ internal sealed partial class ApplyWorker
         }
 
         if (planned.Tombstones.Writes.Count > 0) await _session.ExecuteAsync(planned.Tombstones, cancellationToken);
-        _grouped = grouped;
         _misses = 0;
         return true;
     }

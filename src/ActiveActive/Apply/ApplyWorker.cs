@@ -48,6 +48,12 @@ internal sealed partial class ApplyWorker
     public ChangeTransaction? Held { get; private set; }
 
     /// <summary>
+    /// What waits for a local transaction whose commit is in the log and whose rows are not visible yet, and that transaction's id; null where nothing does. It takes a
+    /// moment, unless that transaction waits for a synchronous standby; there is no limit, since nothing can be decided before.
+    /// </summary>
+    public (ChangeTransaction Held, uint Xid)? Unseen { get; private set; }
+
+    /// <summary>
     /// Takes the next part. Returns true where it committed a transaction. After an exception of kind Transient the same part can be
     /// given again if it was a transaction's only one; else the stream starts again from the applied position.
     /// </summary>
@@ -168,7 +174,7 @@ internal sealed partial class ApplyWorker
 
         if (!part.IsLastPart) return;
         if (_retried is { } released) await _session.ReleaseAsync(released, cancellationToken);
-        await _session.CommitAsync(part.Position, part.Stamp, _grouped, cancellationToken);
+        await _session.CommitAsync(part.Position, part.Stamp, cancellationToken);
         _isOpen = false;
         _node.Keys.Settle(_origin, isCommitted: true);
         NoteFewerLosers();
@@ -209,7 +215,6 @@ internal sealed partial class ApplyWorker
 
     private PlanContext PlanPart(ChangeTransaction part, Dictionary<RowKey, KeyState> states, ApplyPlan plan)
     {
-        _grouped = null;
         var context = new PlanContext(part, states, _index, _fetched, plan);
         ApplyPlanner.Plan(context, MappingOf);
         return context;
@@ -334,7 +339,8 @@ internal sealed partial class ApplyWorker
         {
             // Captured, so its commit record is written, and yet not visible: that takes a moment.
             var unfinished = await _node.Database.ReadUnfinishedAsync(cancellationToken);
-            if (!unfinished.Any(xid => _index.TryGetLocalPosition(xid, out _))) return marker;
+            Unseen = unfinished.Where(xid => _index.TryGetLocalPosition(xid, out _)).Select(static xid => (uint?)xid).FirstOrDefault() is { } unseen ? (part, unseen) : null;
+            if (Unseen is null) return marker;
             await Task.Delay(s_visibilityDelay, _timeProvider, cancellationToken);
         }
 
@@ -456,6 +462,7 @@ internal sealed partial class ApplyWorker
     private async ValueTask RollbackAsync()
     {
         _isOpen = false;
+        Unseen = null;
         // A schema change explains many faults: what was learnt of the tables is learnt anew.
         _mappings.Clear();
         _session.ForgetTables();

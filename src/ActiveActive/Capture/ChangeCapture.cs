@@ -87,6 +87,20 @@ internal sealed partial class ChangeCapture
         lock (_lock) return _sequence.Applied.Covers(origin, position);
     }
 
+    /// <summary>
+    /// Whether this node's log holds a transaction of its own that a peer has applied, or has passed it for good. Where it does not, the database went back to an earlier
+    /// state: other transactions come to stand where the peer has been already.
+    /// </summary>
+    public async ValueTask<bool> HasPublishedAsync(NpgsqlLogSequenceNumber position, CancellationToken cancellationToken)
+    {
+        if (position == default) return true;
+        var marker = await _database.WriteMarkerAsync(CommitTimestamp.Unknown, cancellationToken);
+        if (position > marker.Position) return false;
+        await _progress.Captured.WaitAsync(marker.Position, cancellationToken);
+        // In this order: what leaves the index is behind the checkpoint by then. One that was made anew knows of nothing before it.
+        return Index.HasLocal(_progress.Self, position) || position <= Checkpoint.LastPublished || (Checkpoint.LastPublished == default && position < Checkpoint.Position);
+    }
+
     public async Task RunAsync(CancellationToken cancellationToken)
     {
         await using var stream = await _database.OpenChangeStreamAsync(Checkpoint.Position, null, cancellationToken);

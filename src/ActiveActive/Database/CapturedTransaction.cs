@@ -30,7 +30,7 @@ internal sealed record CapturedTransaction
     /// <summary>Whether the foreign transaction was put into quarantine here and not applied.</summary>
     public bool IsQuarantined { get; init; }
 
-    /// <summary>Empty for a foreign transaction.</summary>
+    /// <summary>Empty for a foreign transaction, unless the stream was opened to read those, too (<see cref="SlotCopy.IsWithApplied"/>).</summary>
     public required IReadOnlyList<Change> Changes { get; init; }
 
     /// <summary>

@@ -61,6 +61,12 @@ internal interface IApplySession : IAsyncDisposable
     IAsyncEnumerable<IReadOnlyList<LocalKey>> ReadUnseenAsync(LocalTable table, TableName? partition, IReadOnlyCollection<Progress.ShownVersion> unseen, CancellationToken cancellationToken);
 
     /// <summary>
+    /// Says that the transaction applies several of the origin, and whose the rows are that it writes from now on. That goes into the log ahead of them,
+    /// for capture and for all who read the log again.
+    /// </summary>
+    void Group(GroupedVersions versions);
+
+    /// <summary>
     /// Performs writes of rows without a look at them: each must find its row, or for an insert none, and that must have been seen. Returns
     /// false where one of them does not, or where beside rows of a table something is stored that says more than <c>xmin</c>. The transaction must then be rolled back.
     /// </summary>
@@ -99,14 +105,7 @@ internal interface IApplySession : IAsyncDisposable
     /// wrote nothing is made visible to capture, too. The origin's progress never moves back. With an unknown stamp the server's clock gives one:
     /// that is how the session of the node's own origin commits, which capture passes over.
     /// </summary>
-    /// <param name="position">Of the last transaction that it applies.</param>
-    /// <param name="stamp">Its stamp.</param>
-    /// <param name="grouped">Where it applies several: whose the rows are, as capture is to be told.</param>
-    /// <param name="cancellationToken">Ends the wait; whether it is committed is then not known.</param>
-    ValueTask CommitAsync(NpgsqlLogSequenceNumber position, CommitTimestamp stamp, GroupedVersions? grouped, CancellationToken cancellationToken);
-
-    /// <summary>Commits one transaction.</summary>
-    ValueTask CommitAsync(NpgsqlLogSequenceNumber position, CommitTimestamp stamp, CancellationToken cancellationToken) => CommitAsync(position, stamp, null, cancellationToken);
+    ValueTask CommitAsync(NpgsqlLogSequenceNumber position, CommitTimestamp stamp, CancellationToken cancellationToken);
 
     /// <summary>
     /// Ends the transaction, if there is one. False where the connection is lost: the server may still be rolling it back, or even committing

@@ -6,4 +6,5 @@ namespace ActiveActive.Database;
 /// Another node, whose transactions are read as this one received them (<see cref="CapturedTransaction.Received"/>); default to read this
 /// node's own.
 /// </param>
-internal sealed record SlotCopy(NodeName Peer, NodeName Relayed = default);
+/// <param name="IsWithApplied">Whether the rows that other nodes' transactions wrote here are read, too.</param>
+internal sealed record SlotCopy(NodeName Peer, NodeName Relayed = default, bool IsWithApplied = false);

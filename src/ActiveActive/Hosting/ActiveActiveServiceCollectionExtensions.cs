@@ -89,6 +89,7 @@ public static class ActiveActiveServiceCollectionExtensions
         var problems = ReplicationNodeOptionsValidator.Validate(options);
         if (problems.Count > 0) throw new OptionsValidationException(options.Name ?? "", typeof(ReplicationNodeOptions), problems);
 
+        var loggers = provider.GetService<ILoggerFactory>() ?? NullLoggerFactory.Instance;
         var database = new PostgresDatabase(new PostgresDatabaseOptions
         {
             Node = new NodeName(options.Name!),
@@ -96,13 +97,13 @@ public static class ActiveActiveServiceCollectionExtensions
             Peers = [.. options.Peers.Keys.Select(name => new NodeName(name))],
             Tables = new ReplicatedTables(options.Tables, options.DefaultResolver),
             MaxChangesPerPart = options.MaxChangesPerPart,
-        });
+        }, loggers.CreateLogger("ActiveActive.Database"));
         return new ReplicationNode(
             options,
             database,
             provider.GetService<IPeerTransport>() ?? new HttpPeerTransport(options.SharedToken, options.Path),
             provider.GetService<TimeProvider>() ?? TimeProvider.System,
-            provider.GetService<ILoggerFactory>() ?? NullLoggerFactory.Instance);
+            loggers);
     }
 
     private static PeerEndpoint EndpointOf(ReplicationNode node, ReplicationNodeOptions options) => new(node, options.SharedToken, options.Path) { Stopping = node.Stopping };

@@ -75,6 +75,12 @@ internal sealed class TransactionIndex
         }
     }
 
+    /// <summary>Whether the index holds a transaction that was committed here, by its place in the log.</summary>
+    public bool HasLocal(NodeName self, NpgsqlLogSequenceNumber position)
+    {
+        lock (_lock) return _order.Any(e => e.LocalPosition == position && e.Version.Origin == self);
+    }
+
     /// <summary>The place in the local log of the first of some transactions that the index holds; beyond every place where it holds none.</summary>
     public NpgsqlLogSequenceNumber FirstOf(IReadOnlyList<uint> xids)
     {

@@ -27,6 +27,11 @@ internal sealed record Handshake(
         return new WelcomeFrame(Math.Min(MaxProtocol, hello.MaxProtocol), Self, Identity, extent.Reach);
     }
 
+    /// <summary>The answer to a peer that has applied what this node's log does not hold.</summary>
+    public RefuseFrame RefuseRewound(HelloFrame hello) => new("AA3014",
+        $"Node '{hello.From}' has applied '{Self}' {hello.ResumeAfter}, which is not in the log of '{Self}': '{Self}' was restored from a backup, or its server lost what it had written. What it writes now stands where other transactions stood, "
+        + $"so nothing is sent: copy the data of another node and set '{Self}' up anew (DROP SCHEMA active_active CASCADE there), under a name of its own.");
+
     /// <summary>The dialler's own check of the answer.</summary>
     public void Accept(WelcomeFrame welcome, NodeName expected)
     {

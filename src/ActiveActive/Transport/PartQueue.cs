@@ -34,10 +34,10 @@ internal sealed class PartQueue(long maxCharacters)
     /// <summary>False once it is complete and empty.</summary>
     public ValueTask<bool> WaitToReadAsync(CancellationToken cancellationToken) => _parts.Reader.WaitToReadAsync(cancellationToken);
 
-    public bool TryPeek([NotNullWhen(true)] out ChangeTransaction? part)
+    public bool TryPeek([NotNullWhen(true)] out ChangeTransaction? part, out long characters)
     {
         var isThere = _parts.Reader.TryPeek(out var next);
-        part = next.Part;
+        (part, characters) = next;
         return isThere;
     }
 

@@ -14,7 +14,10 @@ namespace ActiveActive.Transport;
 internal sealed partial class PeerLink
 {
     // Some large parts, or enough transactions for some groups.
-    private const long QueuedCharacters = 16 << 20;
+    internal const long QueuedCharacters = 4 << 20;
+
+    // Of what is committed at once; the queue holds some more of it meanwhile.
+    internal const long GroupedCharacters = 1 << 20;
     private const int CommitsPerFlush = 200;
 
     private readonly PeerAddress _peer;
@@ -173,7 +176,7 @@ internal sealed partial class PeerLink
         var group = new List<ChangeTransaction>();
         while (true)
         {
-            if (commits > 0 && (commits >= CommitsPerFlush || !queue.TryPeek(out _)))
+            if (commits > 0 && (commits >= CommitsPerFlush || !queue.TryPeek(out _, out _)))
             {
                 // Acknowledged only when durable: the peer forgets what is acknowledged (M1).
                 var durable = await worker.FlushAsync(cancellationToken);
@@ -217,10 +220,12 @@ internal sealed partial class PeerLink
         group.Add(first);
         // One that was refused is tried by itself, and put aside by itself.
         if (_refusal is not null || !worker.CanJoin(first, null, 0, 0)) return;
-        for (var changes = first.Changes.Count; queue.TryPeek(out var next) && worker.CanJoin(next, group[^1], group.Count, changes); changes += next.Changes.Count)
+        var (changes, characters) = (first.Changes.Count, 0L);
+        while (queue.TryPeek(out var next, out var more) && (characters += more) <= GroupedCharacters && worker.CanJoin(next, group[^1], group.Count, changes))
         {
             queue.TryRead(out _);
             group.Add(next);
+            changes += next.Changes.Count;
         }
     }
 

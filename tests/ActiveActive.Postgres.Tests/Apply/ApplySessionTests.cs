@@ -172,7 +172,8 @@ public sealed class ApplySessionTests(ApplyServers servers)
         lane.Session.ForgetTables();
         table = await lane.TableAsync("item");
         await lane.ApplyAsync(9, Insert(table, "6", "many", "~"));
-        Assert.Equal(Values("6", "many", "n"), (await lane.ReadAsync(At(table, "6")))[0].Row!.Values);
+        // Through SQL: a session would look for the rows' versions in the log, which this database has none of.
+        Assert.Equal("many n", await database.ReadAsync("SELECT amount || ' ' || note FROM item WHERE id = 6"));
     }
 
     [Theory, MemberData(nameof(Versions))]

@@ -147,6 +147,7 @@ internal sealed class LifeStream(LifeDatabase life, IChangeStream inner, EventLo
 internal sealed class LifeSession(LifeDatabase life, IApplySession inner, SimulatedNode node, int origin) : IApplySession
 {
     private bool _quarantines;
+    private GroupedVersions? _grouped;
 
     public NpgsqlLogSequenceNumber AppliedPosition => inner.AppliedPosition;
 
@@ -166,6 +167,7 @@ internal sealed class LifeSession(LifeDatabase life, IApplySession inner, Simula
     {
         await life.PauseAsync();
         _quarantines = false;
+        _grouped = null;
         await inner.BeginAsync(cancellationToken);
     }
 
@@ -199,6 +201,8 @@ internal sealed class LifeSession(LifeDatabase life, IApplySession inner, Simula
 
     public IAsyncEnumerable<IReadOnlyList<LocalKey>> ReadUnseenAsync(LocalTable table, TableName? partition, IReadOnlyCollection<ShownVersion> unseen, CancellationToken cancellationToken) =>
         inner.ReadUnseenAsync(table, partition, unseen, cancellationToken);
+
+    public void Group(GroupedVersions versions) => inner.Group(_grouped = versions);
 
     public async ValueTask<bool> TryWriteSeenAsync(ApplyPlan plan, SeenRows seen, CancellationToken cancellationToken)
     {
@@ -237,14 +241,14 @@ internal sealed class LifeSession(LifeDatabase life, IApplySession inner, Simula
         await inner.KeepReceivedAsync(part, cancellationToken);
     }
 
-    public async ValueTask CommitAsync(NpgsqlLogSequenceNumber position, CommitTimestamp stamp, GroupedVersions? grouped, CancellationToken cancellationToken)
+    public async ValueTask CommitAsync(NpgsqlLogSequenceNumber position, CommitTimestamp stamp, CancellationToken cancellationToken)
     {
         await life.PauseAsync();
         // The commit completes at once, so that the history learns of it before anyone sees the rows.
-        var commit = inner.CommitAsync(position, stamp, grouped, cancellationToken);
+        var commit = inner.CommitAsync(position, stamp, cancellationToken);
         if (commit.IsCompletedSuccessfully && origin != node.Index)
         {
-            foreach (var earlier in grouped?.Earlier ?? []) node.Applied(origin, earlier.Position, isQuarantined: false);
+            foreach (var earlier in _grouped?.Earlier ?? []) node.Applied(origin, earlier.Position, isQuarantined: false);
             node.Applied(origin, position, _quarantines);
         }
 

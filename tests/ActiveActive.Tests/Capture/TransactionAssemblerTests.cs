@@ -71,6 +71,17 @@ public sealed class TransactionAssemblerTests
         Assert.Empty(_lookedUp);
     }
 
+    [Fact]
+    public void Applied_rows_come_where_they_are_asked_for()
+    {
+        var assembler = new TransactionAssembler(DatabaseOid, 1, 1_000_000, new SlotCopy(new NodeName("eu"), IsWithApplied: true));
+        var seen = Run(assembler, PgOutputBytes.Begin(1), PgOutputBytes.Origin(9, PostgresNames.Origin(DatabaseOid, new NodeName("us"))), s_table,
+            PgOutputBytes.Insert(1, "1", "a"), PgOutputBytes.Insert(1, "2", "b"), PgOutputBytes.Commit(1));
+
+        Assert.Equal([(0, 1, false), (1, 1, true)], seen.Select(part => (part.Part, part.Changes.Count, part.IsLastPart)));
+        Assert.All(seen, part => Assert.Equal((new NodeName("us"), PgOutputBytes.Position(9)), (part.ForeignOrigin, part.ForeignPosition)));
+    }
+
     [Theory]
     [InlineData("pg_16399")]
     [InlineData("active_active_99999_us")]

@@ -268,6 +268,43 @@ public sealed class QuarantineTests
         await cluster.UntilAsync("the checkpoint moves again", () => cluster.Nodes.All(n => n.Replication.Status.RetainedBytes < 200));
     }
 
+    [Fact]
+    [Trait("Story", "26")]
+    public async Task Discard_that_becomes_a_deadlock_s_victim_is_tried_again()
+    {
+        await using var cluster = await StartAsync();
+        var (a, b) = (cluster[0], cluster[1]);
+        foreach (var key in (string[])["1", "2", "3"]) await a.PutAsync("lww", key, "old");
+        await cluster.ConvergeAsync();
+        b.Refuses = s_noBad;
+        await a.TransactAsync(async t =>
+        {
+            foreach (var key in (string[])["1", "2", "3"]) await t.UpdateAsync("lww", ("id", key), ("v", "bad"));
+        });
+        await cluster.UntilAsync("b has put it aside", () => b.Replication.Status.Quarantined == 1);
+        var entry = Assert.Single(await b.Replication.Quarantine.ListAsync(Token));
+        Task? discarding = null;
+        await b.TransactAsync(async last =>
+        {
+            await last.ReadForUpdateAsync("lww", "3");
+            Task? waiting = null;
+            await b.TransactAsync(async first =>
+            {
+                await first.ReadForUpdateAsync("lww", "2");
+                discarding = b.Replication.Quarantine.DiscardAsync(entry.Id, Token);
+                await cluster.PassAsync(TimeSpan.FromSeconds(1));
+                // The first row is taken by then; the third is not.
+                waiting = last.ReadForUpdateAsync("lww", "1");
+                Assert.False(waiting.IsCompleted);
+            });
+            await cluster.UntilAsync("the discard has let go of the first row", () => waiting!.IsCompleted);
+            await waiting!;
+        });
+        await cluster.UntilAsync("it is discarded", () => discarding!.IsCompleted);
+        await discarding!;
+        Assert.Equal(3, b.Conflicts.Count(c => c.Type == ConflictType.Discarded));
+    }
+
     private static Task<InMemoryCluster> StartAsync(Action<ReplicationNodeOptions>? configure = null) => TestTables.StartAsync(s_names, o =>
     {
         o.OnApplyError = ApplyErrorPolicy.Quarantine;

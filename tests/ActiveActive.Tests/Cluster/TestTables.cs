@@ -1,4 +1,5 @@
 using ActiveActive.Testing;
+using Microsoft.Extensions.Logging;
 
 namespace ActiveActive.Tests.Cluster;
 
@@ -7,14 +8,18 @@ internal static class TestTables
 {
     public static Task<InMemoryCluster> StartAsync(params string[] names) => StartAsync(names, static _ => { });
 
-    public static Task<InMemoryCluster> StartAsync(IReadOnlyList<string> names, Action<ReplicationNodeOptions> configure) => InMemoryCluster.StartAsync(names, options => options
-        .Table("lww", "id integer", "v text")
-        .Table("delta", "id integer", "v text", "n bigint")
-        .Table("merged", "id integer", "v text")
-        .Node(node => node
-            .Replicate("public.delta", table => table.DeltaColumn("n"))
-            .Replicate("public.merged", table => table.ResolveConflictsWith(new Chain()))
-            .With(configure)));
+    public static Task<InMemoryCluster> StartAsync(IReadOnlyList<string> names, Action<ReplicationNodeOptions> configure, ILoggerFactory? loggers = null) => InMemoryCluster.StartAsync(names, options =>
+    {
+        options.Loggers = loggers ?? options.Loggers;
+        options
+            .Table("lww", "id integer", "v text")
+            .Table("delta", "id integer", "v text", "n bigint")
+            .Table("merged", "id integer", "v text")
+            .Node(node => node
+                .Replicate("public.delta", table => table.DeltaColumn("n"))
+                .Replicate("public.merged", table => table.ResolveConflictsWith(new Chain()))
+                .With(configure));
+    });
 
     /// <summary>Inserts a row with <c>v</c>, and <c>n</c> where the table has it.</summary>
     public static Task<bool> PutAsync(this InMemoryNode node, string table, string key, string v, string n = "0") =>

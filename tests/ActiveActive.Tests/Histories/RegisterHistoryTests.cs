@@ -99,6 +99,26 @@ public sealed class RegisterHistoryTests
     });
 
     [Fact]
+    public async Task Wait_for_rows_that_are_captured_and_not_visible_is_told_in_the_status()
+    {
+        await using var cluster = await TestTables.StartAsync("a", "b");
+        var (a, b) = (cluster[0], cluster[1]);
+        await a.PutAsync("lww", "1", "old");
+        await cluster.ConvergeAsync();
+        cluster.Partition(a, b);
+        await b.DeleteAsync("lww", "1");
+        var insert = await SteppedCommit.StampAsync(cluster, b, t => t.InsertAsync("lww", ("id", "2"), ("v", "b")));
+        await insert.LogAsync();
+        await a.DeleteAsync("lww", "1");
+        cluster.Heal();
+        await cluster.UntilAsync("b says what it waits for", () => b.StatusOf(a).Message is { } message && message.StartsWith("Transaction a ", StringComparison.Ordinal)
+            && message.Contains("waits until the rows of local transaction", StringComparison.Ordinal) && message.Contains("synchronous standby", StringComparison.Ordinal));
+        await insert.ShowAsync();
+        await cluster.ConvergeAsync();
+        Assert.Null(b.StatusOf(a).Message);
+    }
+
+    [Fact]
     [Trait("Story", "36")]
     public Task Insert_that_commits_behind_the_marker_is_later_than_what_the_marker_was_written_for() => PinnedHistory.AssertAsync(Safeguard.MarkerFloor, 2, async cluster =>
     {

@@ -20,7 +20,7 @@ public sealed class PartQueueTests
         await queue.WriteAsync(Part(3, 10), Token);
         var full = queue.WriteAsync(Part(4, 900), Token).AsTask();
         Assert.False(full.IsCompleted);
-        Assert.True(queue.TryPeek(out var next));
+        Assert.True(queue.TryPeek(out var next, out _));
         Assert.Equal(new(2), next.Position);
         Assert.True(queue.TryRead(out _));
         Assert.True(queue.TryRead(out _));
@@ -29,7 +29,7 @@ public sealed class PartQueueTests
         Assert.True(await queue.WaitToReadAsync(Token));
         Assert.True(queue.TryRead(out _));
         Assert.False(await queue.WaitToReadAsync(Token));
-        Assert.False(queue.TryPeek(out _));
+        Assert.False(queue.TryPeek(out _, out _));
     }
 
     [Fact]

@@ -79,9 +79,9 @@ public abstract partial class LocalDatabaseCompliance
         await using (var session = await fixture.Database.OpenApplySessionAsync(Us, Token))
         {
             await session.BeginAsync(Token);
+            session.Group(GroupedVersions.TryCreate([first, second], [(Items.KeyOf("1"), first), (Items.KeyOf("2"), second), (Items.KeyOf("3"), last)])!);
             await ExecuteAsync(session, Items, t => new InsertRow(t, Texts("1", "a", null)), t => new InsertRow(t, Texts("2", "b", null)), t => new InsertRow(t, Texts("3", "c", null)));
-            var grouped = GroupedVersions.TryCreate([first, second], [(Items.KeyOf("1"), first), (Items.KeyOf("2"), second), (Items.KeyOf("3"), last)]);
-            await session.CommitAsync(last.Position, last.Stamp, grouped, Token);
+            await session.CommitAsync(last.Position, last.Stamp, Token);
             Assert.Equal(last.Position, session.AppliedPosition);
             await session.FlushAsync(Token);
         }

@@ -45,7 +45,7 @@ internal sealed class ApplyStatements
         // row version that it locked, but keeps the joined rows.
         var stamp = VersionSql.Microseconds("(pg_xact_commit_timestamp_origin(t.xmin)).\"timestamp\"");
         _reads = $"SELECT k.ord, t.xmin, t.xmin = pg_current_xact_id_if_assigned()::xid, {stamp}, "
-            + $"(pg_xact_commit_timestamp_origin(t.xmin)).roident, {string.Join(", ", table.Columns.Select(c => "t." + PostgresNames.Quote(c.Name)))} FROM unnest(";
+            + $"(pg_xact_commit_timestamp_origin(t.xmin)).roident, t.tableoid, pg_relation_filenode(t.tableoid), {string.Join(", ", table.Columns.Select(c => "t." + PostgresNames.Quote(c.Name)))} FROM unnest(";
     }
 
     /// <summary>The table as it stands in FROM, UPDATE, DELETE and TRUNCATE.</summary>
@@ -54,7 +54,7 @@ internal sealed class ApplyStatements
     public bool IsPartitioned { get; }
 
     /// <summary>Columns before the table's own in a row read.</summary>
-    public const int LeadingColumns = 5;
+    public const int LeadingColumns = 7;
 
     /// <summary>Reads (and locks) rows in the order of the keys; one text array per key column, named prefix0, prefix1, …</summary>
     public string ReadKeys(string prefix, bool isLocking)

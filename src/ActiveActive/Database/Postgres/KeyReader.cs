@@ -9,7 +9,7 @@ namespace ActiveActive.Database.Postgres;
 /// Reads all that stands under a set of keys in one round trip: the rows of each table (locked), then tombstones, overrides and
 /// siblings. Under READ COMMITTED each statement has its own snapshot, so a tombstone is read as it is once the row is locked.
 /// </summary>
-internal sealed class KeyReader(NpgsqlConnection connection, LocalTableCatalog catalog, OriginNodes origins, bool isLocking = true)
+internal sealed class KeyReader(NpgsqlConnection connection, LocalTableCatalog catalog, OriginNodes origins, RewrittenTables rewritten, bool isLocking = true)
 {
     private const string NamedKeys = " FROM unnest(@tables, @keys) WITH ORDINALITY AS k(table_name, key, ord) JOIN active_active.";
 
@@ -25,6 +25,7 @@ internal sealed class KeyReader(NpgsqlConnection connection, LocalTableCatalog c
     /// <param name="keys">The keys, of any tables.</param>
     /// <param name="prefix">A statement to send ahead, ending in a semicolon; or empty.</param>
     /// <param name="cancellationToken">Ends the wait for locks; the transaction must then be rolled back.</param>
+    /// <exception cref="ReplicationException">Transient: a table has been rewritten, and what its rows show is not what was written; see <see cref="RewrittenTables"/>.</exception>
     public async ValueTask<IReadOnlyList<KeyState>> ReadAsync(IReadOnlyList<LocalKey> keys, string prefix, CancellationToken cancellationToken)
     {
         // Locked in the order in which the transaction touched them: an application whose transactions lock in one order everywhere then
@@ -61,7 +62,7 @@ internal sealed class KeyReader(NpgsqlConnection connection, LocalTableCatalog c
         }
 
         if (read.HasNewOrigin) await origins.LoadAsync(connection, cancellationToken);
-        return read.ToStates(origins, keys);
+        return read.ToStates(origins, keys, rewritten);
     }
 
     private void AppendRowRead(NpgsqlCommand command, StringBuilder sql, string prefix, LocalTable table, int[] asked, IReadOnlyList<LocalKey> keys)
@@ -102,6 +103,8 @@ internal sealed class KeyReader(NpgsqlConnection connection, LocalTableCatalog c
                 values[c] = reader.IsDBNull(at) ? ColumnValue.Null : ColumnValue.Of(reader.GetString(at));
             }
 
+            // With the row's lock comes one on its table, which keeps a rewrite out until the transaction ends.
+            if (!rewritten.IsKnown(OidOf(reader, 5), OidOf(reader, 6))) throw rewritten.Note(table.Name);
             var origin = reader.IsDBNull(4) ? null : reader.GetString(4);
             read.HasNewOrigin |= !origins.TryGet(origin, out _);
             read.Rows[asked[Number(reader, 0) - 1]] = new FoundRow(
@@ -136,6 +139,8 @@ internal sealed class KeyReader(NpgsqlConnection connection, LocalTableCatalog c
         }
     }
 
+    private static uint OidOf(NpgsqlDataReader reader, int column) => reader.IsDBNull(column) ? 0 : uint.Parse(reader.GetString(column), CultureInfo.InvariantCulture);
+
     private static long Number(NpgsqlDataReader reader, int column) => long.Parse(reader.GetString(column), CultureInfo.InvariantCulture);
 
     private sealed record FoundRow(ColumnValue[] Values, uint Xid, CommitTimestamp Stamp, string? Origin, bool IsOwnWrite);
@@ -152,7 +157,7 @@ internal sealed class KeyReader(NpgsqlConnection connection, LocalTableCatalog c
 
         public bool HasNewOrigin { get; set; }
 
-        public KeyState[] ToStates(OriginNodes origins, IReadOnlyList<LocalKey> keys)
+        public KeyState[] ToStates(OriginNodes origins, IReadOnlyList<LocalKey> keys, RewrittenTables rewritten)
         {
             var states = new KeyState[Rows.Length];
             for (var i = 0; i < states.Length; i++)
@@ -161,7 +166,7 @@ internal sealed class KeyReader(NpgsqlConnection connection, LocalTableCatalog c
                 var tombstone = Tombstones[i];
                 RowVersion? whole = TableTombstones.TryGetValue(keys[i].Table, out var truncated) ? truncated : null;
                 if (whole is { } later && (tombstone is null || later.IsNewerThan(tombstone.Value))) tombstone = whole;
-                RowVersion? trueVersion = row is not null && Overrides[i] is { } entry && entry.Xid == row.Xid ? entry.Version : null;
+                RowVersion? trueVersion = row is null ? null : Overrides[i] is { } entry && entry.Xid == row.Xid ? entry.Version : rewritten.VersionOf(keys[i].Table.Name, row);
                 var siblings = Siblings[i] is { } folded && folded.Xid == (row?.Xid ?? 0) ? folded.Versions : [];
                 states[i] = new KeyState(row, tombstone, trueVersion, siblings) { TableTombstone = whole, Loser = Losers[i] };
             }

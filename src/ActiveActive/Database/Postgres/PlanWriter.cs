@@ -11,6 +11,8 @@ namespace ActiveActive.Database.Postgres;
 /// </summary>
 internal sealed class PlanWriter(NpgsqlConnection connection, LocalTableCatalog catalog, TableTruncation truncation)
 {
+    private static readonly string s_groupedSql = $"SELECT pg_logical_emit_message(true, '{PostgresNames.GroupedPrefix}', $1)";
+
     private const string HasNotesSql =
         "SELECT EXISTS (SELECT FROM active_active.version_override WHERE table_name = ANY($1)) OR EXISTS (SELECT FROM active_active.sibling WHERE table_name = ANY($1))";
 
@@ -19,6 +21,7 @@ internal sealed class PlanWriter(NpgsqlConnection connection, LocalTableCatalog 
     private readonly List<Tombstone> _tombstones = [];
     private readonly TransactionEncoder _encoder = new(int.MaxValue);
     private readonly List<NpgsqlBatchCommand> _messages = [];
+    private GroupedVersions? _grouped;
     private bool _hasOwnOverrides;
     private bool _hasOwnSiblings;
     private bool _hasWrittenRows;
@@ -26,8 +29,12 @@ internal sealed class PlanWriter(NpgsqlConnection connection, LocalTableCatalog 
     public void Begin()
     {
         _messages.Clear();
+        _grouped = null;
         _hasOwnOverrides = _hasOwnSiblings = _hasWrittenRows = false;
     }
+
+    /// <summary>Told ahead of the next writes.</summary>
+    public void Group(GroupedVersions versions) => _grouped = versions;
 
     /// <param name="plan">What to write.</param>
     /// <param name="prefix">A command to send ahead, or null.</param>
@@ -37,7 +44,7 @@ internal sealed class PlanWriter(NpgsqlConnection connection, LocalTableCatalog 
         _pending.Clear();
         _sets.Clear();
         _tombstones.Clear();
-        if (prefix is not null) Add(prefix);
+        AddBeginning(prefix);
         var apart = plan.IsInOrder || _hasOwnOverrides || _hasOwnSiblings ? null : KeysWithNotes(plan);
         foreach (var write in plan.Writes)
         {
@@ -56,6 +63,13 @@ internal sealed class PlanWriter(NpgsqlConnection connection, LocalTableCatalog 
         if (_tombstones.Count > 0) Add(TombstoneTable.Save(_tombstones));
         foreach (var conflict in plan.Conflicts) Add(ConflictHistoryTable.Append(conflict));
         await SendAsync(cancellationToken);
+    }
+
+    private void AddBeginning(NpgsqlBatchCommand? prefix)
+    {
+        if (prefix is not null) Add(prefix);
+        if (_grouped is not null) Add(SqlParameters.Command(s_groupedSql, SqlParameters.Bytes(_grouped.ToBytes())));
+        _grouped = null;
     }
 
     /// <summary>
@@ -93,7 +107,7 @@ internal sealed class PlanWriter(NpgsqlConnection connection, LocalTableCatalog 
         if (_hasOwnOverrides || _hasOwnSiblings) return false;
         _pending.Clear();
         _sets.Clear();
-        if (prefix is not null) Add(prefix);
+        AddBeginning(prefix);
         foreach (var write in plan.Writes)
         {
             if (KeyOf(write) is not { } key || !_sets.TryAdd(key, write)) return false;

@@ -21,8 +21,6 @@ internal sealed partial class PostgresApplySession : IApplySession
 
     private static readonly string s_appliedSql = $"SELECT pg_logical_emit_message(true, '{PostgresNames.MessagePrefix}', '')";
 
-    private static readonly string s_groupedSql = $"SELECT pg_logical_emit_message(true, '{PostgresNames.GroupedPrefix}', $1)";
-
     private static readonly string s_clockSql = $"SELECT {VersionSql.Microseconds("clock_timestamp()")} AS server_time";
 
     private readonly NpgsqlDataSource _source;
@@ -30,6 +28,7 @@ internal sealed partial class PostgresApplySession : IApplySession
     private readonly NodeName _origin;
     private readonly OriginNodes _origins;
     private readonly LocalTableCatalog _catalog;
+    private readonly RewrittenTables _rewritten;
     private readonly KeyReader _reader;
     private readonly PlanWriter _writer;
     private readonly TableTruncation _truncation;
@@ -37,15 +36,16 @@ internal sealed partial class PostgresApplySession : IApplySession
     private bool _isInTransaction;
     private bool _arePlansStale;
 
-    private PostgresApplySession(NpgsqlDataSource source, NpgsqlConnection connection, PostgresDatabaseOptions options, NodeName origin, OriginNodes origins)
+    private PostgresApplySession(NpgsqlDataSource source, NpgsqlConnection connection, PostgresDatabaseOptions options, NodeName origin, OriginNodes origins, RewrittenTables rewritten)
     {
         _source = source;
         _connection = connection;
         _origin = origin;
         _origins = origins;
         _catalog = new LocalTableCatalog(options.Tables);
-        _reader = new KeyReader(connection, _catalog, origins);
-        _truncation = new TableTruncation(connection, options.Node, origins);
+        _rewritten = rewritten;
+        _reader = new KeyReader(connection, _catalog, origins, rewritten);
+        _truncation = new TableTruncation(connection, options.Node, origins, rewritten);
         _writer = new PlanWriter(connection, _catalog, _truncation);
     }
 
@@ -54,7 +54,7 @@ internal sealed partial class PostgresApplySession : IApplySession
     public CommitTimestamp ServerTime { get; private set; } = CommitTimestamp.Unknown;
 
     public static async ValueTask<PostgresApplySession> OpenAsync(
-        PostgresDatabaseOptions options, NodeName origin, CancellationToken cancellationToken)
+        PostgresDatabaseOptions options, NodeName origin, RewrittenTables rewritten, CancellationToken cancellationToken)
     {
         var source = PostgresConnections.ForApply(options.ConnectionString);
         var connection = source.CreateConnection();
@@ -64,7 +64,8 @@ internal sealed partial class PostgresApplySession : IApplySession
             var databaseOid = await ReadAsync<uint>(connection, "SELECT oid FROM pg_database WHERE datname = current_database()", cancellationToken);
             var origins = new OriginNodes(options.Node, databaseOid);
             await origins.LoadAsync(connection, cancellationToken);
-            var session = new PostgresApplySession(source, connection, options, origin, origins);
+            await rewritten.LoadAsync(connection, cancellationToken);
+            var session = new PostgresApplySession(source, connection, options, origin, origins, rewritten);
             await session.HoldOriginAsync(PostgresNames.Origin(databaseOid, origin), cancellationToken);
             return session;
         }
@@ -92,8 +93,9 @@ internal sealed partial class PostgresApplySession : IApplySession
     public ValueTask BeginAsync(CancellationToken cancellationToken)
     {
         if (_isBeginPending || _isInTransaction) throw new InvalidOperationException("The session is in a transaction already.");
-        return new(RunAsync("beginning a transaction", () =>
+        return new(RunAsync("beginning a transaction", async () =>
         {
+            await _rewritten.RestoreNotedAsync(cancellationToken);
             if (_arePlansStale)
             {
                 // Npgsql has it in this form only; it happens after a schema change.
@@ -105,7 +107,7 @@ internal sealed partial class PostgresApplySession : IApplySession
             _writer.Begin();
             _isBeginPending = true;
             _quarantines = _releases = false;
-            return new ValueTask<bool>(true);
+            return true;
         }).AsTask());
     }
 
@@ -157,11 +159,13 @@ internal sealed partial class PostgresApplySession : IApplySession
         while (await RunAsync($"looking for rows of {table} that a TRUNCATE of {_origin} had not seen", chunks.MoveNextAsync)) yield return chunks.Current;
     }
 
+    public void Group(GroupedVersions versions) => _writer.Group(versions);
+
     public ValueTask<bool> TryWriteSeenAsync(ApplyPlan plan, SeenRows seen, CancellationToken cancellationToken)
     {
         RequireTransaction();
         return RunAsync($"applying a transaction of {_origin} after {AppliedPosition}", () =>
-            _writer.TryWriteSeenAsync(plan, new SeenGuard(seen, _origins.IdentifierOf(seen.Origin)), TakeBegin() ? new NpgsqlBatchCommand(BeginSql) : null, cancellationToken));
+            _writer.TryWriteSeenAsync(plan, new SeenGuard(seen, _origins.IdentifierOf(seen.Origin), _rewritten.KnownFiles), TakeBegin() ? new NpgsqlBatchCommand(BeginSql) : null, cancellationToken));
     }
 
     public ValueTask<bool> HasTombstoneAsync(IReadOnlyList<RowKey> keys, CancellationToken cancellationToken)
@@ -198,7 +202,7 @@ internal sealed partial class PostgresApplySession : IApplySession
         }).AsTask());
     }
 
-    public ValueTask CommitAsync(NpgsqlLogSequenceNumber position, CommitTimestamp stamp, GroupedVersions? grouped, CancellationToken cancellationToken)
+    public ValueTask CommitAsync(NpgsqlLogSequenceNumber position, CommitTimestamp stamp, CancellationToken cancellationToken)
     {
         RequireTransaction();
         return new(RunAsync($"committing {_origin} {position}", async () =>
@@ -209,7 +213,6 @@ internal sealed partial class PostgresApplySession : IApplySession
             batch.BatchCommands.Add(SqlParameters.Command("SELECT pg_replication_origin_xact_setup($1, $2)",
                 SqlParameters.Text(position.ToString()), SqlParameters.Text(VersionSql.Text(stamp.IsKnown ? stamp : new CommitTimestamp(0)))));
             if (_quarantines || _releases) batch.BatchCommands.Add(new NpgsqlBatchCommand(_quarantines ? s_quarantinedSql : s_appliedSql));
-            if (grouped is not null) batch.BatchCommands.Add(SqlParameters.Command(s_groupedSql, SqlParameters.Bytes(grouped.ToBytes())));
             foreach (var command in _writer.TakeMessages()) batch.BatchCommands.Add(command);
             batch.BatchCommands.Add(new NpgsqlBatchCommand(s_clockSql));
             batch.BatchCommands.Add(new NpgsqlBatchCommand("COMMIT"));

@@ -55,7 +55,7 @@ internal sealed class PostgresChangeStream : IChangeStream
         _slot = slot;
         _relations = new RelationCatalog(dataSource);
         _truncates = new PartitionTruncates(dataSource);
-        _assembler = new TransactionAssembler(slot.DatabaseOid, options.MaxChangesPerPart, options.MaxCharactersPerPart, copy?.Relayed ?? default);
+        _assembler = new TransactionAssembler(slot.DatabaseOid, options.MaxChangesPerPart, options.MaxCharactersPerPart, copy);
         _start = start;
         _dropSlot = copy is not null;
         _confirmed = slot.Confirmed;

@@ -3,6 +3,8 @@ using ActiveActive.Apply;
 using ActiveActive.Changes;
 using ActiveActive.Database.Postgres.PgOutput;
 using ActiveActive.Progress;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Logging.Abstractions;
 using Npgsql;
 using NpgsqlTypes;
 
@@ -13,11 +15,13 @@ internal sealed class PostgresDatabase : ILocalDatabase
 {
     private readonly PostgresDatabaseOptions _options;
     private readonly NpgsqlDataSource _dataSource;
+    private readonly RewrittenTables _rewritten;
 
-    public PostgresDatabase(PostgresDatabaseOptions options)
+    public PostgresDatabase(PostgresDatabaseOptions options, ILogger? logger = null)
     {
         _options = options;
         _dataSource = NpgsqlDataSource.Create(PostgresConnections.ForSql(options.ConnectionString));
+        _rewritten = new RewrittenTables(options, _dataSource, logger ?? NullLogger.Instance);
     }
 
     public ValueTask<DatabaseIdentity> SetUpAsync(CancellationToken cancellationToken) => new PostgresSetUp(_options, _dataSource).RunAsync(cancellationToken);
@@ -63,17 +67,19 @@ internal sealed class PostgresDatabase : ILocalDatabase
     });
 
     public async ValueTask<IApplySession> OpenApplySessionAsync(NodeName origin, CancellationToken cancellationToken) =>
-        await PostgresApplySession.OpenAsync(_options, origin, cancellationToken);
+        await PostgresApplySession.OpenAsync(_options, origin, _rewritten, cancellationToken);
 
     public async IAsyncEnumerable<StoredRow?> ReadRowsAsync(IReadOnlyList<RowToFetch> rows, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
-        await using var reader = await RunAsync("opening a session that reads rows for a peer", () => RowReader.OpenAsync(_options, cancellationToken));
+        // A peer whose question met a table that had been rewritten asks again.
+        await _rewritten.RestoreNotedAsync(cancellationToken);
+        await using var reader = await RunAsync("opening a session that reads rows for a peer", () => RowReader.OpenAsync(_options, _rewritten, cancellationToken));
         foreach (var row in rows) yield return await RunAsync($"reading a row of {row.Table} for a peer", () => reader.ReadAsync(row, cancellationToken));
     }
 
     public ValueTask CollectAsync(DependencyVector stable, CancellationToken cancellationToken) => ExecuteAsync(
         "collecting what is stable",
-        [LoserTable.Collect(), .. TombstoneTable.Collect(stable), OverrideTable.Collect(stable), SiblingTable.Collect(stable)], cancellationToken);
+        [LoserTable.Collect(), .. TombstoneTable.Collect(stable), OverrideTable.Collect(stable), SiblingTable.Collect(stable), RewrittenTables.Collect()], cancellationToken);
 
     public ValueTask<IReadOnlyList<QuarantinedTransaction>> ReadQuarantineAsync(NodeName? origin, CancellationToken cancellationToken) =>
         RunAsync<IReadOnlyList<QuarantinedTransaction>>("reading the quarantine", async () =>
@@ -143,7 +149,11 @@ internal sealed class PostgresDatabase : ILocalDatabase
         return (long)await batch.ExecuteNonQueryAsync(cancellationToken);
     });
 
-    public ValueTask DisposeAsync() => _dataSource.DisposeAsync();
+    public ValueTask DisposeAsync()
+    {
+        _rewritten.Dispose();
+        return _dataSource.DisposeAsync();
+    }
 
     // Without an explicit transaction a batch is one transaction; the connection's synchronous_commit makes it durable.
     private async ValueTask ExecuteAsync(string doing, IReadOnlyList<NpgsqlBatchCommand> commands, CancellationToken cancellationToken) =>

@@ -1,3 +1,6 @@
+using System.Security.Cryptography;
+using System.Text;
+
 namespace ActiveActive.Database.Postgres;
 
 /// <summary>
@@ -6,6 +9,10 @@ namespace ActiveActive.Database.Postgres;
 /// </summary>
 internal static class PostgresNames
 {
+    private const int MaxSlotName = 63;
+
+    private const int SlotHashBytes = 6;
+
     public const string Schema = "active_active";
 
     public const string Publication = "active_active";
@@ -24,11 +31,16 @@ internal static class PostgresNames
     /// <summary>The prefix of the message that says which row is which transaction's, in a commit that applies several of them.</summary>
     public const string GroupedPrefix = "active_active.grouped";
 
-    /// <summary>The name of a copy of the slot; <c>-</c> is not allowed in slot names.</summary>
+    /// <summary>
+    /// The name of a copy of the slot. What it serves is told by a hash: two names of nodes can be too long for it, and <c>-</c> is not allowed in it,
+    /// so that <c>a-b</c> and <c>a_b</c> would be one. The readable part in front is for people, and cut.
+    /// </summary>
     public static string SlotCopy(uint databaseOid, SlotCopy copy)
     {
-        var name = $"aa_{databaseOid}_to_{copy.Peer.Value}{(copy.Relayed.IsNone ? "" : $"_of_{copy.Relayed.Value}")}".Replace('-', '_');
-        return name[..Math.Min(63, name.Length)];
+        var purpose = $"{copy.Peer.Value}{(copy.Relayed.IsNone ? "" : $" of {copy.Relayed.Value}")}{(copy.IsWithApplied ? " with applied" : "")}";
+        var readable = $"aa_{databaseOid}_to_{purpose}".Replace('-', '_').Replace(' ', '_');
+        var hash = Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(purpose)).AsSpan(0, SlotHashBytes));
+        return $"{readable[..Math.Min(MaxSlotName - 1 - hash.Length, readable.Length)]}_{hash}";
     }
 
     public static string OriginPrefix(uint databaseOid) => $"active_active_{databaseOid}_";

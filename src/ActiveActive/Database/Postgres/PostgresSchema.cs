@@ -136,6 +136,31 @@ internal static class PostgresSchema
         );
         -- Of a row that a loser is compared with: never collected.
         ALTER TABLE active_active.version_override ADD COLUMN is_kept boolean NOT NULL DEFAULT false;
+        CREATE INDEX version_override_kept ON active_active.version_override (table_name) WHERE is_kept;
+        """,
+        """
+        -- The file of each table (or partition) when its rows' versions were last known to be right; a rewrite gives it another one. What is not here
+        -- has the file with its OID as number, which a table is created with.
+        CREATE TABLE active_active.table_file (
+            table_oid oid PRIMARY KEY,
+            file      oid NOT NULL
+        );
+        -- Transactions that have rewritten rows which they had not written. A row that shows one of them and has no override is older than all that can still arrive.
+        CREATE TABLE active_active.rewriter (
+            table_name text NOT NULL,
+            xid        bigint NOT NULL,
+            PRIMARY KEY (table_name, xid)
+        );
+        -- Work tables of the search for the versions of a table's rows; empty when that is over. For each key the last write in the log: the id that its row
+        -- shows if nothing has rewritten it, and its version (null: the override that the same transaction left tells it). And which local transactions the log holds.
+        CREATE UNLOGGED TABLE active_active.logged_write (
+            key      text PRIMARY KEY,
+            xid      bigint NOT NULL,
+            stamp    bigint,
+            origin   text,
+            position pg_lsn
+        );
+        CREATE UNLOGGED TABLE active_active.logged_transaction (xid bigint PRIMARY KEY);
         """,
     ];
 }

@@ -12,15 +12,15 @@ internal sealed class RowReader : IAsyncDisposable
     private readonly LocalTableCatalog _catalog;
     private readonly KeyReader _reader;
 
-    private RowReader(NpgsqlDataSource source, NpgsqlConnection connection, LocalTableCatalog catalog, OriginNodes origins)
+    private RowReader(NpgsqlDataSource source, NpgsqlConnection connection, LocalTableCatalog catalog, OriginNodes origins, RewrittenTables rewritten)
     {
         _source = source;
         _connection = connection;
         _catalog = catalog;
-        _reader = new KeyReader(connection, catalog, origins, isLocking: false);
+        _reader = new KeyReader(connection, catalog, origins, rewritten, isLocking: false);
     }
 
-    public static async ValueTask<RowReader> OpenAsync(PostgresDatabaseOptions options, CancellationToken cancellationToken)
+    public static async ValueTask<RowReader> OpenAsync(PostgresDatabaseOptions options, RewrittenTables rewritten, CancellationToken cancellationToken)
     {
         var source = PostgresConnections.ForApply(options.ConnectionString);
         var connection = source.CreateConnection();
@@ -30,7 +30,8 @@ internal sealed class RowReader : IAsyncDisposable
             await using var command = new NpgsqlCommand("SELECT oid FROM pg_database WHERE datname = current_database()", connection);
             var origins = new OriginNodes(options.Node, (uint)(await command.ExecuteScalarAsync(cancellationToken))!);
             await origins.LoadAsync(connection, cancellationToken);
-            return new RowReader(source, connection, new LocalTableCatalog(options.Tables), origins);
+            await rewritten.LoadAsync(connection, cancellationToken);
+            return new RowReader(source, connection, new LocalTableCatalog(options.Tables), origins, rewritten);
         }
         catch
         {

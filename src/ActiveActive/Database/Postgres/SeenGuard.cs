@@ -5,7 +5,10 @@ using NpgsqlTypes;
 namespace ActiveActive.Database.Postgres;
 
 /// <summary><see cref="SeenRows"/> as a condition on a row.</summary>
-internal sealed class SeenGuard(SeenRows seen, string originIdentifier)
+/// <param name="seen">What counts as seen.</param>
+/// <param name="originIdentifier">What rows of its origin show.</param>
+/// <param name="files">Files of rewritten tables whose rows show their writers (adr/0020).</param>
+internal sealed class SeenGuard(SeenRows seen, string originIdentifier, IReadOnlyCollection<uint> files)
 {
     /// <summary>Two texts, so that the usual one need not ask for the stamp of every row.</summary>
     public bool HasUnseen => seen.Unseen.Count > 0;
@@ -14,14 +17,16 @@ internal sealed class SeenGuard(SeenRows seen, string originIdentifier)
     public string Sql(int first)
     {
         var older = $"age(t.xmin) > (SELECT age(${first}::text::xid))";
-        if (HasUnseen) older = $"({older} AND ((pg_xact_commit_timestamp_origin(t.xmin)).\"timestamp\" = ANY(${first + 2}::text[]::timestamptz[])) IS NOT TRUE)";
-        return $"({older} OR t.xmin = pg_current_xact_id_if_assigned()::xid OR (pg_xact_commit_timestamp_origin(t.xmin)).roident = ${first + 1})";
+        if (HasUnseen) older = $"({older} AND ((pg_xact_commit_timestamp_origin(t.xmin)).\"timestamp\" = ANY(${first + 3}::text[]::timestamptz[])) IS NOT TRUE)";
+        var file = $"(pg_relation_filenode(t.tableoid) = t.tableoid OR pg_relation_filenode(t.tableoid) = ANY(${first + 2}::text[]::oid[]))";
+        return $"{file} AND ({older} OR t.xmin = pg_current_xact_id_if_assigned()::xid OR (pg_xact_commit_timestamp_origin(t.xmin)).roident = ${first + 1})";
     }
 
     public IEnumerable<NpgsqlParameter> Parameters()
     {
         yield return SqlParameters.Text(seen.Horizon.ToString(CultureInfo.InvariantCulture));
         yield return new NpgsqlParameter { NpgsqlDbType = NpgsqlDbType.Oid, Value = uint.Parse(originIdentifier, CultureInfo.InvariantCulture) };
+        yield return SqlParameters.Texts([.. files.Select(static f => f.ToString(CultureInfo.InvariantCulture))]);
         if (HasUnseen) yield return SqlParameters.Texts([.. seen.Unseen.Select(VersionSql.Text)]);
     }
 }

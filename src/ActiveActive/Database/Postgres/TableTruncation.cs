@@ -10,7 +10,7 @@ namespace ActiveActive.Database.Postgres;
 /// Performs an origin's TRUNCATE (convergence R7) on the rows that its writer had seen, after those were decided about that it may not have seen. A table of
 /// which nothing stays is truncated for real where that disturbs nobody; else rows are deleted by one statement.
 /// </summary>
-internal sealed class TableTruncation(NpgsqlConnection connection, NodeName local, OriginNodes origins)
+internal sealed class TableTruncation(NpgsqlConnection connection, NodeName local, OriginNodes origins, RewrittenTables rewritten)
 {
     private const string Cursor = "active_active_unseen";
 
@@ -47,6 +47,8 @@ internal sealed class TableTruncation(NpgsqlConnection connection, NodeName loca
         LocalTable table, TableName? partition, IReadOnlyCollection<ShownVersion> unseen, ApplyStatements statements, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
         await origins.LoadAsync(connection, cancellationToken);
+        // The lock that keeps writers out keeps rewrites out, too.
+        if (!(await VersionRestoration.ReadFilesAsync(connection, table.Name, cancellationToken)).TrueForAll(f => rewritten.IsKnown(f.Table, f.File))) throw rewritten.Note(table.Name);
         if (partition is { } leaf) await RequirePartitionAsync(table, leaf, cancellationToken);
         var source = partition is { } only ? PostgresNames.Quote(only) : statements.Target;
         await using (var declare = Command($"DECLARE {Cursor} NO SCROLL CURSOR FOR SELECT {statements.KeyOf("t")} FROM {source} AS t WHERE {IsUnseen(statements)}", table, unseen))
@@ -113,6 +115,8 @@ internal sealed class TableTruncation(NpgsqlConnection connection, NodeName loca
         }
 
         await ExecuteAsync($"TRUNCATE {target}; RELEASE SAVEPOINT active_active_truncate", cancellationToken);
+        // Other files, and no rows in them that anybody else has written.
+        await VersionRestoration.SaveFilesAsync(connection, await VersionRestoration.ReadFilesAsync(connection, truncate.Partition ?? truncate.Table.Name, cancellationToken), rewritten, cancellationToken);
         return true;
     }
 

@@ -8,9 +8,11 @@ namespace ActiveActive.Database.Postgres.PgOutput;
 /// its answer (<see cref="AssemblyStep.Unresolved"/>). It holds at most one part of one transaction, and of a transaction that applied
 /// another node's nothing but the header, and a part as it was received where that node's are relayed. A message that does not fit where it stands is <see cref="ReplicationErrorKind.Corrupt"/>.
 /// </summary>
-internal sealed class TransactionAssembler(uint databaseOid, int maxChangesPerPart, int maxCharactersPerPart, NodeName relayed = default)
+internal sealed class TransactionAssembler(uint databaseOid, int maxChangesPerPart, int maxCharactersPerPart, SlotCopy? copy = null)
 {
-    private readonly ReceivedPartReader? _received = relayed.IsNone ? null : new ReceivedPartReader();
+    private readonly NodeName _relayed = copy?.Relayed ?? default;
+    private readonly bool _isWithApplied = copy?.IsWithApplied == true;
+    private readonly ReceivedPartReader? _received = copy is null || copy.Relayed.IsNone ? null : new ReceivedPartReader();
     private readonly Dictionary<uint, KnownRelation> _relations = [];
     private BeginMessage? _begin;
     private NodeName _foreignOrigin;
@@ -52,7 +54,7 @@ internal sealed class TransactionAssembler(uint databaseOid, int maxChangesPerPa
             default:
                 RequireTransaction(in reader);
                 // Applied rows came from a peer, which has them: they are not even decoded.
-                return _foreignOrigin.IsNone ? Change(message, ref reader) : AssemblyStep.Continue;
+                return _foreignOrigin.IsNone || _isWithApplied ? Change(message, ref reader) : AssemblyStep.Continue;
         }
     }
 
@@ -92,7 +94,7 @@ internal sealed class TransactionAssembler(uint databaseOid, int maxChangesPerPa
         if (message.Floor > _floor) _floor = message.Floor;
         _isQuarantined |= message.MarksQuarantine;
         if (message.Prefix == PostgresNames.GroupedPrefix && !_foreignOrigin.IsNone) _grouped = GroupedVersions.Read(_foreignOrigin, message.Content);
-        if (_received is null || _foreignOrigin != relayed || message.Prefix != PostgresNames.ReceivedPrefix) return AssemblyStep.Continue;
+        if (_received is null || _foreignOrigin != _relayed || message.Prefix != PostgresNames.ReceivedPrefix) return AssemblyStep.Continue;
         return _received.Take(message.Content) is { } part ? AssemblyStep.Yield(TakePart(begin, isLast: false) with { Received = part }) : AssemblyStep.Continue;
     }
 

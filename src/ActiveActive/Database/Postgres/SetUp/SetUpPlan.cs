@@ -7,6 +7,13 @@ internal static class SetUpPlan
 {
     private const string PublishedActions = "publish = 'insert, update, delete, truncate', publish_via_partition_root = false";
 
+    private const string NoteFiles =
+        """
+        INSERT INTO active_active.table_file (table_oid, file)
+        SELECT oid, pg_catalog.pg_relation_filenode(oid) FROM pg_catalog.pg_class WHERE relkind = 'r' AND oid >= 16384 AND pg_catalog.pg_relation_filenode(oid) <> oid
+        ON CONFLICT (table_oid) DO UPDATE SET file = excluded.file
+        """;
+
     /// <summary>The statements of the one transaction of set-up, in their order; the rows of the node's own tables are not among them.</summary>
     public static IReadOnlyList<string> Statements(SetUpFacts facts)
     {
@@ -17,6 +24,8 @@ internal static class SetUpPlan
             statements.Add($"INSERT INTO active_active.schema_version (step) VALUES ({step + 1})");
         }
 
+        // There is no log yet: what its rows show, every node counts as seen.
+        if (facts.Node.Checkpoint is null) statements.Add(NoteFiles);
         var identities = facts.Tables.SelectMany(table => table.All.Where(part => NeedsFull(table, part))).Select(part => part.Name).ToList();
         var added = facts.Tables.Where(table => IsToBeAdded(facts, table)).Select(table => table.Name).ToList();
         // A transaction that wrote to the table before it was published and commits after would be decoded without it: the lock
