@@ -19,6 +19,8 @@ internal static class SetUpPlan
 
         var identities = facts.Tables.SelectMany(table => table.All.Where(part => NeedsFull(table, part))).Select(part => part.Name).ToList();
         var added = facts.Tables.Where(table => IsToBeAdded(facts, table)).Select(table => table.Name).ToList();
+        // The node writes to it only once set-up is done, so nobody holds a lock on it.
+        if (facts.Node.Publication?.Tables.Any(p => p.Name == ReplicatedTables.Orphans && !p.IsFiltered) != true) added.Add(ReplicatedTables.Orphans);
         // A transaction that wrote to the table before it was published and commits after would be decoded without it: the lock
         // lets all such writers end first. A new slot waits for them itself.
         if (facts.Node.Checkpoint is not null && added.Count > 0)
@@ -59,7 +61,7 @@ internal static class SetUpPlan
         }
 
         var wanted = facts.Tables.Select(t => t.Relation.Oid).ToHashSet();
-        var dropped = publication.Tables.Where(p => !wanted.Contains(p.Oid) || p.IsFiltered).Select(p => p.Name).Order().ToList();
+        var dropped = publication.Tables.Where(p => (!wanted.Contains(p.Oid) && p.Name != ReplicatedTables.Orphans) || p.IsFiltered).Select(p => p.Name).Order().ToList();
         if (dropped.Count > 0) yield return $"ALTER PUBLICATION {Publication} DROP TABLE {List(dropped)}";
         if (added.Count > 0) yield return $"ALTER PUBLICATION {Publication} ADD TABLE {List(added)}";
         if (!publication.HasRightOptions) yield return $"ALTER PUBLICATION {Publication} SET ({options})";
