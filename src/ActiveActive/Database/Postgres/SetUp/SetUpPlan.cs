@@ -19,8 +19,6 @@ internal static class SetUpPlan
 
         var identities = facts.Tables.SelectMany(table => table.All.Where(part => NeedsFull(table, part))).Select(part => part.Name).ToList();
         var added = facts.Tables.Where(table => IsToBeAdded(facts, table)).Select(table => table.Name).ToList();
-        // The node writes to it only once set-up is done, so nobody holds a lock on it.
-        if (facts.Node.Publication?.Tables.Any(p => p.Name == ReplicatedTables.Orphans && !p.IsFiltered) != true) added.Add(ReplicatedTables.Orphans);
         // A transaction that wrote to the table before it was published and commits after would be decoded without it: the lock
         // lets all such writers end first. A new slot waits for them itself.
         if (facts.Node.Checkpoint is not null && added.Count > 0)
@@ -28,6 +26,8 @@ internal static class SetUpPlan
             statements.Add($"LOCK TABLE ONLY {string.Join(", ONLY ", added.Select(Quote))} IN SHARE ROW EXCLUSIVE MODE");
         }
 
+        // The node's own table needs no lock: the node writes to it only once set-up is done.
+        if (facts.Node.Publication?.Tables.Any(p => p.Name == ReplicatedTables.Orphans && !p.IsFiltered) != true) added.Add(ReplicatedTables.Orphans);
         statements.AddRange(identities.Select(name => $"ALTER TABLE ONLY {Quote(name)} REPLICA IDENTITY FULL"));
         statements.AddRange(PublicationStatements(facts, added));
         // The node's own is for what it settles itself, which is nobody's write.
