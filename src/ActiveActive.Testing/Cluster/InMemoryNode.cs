@@ -41,9 +41,10 @@ public sealed class InMemoryNode
             Incarnation = new Guid(number + 1, 0, 0, new byte[8]),
             MaxChangesPerPart = _options.MaxChangesPerPart,
             CommitInterrupt = () => CommitStep?.Invoke() ?? default,
-            Tables = [.. options.Tables.Select(t => t.Build(rules) with { Check = row => Refuses?.Invoke(t.FullName, row) })],
+            Tables = [.. options.Tables.Select(t => t.Build(rules, options.Tables) with { Check = row => Refuses?.Invoke(t.FullName, row) })],
         });
         Tables = [.. options.Tables.Select(t => Database.Table(t.FullName.ToString()))];
+        if (Database.OrphanTable is { } orphans) Tables = [.. Tables, orphans];
         Replication = Create();
     }
 

@@ -20,9 +20,15 @@ public sealed record TableDefinition(string Name, params IReadOnlyList<string> C
     /// </summary>
     public IReadOnlyList<string> UniqueKeys { get; init; } = [];
 
+    /// <summary>
+    /// Foreign keys, each to the primary key of another table of the cluster (or of this one), for example <c>owner REFERENCES owners</c> or
+    /// <c>country, city REFERENCES places (country, city)</c>; MATCH SIMPLE, NO ACTION. They are named as PostgreSQL names them: <c>pets_owner_fkey</c>. Default: none.
+    /// </summary>
+    public IReadOnlyList<string> ForeignKeys { get; init; } = [];
+
     internal TableName FullName => TableName.Parse(Name);
 
-    internal InMemoryTableDefinition Build(ReplicatedTables rules)
+    internal InMemoryTableDefinition Build(ReplicatedTables rules, IReadOnlyList<TableDefinition> tables)
     {
         if (!rules.Contains(FullName)) throw new ArgumentException($"Table {FullName} is excluded from replication: leave it out of the cluster, or mend the table rules.");
         LocalColumn[] columns = [.. Columns.Select(ParseColumn)];
@@ -34,8 +40,38 @@ public sealed record TableDefinition(string Name, params IReadOnlyList<string> C
         int[] key = Key is null ? [0] : [.. Key.Select(name => names.IndexOf(name))];
         var uniqueKeys = UniqueKeys.Select(text => ParseUniqueKey(text, names)).ToList();
         var table = new LocalTable(FullName, columns, key, settings) { HasUniqueKeys = uniqueKeys.Count > 0 };
-        return new InMemoryTableDefinition(table, [.. LargeColumns]) { UniqueKeys = uniqueKeys };
+        return new InMemoryTableDefinition(table, [.. LargeColumns]) { UniqueKeys = uniqueKeys, ForeignKeys = ParseForeignKeys(table, rules.OrphanRulesOf(FullName), tables) };
     }
+
+    private List<ForeignKey> ParseForeignKeys(LocalTable table, OrphanRules rules, IReadOnlyList<TableDefinition> tables)
+    {
+        var keys = ForeignKeys.Select(text => ParseForeignKey(text, table, rules, tables)).ToList();
+        if (rules.Unknown(keys).FirstOrDefault() is { } unknown) throw new ArgumentException($"An orphan policy names {unknown}, and table {FullName} has no foreign key of that name or on these columns.");
+        var unfit = keys.FirstOrDefault(k => (k.Policy == OrphanPolicy.SetNull && k.NullableColumns.Count == 0) || (k.Policy == OrphanPolicy.Quarantine && table.Settings.HasDeltaColumns));
+        return unfit is null ? keys : throw new ArgumentException($"Orphans of foreign key {unfit.Name} of table {FullName} can't have the policy {unfit.Policy}: {(unfit.Policy == OrphanPolicy.SetNull ? "its columns are the primary key's" : "the table has delta columns")}.");
+    }
+
+    private ForeignKey ParseForeignKey(string text, LocalTable table, OrphanRules rules, IReadOnlyList<TableDefinition> tables)
+    {
+        var parts = text.Split("REFERENCES", StringSplitOptions.TrimEntries);
+        if (parts.Length != 2) throw new ArgumentException($"Foreign key '{text}' of table {FullName} can't be read: write, for example, 'owner REFERENCES owners'.");
+        var columns = ColumnsOf(parts[0]);
+        var open = parts[1].IndexOf('(', StringComparison.Ordinal);
+        var referenced = TableName.Parse(open < 0 ? parts[1] : parts[1][..open].Trim());
+        var parent = tables.FirstOrDefault(t => t.FullName == referenced) ?? throw new ArgumentException($"Foreign key '{text}' of table {FullName} refers to {referenced}, which the cluster has not.");
+        var key = parent.Key ?? [.. parent.Columns.Take(1).Select(c => ParseColumn(c).Name)];
+        var referencedColumns = open < 0 ? key : ColumnsOf(parts[1][open..]);
+        if (columns.FirstOrDefault(c => table.OrdinalOf(c) < 0) is { } unknown) throw new ArgumentException($"Foreign key '{text}' of table {FullName} names the column '{unknown}', which it has not.");
+        if (columns.Count != key.Count || !referencedColumns.Order(StringComparer.Ordinal).SequenceEqual(key.Order(StringComparer.Ordinal))) throw new ArgumentException($"Foreign key '{text}' of table {FullName} must name the primary key of {referenced}: {string.Join(", ", key)}.");
+        var name = $"{FullName.Name}_{string.Join('_', columns)}_fkey";
+        return new ForeignKey
+        {
+            Table = FullName, Name = name, Columns = columns, Referenced = referenced, ReferencedColumns = referencedColumns, Policy = rules.PolicyOf(name, columns),
+            NullableColumns = [.. columns.Where(c => !table.KeyOrdinals.Contains(table.OrdinalOf(c)))],
+        };
+    }
+
+    private static List<string> ColumnsOf(string list) => [.. list.Trim('(', ')', ' ').Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries)];
 
     private InMemoryUniqueKey ParseUniqueKey(string text, List<string> names)
     {

@@ -220,8 +220,14 @@ internal sealed class InMemoryDatabase : ILocalDatabase
         }
     }
 
-    /// <summary>None: tables in memory have no foreign keys.</summary>
-    public IAsyncEnumerable<OrphanedRow> ReadOrphansAsync(int limit, CancellationToken cancellationToken) => AsyncEnumerable.Empty<OrphanedRow>();
+    public ValueTask<IOrphanSession> OpenOrphanSessionAsync(TimeSpan statementTimeout, CancellationToken cancellationToken)
+    {
+        lock (_server.Gate)
+        {
+            _server.ThrowIfDown();
+            return new(new InMemoryOrphanSession(_server));
+        }
+    }
 
     public ValueTask<long> DeleteConflictsAsync(DateTimeOffset before, CancellationToken cancellationToken)
     {
@@ -248,6 +254,9 @@ internal sealed class InMemoryDatabase : ILocalDatabase
             return _server.BeginLocal();
         }
     }
+
+    /// <summary>The table of rows that are out of sight for their foreign keys; null where no table has one.</summary>
+    public LocalTable? OrphanTable => _server.FindOrphanTable()?.Definition;
 
     /// <summary>The definition of a table, by <c>schema.table</c>.</summary>
     public LocalTable Table(string name) => _server.TableOf(TableName.Parse(name)).Definition;

@@ -45,6 +45,9 @@ internal sealed record InMemoryTableDefinition(LocalTable Table, params IReadOnl
 
     /// <summary>Unique keys besides the primary key.</summary>
     public IReadOnlyList<InMemoryUniqueKey> UniqueKeys { get; init; } = [];
+
+    /// <summary>Foreign keys, each to another table's primary key.</summary>
+    public IReadOnlyList<ForeignKey> ForeignKeys { get; init; } = [];
 }
 
 /// <summary>A unique constraint or index.</summary>

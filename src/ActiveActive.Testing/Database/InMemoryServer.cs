@@ -29,7 +29,8 @@ internal sealed class InMemoryServer : IDisposable
     public InMemoryServer(InMemoryDatabaseOptions options)
     {
         _options = options;
-        foreach (var definition in options.Tables)
+        IEnumerable<InMemoryTableDefinition> orphans = options.Tables.Any(t => t.ForeignKeys.Count > 0) ? [InMemoryOrphans.Define()] : [];
+        foreach (var definition in options.Tables.Concat(orphans))
         {
             var table = new InMemoryTable(definition);
             _tables.Add(definition.Table.Name, table);
@@ -68,6 +69,29 @@ internal sealed class InMemoryServer : IDisposable
 
     public InMemoryTable TableOf(TableName name) => _tables.GetValueOrDefault(name)
         ?? throw new ReplicationException(ReplicationErrorKind.ApplyRefused, $"Node {_options.Node} has no table {name}.");
+
+    /// <summary>Where rows wait that are out of sight for their foreign keys; null where no table has one.</summary>
+    public InMemoryTable? FindOrphanTable() => _tables.GetValueOrDefault(ReplicatedTables.Orphans);
+
+    /// <summary>The row that a foreign key names; null where any of its columns is null (MATCH SIMPLE).</summary>
+    public RowKey? ParentOf(ForeignKey key, ColumnValue[] row)
+    {
+        var (child, parent) = (TableOf(key.Table).Definition, TableOf(key.Referenced).Definition);
+        var values = new string[parent.KeyOrdinals.Count];
+        for (var i = 0; i < key.Columns.Count; i++)
+        {
+            if (row[child.OrdinalOf(key.Columns[i])].Text is not { } text) return null;
+            for (var at = 0; at < values.Length; at++)
+            {
+                if (parent.Columns[parent.KeyOrdinals[at]].Name == key.ReferencedColumns[i]) values[at] = text;
+            }
+        }
+
+        return new RowKey(key.Referenced, values);
+    }
+
+    public bool IsOrphan(ForeignKey key, ColumnValue[] row, Func<InMemoryCell?, InMemoryRow?> rowOf) =>
+        ParentOf(key, row) is { } parent && rowOf(TableOf(key.Referenced).Find(parent)) is null;
 
     public InMemoryTable? FindTable(Relation relation) =>
         _tables.GetValueOrDefault(relation.Root) ?? _tables.GetValueOrDefault(relation.Name);

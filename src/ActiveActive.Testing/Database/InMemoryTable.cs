@@ -61,6 +61,7 @@ internal sealed class InMemoryTable
         Definition = definition.Table;
         Check = definition.Check;
         UniqueKeys = definition.UniqueKeys;
+        ForeignKeys = definition.ForeignKeys;
         var columns = new RelationColumn[Definition.Columns.Count];
         _isToast = new bool[columns.Length];
         for (var i = 0; i < columns.Length; i++)
@@ -92,6 +93,8 @@ internal sealed class InMemoryTable
     public InMemoryNotes Overrides { get; } = new(InMemoryNoteKind.Override);
 
     public IReadOnlyList<InMemoryUniqueKey> UniqueKeys { get; }
+
+    public IReadOnlyList<ForeignKey> ForeignKeys { get; }
 
     /// <summary>Rows that lost a unique value: one sibling each.</summary>
     public InMemoryNotes Losers { get; } = new(InMemoryNoteKind.Loser);

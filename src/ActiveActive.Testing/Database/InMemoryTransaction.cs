@@ -85,8 +85,10 @@ internal sealed partial class InMemoryTransaction : IDisposable
 
             cell.Write(new InMemoryRow(row, _commit));
             if (_isLocal) _changes.Add(Change.Insert(target.Relation, (ColumnValue[])row.Clone()));
-            return true;
         }
+
+        await CheckParentsAsync(target, null, row, cancellationToken);
+        return true;
     }
 
     /// <summary>
@@ -109,8 +111,10 @@ internal sealed partial class InMemoryTransaction : IDisposable
                 if (IsTaken(target, key, key, row)) return false;
                 target.CellOf(key).Write(new InMemoryRow(row, _commit));
                 if (_isLocal) _changes.Add(InMemoryRowImages.Update(target, old.Values, values, row, keyChanged));
-                return true;
             }
+
+            await CheckParentsAsync(target, old.Values, row, cancellationToken);
+            return true;
         }
 
         var (cell, isNew) = await LockRowAsync(target, target.KeyOf(row), cancellationToken);
@@ -125,9 +129,12 @@ internal sealed partial class InMemoryTransaction : IDisposable
 
             target.CellOf(key).Write(null);
             cell.Write(new InMemoryRow(row, _commit));
+            CheckChildren(target, key);
             if (_isLocal) _changes.Add(InMemoryRowImages.Update(target, old.Values, values, row, keyChanged));
-            return true;
         }
+
+        await CheckParentsAsync(target, old.Values, row, cancellationToken);
+        return true;
     }
 
     /// <summary>DELETE of the row under a key; false where there is none.</summary>
@@ -140,6 +147,7 @@ internal sealed partial class InMemoryTransaction : IDisposable
         {
             ThrowIfNotOpen();
             target.CellOf(key).Write(null);
+            CheckChildren(target, key);
             if (_isLocal) _changes.Add(InMemoryRowImages.Delete(target, old.Values));
             return true;
         }
@@ -153,6 +161,7 @@ internal sealed partial class InMemoryTransaction : IDisposable
         lock (_server.Gate)
         {
             ThrowIfNotOpen();
+            CheckTruncate(target);
             foreach (var cell in target.Cells)
             {
                 if (cell.SeenBy(this) is null) continue;

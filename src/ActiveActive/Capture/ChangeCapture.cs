@@ -224,6 +224,12 @@ internal sealed partial class ChangeCapture
         }
     }
 
+    /// <summary>What is captured now; for <see cref="IsStable"/> later.</summary>
+    public CaptureCheckpoint Snapshot()
+    {
+        lock (_lock) return new CaptureCheckpoint(_captured, _sequence.GreatestStamp, _sequence.Applied, _lastPublished);
+    }
+
     private bool HasStableSnapshot()
     {
         lock (_lock) return _snapshots.Count > 0 && IsStable(_snapshots[0]);
@@ -237,8 +243,8 @@ internal sealed partial class ChangeCapture
         _snapshots.RemoveRange(kept, _snapshots.Count - kept);
     }
 
-    /// <summary>Local and foreign transactions alike: what lies before a checkpoint leaves the index, and then counts as seen by everyone.</summary>
-    private bool IsStable(CaptureCheckpoint snapshot)
+    /// <summary>Whether every member is known, by its own stream, to have all of it. Local and foreign transactions alike: what lies before a checkpoint leaves the index, and then counts as seen by everyone.</summary>
+    public bool IsStable(CaptureCheckpoint snapshot)
     {
         if (snapshot.LastPublished > _progress.StablePositionOf(_progress.Self)) return false;
         foreach (var (origin, position) in snapshot.Applied)

@@ -6,13 +6,14 @@ namespace ActiveActive;
 /// </summary>
 public sealed class OrphanedRow
 {
-    internal OrphanedRow(TableName table, IReadOnlyList<string> key, string constraint, IReadOnlyList<string?> values, TableName referenced)
+    internal OrphanedRow(TableName table, IReadOnlyList<string> key, string constraint, IReadOnlyList<string?> values, TableName referenced, OrphanPolicy policy)
     {
         Table = table;
         Key = key;
         Constraint = constraint;
         Values = values;
         Referenced = referenced;
+        Policy = policy;
     }
 
     /// <summary>The table that has the foreign key; for a partition, its root where that has the key.</summary>
@@ -29,4 +30,7 @@ public sealed class OrphanedRow
 
     /// <summary>The table that has no such row.</summary>
     public TableName Referenced { get; }
+
+    /// <summary>What becomes of it.</summary>
+    public OrphanPolicy Policy { get; }
 }

@@ -78,10 +78,10 @@ internal interface ILocalDatabase : IAsyncDisposable
     /// <summary>Reads the conflict history.</summary>
     IAsyncEnumerable<ConflictRecord> ReadConflictsAsync(ConflictQuery query, CancellationToken cancellationToken);
 
-    /// <summary>Rows of replicated tables whose foreign key names a missing row; none where the database has no foreign keys.</summary>
-    /// <param name="limit">At most so many.</param>
-    /// <param name="cancellationToken">Ends it.</param>
-    IAsyncEnumerable<OrphanedRow> ReadOrphansAsync(int limit, CancellationToken cancellationToken);
+    /// <summary>Opens a session that finds and treats rows whose foreign key names a missing row.</summary>
+    /// <param name="statementTimeout">How long one statement may take; zero for no limit.</param>
+    /// <param name="cancellationToken">Ends the wait.</param>
+    ValueTask<IOrphanSession> OpenOrphanSessionAsync(TimeSpan statementTimeout, CancellationToken cancellationToken);
 
     /// <summary>Deletes entries of the conflict history recorded before an instant; returns how many.</summary>
     ValueTask<long> DeleteConflictsAsync(DateTimeOffset before, CancellationToken cancellationToken);

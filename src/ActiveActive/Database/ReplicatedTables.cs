@@ -14,6 +14,9 @@ internal sealed class ReplicatedTables
         _defaultResolver = defaultResolver;
     }
 
+    /// <summary>The one table of the library's own that replicates, by last update wins and whatever the rules say: rows that the orphan policy has moved out of sight.</summary>
+    public static readonly TableName Orphans = new("active_active", "orphan");
+
     public IEnumerable<TableRule> Rules => _rules.Select(r => r.Rule);
 
     public static bool IsSystemSchema(string schema) =>
@@ -21,6 +24,7 @@ internal sealed class ReplicatedTables
 
     public bool Contains(TableName table)
     {
+        if (table == Orphans) return true;
         if (IsSystemSchema(table.Schema)) return false;
         var found = false;
         foreach (var (rule, pattern) in _rules)
@@ -36,6 +40,7 @@ internal sealed class ReplicatedTables
     /// <summary>The settings of a table that takes part: delta columns of all matching rules, the last rule's resolver.</summary>
     public TableSettings SettingsOf(TableName table)
     {
+        if (table == Orphans) return TableSettings.Default;
         var deltas = new List<DeltaColumn>();
         IConflictResolver? resolver = null;
         foreach (var (rule, pattern) in _rules)
@@ -63,6 +68,21 @@ internal sealed class ReplicatedTables
         }
 
         return otherwise;
+    }
+
+    /// <summary>What becomes of orphans, foreign key by foreign key: what the last matching rule says of each.</summary>
+    public OrphanRules OrphanRulesOf(TableName table)
+    {
+        var all = OrphanPolicy.Keep;
+        var byKey = new Dictionary<string, OrphanPolicy>(StringComparer.Ordinal);
+        foreach (var (rule, pattern) in _rules)
+        {
+            if (rule.Exclude || !pattern.IsMatch(table.ToString())) continue;
+            all = rule.OnOrphan ?? all;
+            foreach (var (key, policy) in rule.OnOrphanOf) byKey[OrphanRules.Normalize(key)] = policy;
+        }
+
+        return new OrphanRules(all, byKey);
     }
 
     /// <summary>Whether a rule's table is known to have keys that do not collide.</summary>

@@ -5,7 +5,7 @@ namespace ActiveActive.Diagnostics;
 
 /// <summary>
 /// The meter <c>ActiveActive</c>. Units: transactions and conflicts by count, lag in bytes and seconds, retained WAL in bytes.
-/// Tags: <c>node</c>, <c>peer</c>, <c>type</c>.
+/// Tags: <c>node</c>, <c>peer</c>, <c>type</c>, <c>table</c>, <c>constraint</c>.
 /// </summary>
 internal sealed class NodeMetrics : IDisposable
 {
@@ -27,6 +27,8 @@ internal sealed class NodeMetrics : IDisposable
         _meter.CreateObservableGauge("active_active.lag.bytes", () => PerPeer(node, p => p.LagBytes), "By", "Received from a peer but not applied");
         _meter.CreateObservableGauge("active_active.lag.time", () => node.Status.Peers.Select(p => new Measurement<double>(p.LagTime.TotalSeconds, _node, new("peer", p.Peer.Value))), "s", "How far the applied stamp is behind the newest received one");
         _meter.CreateObservableGauge("active_active.quarantined", () => new Measurement<int>(node.Status.Quarantined, _node), "{transaction}", "Transactions in quarantine");
+        _meter.CreateObservableGauge("active_active.orphans", () => PerForeignKey(node, k => k.Orphans), "{row}", "Rows whose foreign key names a missing row");
+        _meter.CreateObservableGauge("active_active.orphans.quarantined", () => PerForeignKey(node, k => k.Quarantined), "{row}", "Rows out of sight because their foreign key names a missing row");
         _meter.CreateObservableGauge("active_active.wal.retained", () => new Measurement<long>(node.Status.RetainedBytes, _node), "By", "WAL held back by the node's slot");
     }
 
@@ -34,6 +36,9 @@ internal sealed class NodeMetrics : IDisposable
         _conflicts.Add(1, _node, new("peer", record.RemoteVersion.Origin.Value), new("type", record.Type.ToString()));
 
     public void Dispose() => _meter.Dispose();
+
+    private IEnumerable<Measurement<int>> PerForeignKey(ReplicationNode node, Func<ForeignKeyStatus, int> value) =>
+        [.. node.Status.ForeignKeys.Select(k => new Measurement<int>(value(k), _node, new("table", k.Table.ToString()), new("constraint", k.Constraint)))];
 
     private IEnumerable<Measurement<long>> PerPeer(ReplicationNode node, Func<PeerStatus, long> value) =>
         [.. node.Status.Peers.Select(p => new Measurement<long>(value(p), _node, new("peer", p.Peer.Value)))];

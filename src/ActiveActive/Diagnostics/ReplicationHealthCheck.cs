@@ -13,6 +13,11 @@ internal sealed class ReplicationHealthCheck(ReplicationNode node) : IHealthChec
     {
         var status = node.Status;
         var data = status.Peers.ToDictionary(p => p.Peer.Value, p => (object)$"{p.Receiving}, lag {p.LagBytes} bytes, {p.LagTime.TotalSeconds:0.0} s");
+        foreach (var key in status.ForeignKeys.Where(k => k.Orphans > 0 || k.Quarantined > 0 || k.Message is not null))
+        {
+            data[$"{key.Table} {key.Constraint}"] = $"{key.Orphans} orphans ({key.Policy}), {key.Quarantined} out of sight{(key.Message is null ? "" : $". {key.Message}")}";
+        }
+
         if (status.State != NodeState.Running)
         {
             return Task.FromResult(HealthCheckResult.Unhealthy($"Node '{status.Node}' is {status.State}. {status.Message}", data: data));

@@ -124,6 +124,12 @@ internal enum Safeguard
 
     /// <summary>A relayed transaction has its own vector, not what its relayer had seen (R10).</summary>
     RelayedVector,
+
+    /// <summary>An orphan is treated once every node is known to have both writes that made it, and all that they wrote before is here.</summary>
+    RepairStableOrphans,
+
+    /// <summary>What is written to an orphan is written only if it is still the one that was found.</summary>
+    RepairWhatIsStillOrphaned,
 }
 
 /// <summary>Switches one of them off, in tests only.</summary>

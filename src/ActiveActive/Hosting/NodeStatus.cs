@@ -51,6 +51,9 @@ public sealed record NodeStatus
     /// </summary>
     public IReadOnlyList<TableName> TablesWithHiddenRows { get; init; } = [];
 
+    /// <summary>The foreign keys of the replicated tables as the last check found them, by table and name; empty before the first (<see cref="ReplicationNodeOptions.OrphanCheckInterval"/>).</summary>
+    public IReadOnlyList<ForeignKeyStatus> ForeignKeys { get; init; } = [];
+
     /// <summary>The peers, in name order.</summary>
     public required IReadOnlyList<PeerStatus> Peers { get; init; }
 }

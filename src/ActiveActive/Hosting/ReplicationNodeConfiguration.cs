@@ -21,12 +21,13 @@ internal static class ReplicationNodeConfiguration
                 case "PATH": options.Path = entry.Value ?? ""; break;
                 case "PEERS": BindPeers(entry, options); break;
                 case "TABLES": BindTables(entry, options); break;
-                case "ONAPPLYERROR": options.OnApplyError = ParsePolicy(entry); break;
+                case "ONAPPLYERROR": options.OnApplyError = ParsePolicy<ApplyErrorPolicy>(entry); break;
                 case "CONFLICTRETENTION": options.ConflictRetention = Parse<TimeSpan>(entry); break;
                 case "HEARTBEATINTERVAL": options.HeartbeatInterval = Parse<TimeSpan>(entry); break;
                 case "RECONNECTDELAY": options.ReconnectDelay = Parse<TimeSpan>(entry); break;
                 case "MAXRECONNECTDELAY": options.MaxReconnectDelay = Parse<TimeSpan>(entry); break;
                 case "RELAYAFTER": options.RelayAfter = Parse<TimeSpan>(entry); break;
+                case "ORPHANCHECKINTERVAL": options.OrphanCheckInterval = Parse<TimeSpan>(entry); break;
                 case "MAXCLOCKSKEW": options.MaxClockSkew = Parse<TimeSpan>(entry); break;
                 case "CHANGELOGBYTES": options.ChangeLogBytes = Parse<long>(entry); break;
                 case "MAXCHANGESPERPART": options.MaxChangesPerPart = Parse<int>(entry); break;
@@ -58,7 +59,8 @@ internal static class ReplicationNodeConfiguration
                     case "PATTERN": rule.Pattern = entry.Value ?? ""; break;
                     case "EXCLUDE": rule.Exclude = Parse<bool>(entry); break;
                     case "ALLOWSEQUENCEKEYS": rule.AllowSequenceKeys = Parse<bool>(entry); break;
-                    case "ONAPPLYERROR": rule.OnApplyError = ParsePolicy(entry); break;
+                    case "ONAPPLYERROR": rule.OnApplyError = ParsePolicy<ApplyErrorPolicy>(entry); break;
+                    case "ONORPHAN": BindOrphans(entry, rule); break;
                     case "DELTACOLUMNS":
                         foreach (var column in entry.GetChildren()) rule.DeltaColumns.Add(column.Value ?? "");
                         break;
@@ -70,13 +72,24 @@ internal static class ReplicationNodeConfiguration
         }
     }
 
+    // Either "SetNull", or { "*": "Keep", "customer_id": "SetNull" }.
+    private static void BindOrphans(IConfigurationSection section, TableRule rule)
+    {
+        if (section.Value is not null) rule.OnOrphan = ParsePolicy<OrphanPolicy>(section);
+        foreach (var entry in section.GetChildren())
+        {
+            if (entry.Key == "*") rule.OnOrphan = ParsePolicy<OrphanPolicy>(entry);
+            else rule.OnOrphanOf[entry.Key] = ParsePolicy<OrphanPolicy>(entry);
+        }
+    }
+
     private static T Parse<T>(IConfigurationSection entry) where T : IParsable<T> =>
         T.TryParse(entry.Value, CultureInfo.InvariantCulture, out var value) ? value
             : throw new FormatException($"Configuration '{entry.Path}': '{entry.Value}' is not a {typeof(T).Name}.");
 
-    private static ApplyErrorPolicy ParsePolicy(IConfigurationSection entry) =>
-        Enum.TryParse<ApplyErrorPolicy>(entry.Value, ignoreCase: true, out var policy) && Enum.IsDefined(policy) ? policy
-            : throw new FormatException($"Configuration '{entry.Path}': '{entry.Value}' is not a policy. Use {string.Join(" or ", Enum.GetNames<ApplyErrorPolicy>())}.");
+    private static T ParsePolicy<T>(IConfigurationSection entry) where T : struct, Enum =>
+        Enum.TryParse<T>(entry.Value, ignoreCase: true, out var policy) && Enum.IsDefined(policy) ? policy
+            : throw new FormatException($"Configuration '{entry.Path}': '{entry.Value}' is not a policy. Use {string.Join(" or ", Enum.GetNames<T>())}.");
 
     private static FormatException Unknown(IConfigurationSection entry) =>
         new($"Configuration '{entry.Path}' is not a setting of ActiveActive. Check its spelling against ReplicationNodeOptions.");

@@ -51,6 +51,13 @@ public sealed class ReplicationNodeOptions
     /// </summary>
     public TimeSpan RelayAfter { get; set; } = TimeSpan.FromSeconds(10);
 
+    /// <summary>
+    /// How often the foreign keys of the replicated tables are checked for rows that name a missing row, and orphans treated as
+    /// <see cref="TableRule.OnOrphan"/> says; 1 s to 1 day, or zero for never. Each check reads the referencing tables in full, each foreign key for 30 s at
+    /// most. Default: 5 minutes.
+    /// </summary>
+    public TimeSpan OrphanCheckInterval { get; set; } = TimeSpan.FromMinutes(5);
+
     /// <summary>A peer's clock may be ahead of the local database server's by so much before its stream waits and health degrades. Default: 5 s.</summary>
     public TimeSpan MaxClockSkew { get; set; } = TimeSpan.FromSeconds(5);
 

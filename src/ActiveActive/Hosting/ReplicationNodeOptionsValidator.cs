@@ -28,6 +28,7 @@ internal static class ReplicationNodeOptionsValidator
         Range(problems, nameof(options.ReconnectDelay), options.ReconnectDelay, TimeSpan.FromMilliseconds(10), TimeSpan.FromMinutes(1));
         Range(problems, nameof(options.MaxReconnectDelay), options.MaxReconnectDelay, options.ReconnectDelay, TimeSpan.FromMinutes(10));
         Range(problems, nameof(options.RelayAfter), options.RelayAfter, TimeSpan.Zero, TimeSpan.FromHours(1));
+        if (options.OrphanCheckInterval != TimeSpan.Zero) Range(problems, nameof(options.OrphanCheckInterval), options.OrphanCheckInterval, TimeSpan.FromSeconds(1), TimeSpan.FromDays(1));
         Range(problems, nameof(options.MaxClockSkew), options.MaxClockSkew, TimeSpan.FromMilliseconds(1), TimeSpan.FromDays(1));
         Range(problems, nameof(options.ChangeLogBytes), options.ChangeLogBytes, 1L << 20, 16L << 30);
         Range(problems, nameof(options.MaxChangesPerPart), options.MaxChangesPerPart, 1, 1_000_000);
@@ -79,6 +80,7 @@ internal static class ReplicationNodeOptionsValidator
         {
             if (string.IsNullOrWhiteSpace(rule.Pattern)) problems.Add("A table rule has no pattern.");
             else if (rule.DeltaColumns.Count > 0 && rule.Resolver is not null) problems.Add($"Rule '{rule.Pattern}' has delta columns and a resolver; choose one.");
+            if (rule.OnOrphanOf.Keys.Any(string.IsNullOrWhiteSpace)) problems.Add($"Rule '{rule.Pattern}' has an orphan policy for a foreign key without a name: name the constraint or its columns.");
         }
     }
 

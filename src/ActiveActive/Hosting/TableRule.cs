@@ -26,6 +26,18 @@ public sealed class TableRule
     public ApplyErrorPolicy? OnApplyError { get; set; }
 
     /// <summary>
+    /// What becomes of rows whose foreign key names a missing row, for the foreign keys that <see cref="OnOrphanOf"/> does not name. Of several matching
+    /// rules the last counts. Default: null, which is <see cref="OrphanPolicy.Keep"/>.
+    /// </summary>
+    public OrphanPolicy? OnOrphan { get; set; }
+
+    /// <summary>
+    /// The same for single foreign keys: by the constraint's name, or by its referencing columns in the constraint's order, separated by commas. Each must
+    /// exist in every table that the rule matches.
+    /// </summary>
+    public IDictionary<string, OrphanPolicy> OnOrphanOf { get; } = new Dictionary<string, OrphanPolicy>(StringComparer.Ordinal);
+
+    /// <summary>
     /// The table's sequence-backed keys are known not to collide (for example by <c>INCREMENT BY</c> and different starts), so that the
     /// start-up check accepts them. Default: false.
     /// </summary>

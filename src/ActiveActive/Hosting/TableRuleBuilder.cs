@@ -32,6 +32,21 @@ public sealed class TableRuleBuilder
         return this;
     }
 
+    /// <summary>What becomes of rows whose foreign key names a missing row; see <see cref="TableRule.OnOrphan"/>.</summary>
+    public TableRuleBuilder OnOrphan(OrphanPolicy policy)
+    {
+        _rule.OnOrphan = policy;
+        return this;
+    }
+
+    /// <summary>The same for one foreign key, by its name or by its referencing columns; see <see cref="TableRule.OnOrphanOf"/>.</summary>
+    public TableRuleBuilder OnOrphan(string foreignKey, OrphanPolicy policy)
+    {
+        ArgumentNullException.ThrowIfNull(foreignKey);
+        _rule.OnOrphanOf[foreignKey] = policy;
+        return this;
+    }
+
     /// <summary>The tables' sequence-backed keys are known not to collide; see <see cref="TableRule.AllowSequenceKeys"/>.</summary>
     public TableRuleBuilder AllowSequenceKeys()
     {

@@ -1,3 +1,5 @@
+using ActiveActive.Database;
+
 namespace ActiveActive.Transport;
 
 /// <summary>The settings that must be the same on every node, as names and values that the handshake compares.</summary>
@@ -10,11 +12,23 @@ internal static class ClusterSettings
         {
             var deltas = string.Join(",", group.SelectMany(r => r.DeltaColumns).Distinct(StringComparer.Ordinal).Order(StringComparer.Ordinal));
             var resolver = group.Select(r => r.Resolver?.GetType().FullName).LastOrDefault(name => name is not null) ?? "";
-            settings[$"table {group.Key}"] = $"delta columns ({deltas}), resolver ({resolver}){(group.Any(r => r.Exclude) ? ", excluded" : "")}";
+            settings[$"table {group.Key}"] = $"delta columns ({deltas}), resolver ({resolver}){OrphanPolicies(group)}{(group.Any(r => r.Exclude) ? ", excluded" : "")}";
         }
 
         settings["default resolver"] = defaultResolver?.GetType().FullName ?? "last_update_wins";
         return [.. settings];
+    }
+
+    private static string OrphanPolicies(IEnumerable<TableRule> rules)
+    {
+        var policies = new SortedDictionary<string, OrphanPolicy>(StringComparer.Ordinal);
+        foreach (var rule in rules)
+        {
+            if (rule.OnOrphan is { } all) policies["*"] = all;
+            foreach (var (key, policy) in rule.OnOrphanOf) policies[OrphanRules.Normalize(key)] = policy;
+        }
+
+        return policies.Count == 0 ? "" : $", on orphan ({string.Join("; ", policies.Select(p => $"{p.Key}: {p.Value}"))})";
     }
 
     /// <summary>A sentence for each setting that differs; empty where all agree.</summary>

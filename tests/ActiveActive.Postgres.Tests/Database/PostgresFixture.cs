@@ -114,10 +114,11 @@ internal sealed class PostgresFixture : LocalDatabaseFixture
     {
         var columns = table.Columns.Select(c => $"{PostgresNames.Quote(c.Name)} {c.Type}{(table.DeltaColumns.Contains(c.Name) ? " NOT NULL" : "")}");
         var key = table.Key.Select(PostgresNames.Quote);
-        var unique = string.Concat(table.UniqueKeys.Select(k => $", UNIQUE{(k.NullsNotDistinct ? " NULLS NOT DISTINCT" : "")} ({string.Join(", ", k.Columns.Select(PostgresNames.Quote))})"));
+        var constraints = string.Concat(table.UniqueKeys.Select(k => $", UNIQUE{(k.NullsNotDistinct ? " NULLS NOT DISTINCT" : "")} ({string.Join(", ", k.Columns.Select(PostgresNames.Quote))})"));
+        constraints += string.Concat(table.ForeignKeys.Select(k => $", FOREIGN KEY ({PostgresNames.Quote(k.Column)}) REFERENCES {PostgresNames.Quote(k.Referenced)}"));
         var storage = table.ToastColumns.Select(c =>
             $"; ALTER TABLE {PostgresNames.Quote(table.FullName)} ALTER COLUMN {PostgresNames.Quote(c)} SET STORAGE EXTERNAL");
-        return $"CREATE TABLE {PostgresNames.Quote(table.FullName)} ({string.Join(", ", columns)}, PRIMARY KEY ({string.Join(", ", key)}){unique}){string.Concat(storage)}";
+        return $"CREATE TABLE {PostgresNames.Quote(table.FullName)} ({string.Join(", ", columns)}, PRIMARY KEY ({string.Join(", ", key)}){constraints}){string.Concat(storage)}";
     }
 
     private static NpgsqlCommand Statement(LocalOperation operation)

@@ -36,6 +36,7 @@ public sealed class PostgresSetUpTests(SetUpServers servers)
             $"SELECT position = confirmed_flush_lsn AND greatest_stamp = {long.MinValue} AND applied = '{{}}' FROM active_active.checkpoint, pg_replication_slots WHERE slot_name = '{database.Slot}'"));
         Assert.Equal(2L, await database.ScalarAsync<long>($"SELECT count(*) FROM pg_replication_origin WHERE roname IN ('{PostgresNames.Origin(database.Oid, new("us"))}', '{PostgresNames.Origin(database.Oid, new("ap-1"))}')"));
         Assert.Equal("ddddd", await IdentitiesAsync(database, "accounts", "events", "events_1", "events_1a", "events_2"));
+        Assert.True(await database.ScalarAsync<bool>("SELECT EXISTS (SELECT FROM pg_publication_rel WHERE prrelid = 'active_active.orphan'::regclass)"));
         Assert.True(await database.ScalarAsync<bool>("SELECT pubinsert AND pubupdate AND pubdelete AND pubtruncate AND NOT pubviaroot FROM pg_publication"));
 
         var before = await database.NextTransactionAsync();
@@ -115,7 +116,7 @@ public sealed class PostgresSetUpTests(SetUpServers servers)
         var first = await database.SetUpAsync();
         // Back to the first step, with what has gathered there.
         await database.SqlAsync($"""
-            DROP TABLE active_active.unique_loser, active_active.table_file, active_active.rewriter, active_active.logged_write, active_active.logged_transaction;
+            DROP TABLE active_active.orphan, active_active.unique_loser, active_active.table_file, active_active.rewriter, active_active.logged_write, active_active.logged_transaction;
             ALTER TABLE active_active.version_override DROP COLUMN is_kept;
             DELETE FROM active_active.schema_version WHERE step > 1;
             SELECT pg_replication_origin_drop('{PostgresNames.Origin(database.Oid, new("eu"))}');

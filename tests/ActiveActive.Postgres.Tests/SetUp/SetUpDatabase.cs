@@ -86,8 +86,9 @@ internal sealed class SetUpDatabase : IAsyncDisposable
         return (T)(await command.ExecuteScalarAsync(Token))!;
     }
 
+    /// <summary>The user's tables in the publication.</summary>
     public Task<string[]> PublishedAsync() => ScalarAsync<string[]>(
-        "SELECT ARRAY(SELECT prrelid::regclass::text FROM pg_publication_rel r JOIN pg_publication p ON p.oid = prpubid WHERE pubname = 'active_active' ORDER BY 1)");
+        "SELECT ARRAY(SELECT prrelid::regclass::text FROM pg_publication_rel r JOIN pg_publication p ON p.oid = prpubid WHERE pubname = 'active_active' AND prrelid <> 'active_active.orphan'::regclass ORDER BY 1)");
 
     /// <summary>The next transaction id: unchanged where nothing was written.</summary>
     public Task<string> NextTransactionAsync() => ScalarAsync<string>("SELECT pg_snapshot_xmax(pg_current_snapshot())::text");

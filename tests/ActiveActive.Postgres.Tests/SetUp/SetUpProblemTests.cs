@@ -66,6 +66,29 @@ public sealed class SetUpProblemTests(SetUpServers servers)
     }
 
     [Theory]
+    [InlineData("AA1601", "nothing", "SetNull", "a table's own names", "CREATE TABLE p (id int PRIMARY KEY); CREATE TABLE t (id int PRIMARY KEY, p int REFERENCES p)", "it has t_p_fkey (p)")]
+    [InlineData("AA1602", "p", "SetNull", "NOT NULL", "CREATE TABLE p (id int PRIMARY KEY); CREATE TABLE t (id int PRIMARY KEY, p int NOT NULL REFERENCES p)", "can't be")]
+    [InlineData("AA1602", "id", "SetNull", "primary key", "CREATE TABLE p (id int PRIMARY KEY); CREATE TABLE t (id int PRIMARY KEY REFERENCES p)", "can't be")]
+    [InlineData("AA1602", "a, b", "SetNull", "match full", "CREATE TABLE p (a int, b int, PRIMARY KEY (a, b)); CREATE TABLE t (id int PRIMARY KEY, a int NOT NULL, b int, FOREIGN KEY (a, b) REFERENCES p MATCH FULL)", "MATCH FULL needs all")]
+    [InlineData("AA1603", "t_p_fkey", "Quarantine", "delta", "CREATE TABLE p (id int PRIMARY KEY); CREATE TABLE t (id int PRIMARY KEY, p int REFERENCES p, n int NOT NULL)", "has delta columns")]
+    [InlineData("AA1604", "t_x_fkey", "Quarantine", "excluded", "CREATE TABLE x (id int PRIMARY KEY); CREATE TABLE t (id int PRIMARY KEY, x int REFERENCES x)", "refers to public.x, which is not replicated")]
+    [Trait("Story", "10")]
+    public async Task Orphan_policy_that_can_not_be_followed_is_refused(string code, string foreignKey, string policy, string what, string tables, string problem)
+    {
+        foreach (var version in new[] { 15, 18 })
+        {
+            await using var database = await SetUpDatabase.CreateAsync(await servers.GetAsync(version), tables);
+            var rule = new TableRule { Pattern = "t", OnOrphanOf = { [foreignKey] = Enum.Parse<OrphanPolicy>(policy) } };
+            if (what == "delta") rule.DeltaColumns.Add("n");
+            List<TableRule> rules = [rule];
+            if (what != "excluded") rules.Add(new TableRule { Pattern = "p" });
+            var found = Assert.Single(await database.ProblemsAsync([.. rules]));
+            Assert.Equal(code, found.Code);
+            Assert.Contains(problem, found.Problem, StringComparison.Ordinal);
+        }
+    }
+
+    [Theory]
     [InlineData(15)]
     [InlineData(18)]
     public async Task Deferrable_unique_constraint_is_refused_where_clashes_are_not_resolved(int version)

@@ -107,7 +107,7 @@ internal sealed class LifeDatabase(SimulatedNode node, InMemoryDatabase inner, E
 
     public IAsyncEnumerable<ConflictRecord> ReadConflictsAsync(ConflictQuery query, CancellationToken cancellationToken) => inner.ReadConflictsAsync(query, cancellationToken);
 
-    public IAsyncEnumerable<OrphanedRow> ReadOrphansAsync(int limit, CancellationToken cancellationToken) => inner.ReadOrphansAsync(limit, cancellationToken);
+    public ValueTask<IOrphanSession> OpenOrphanSessionAsync(TimeSpan statementTimeout, CancellationToken cancellationToken) => inner.OpenOrphanSessionAsync(statementTimeout, cancellationToken);
 
     public ValueTask<long> DeleteConflictsAsync(DateTimeOffset before, CancellationToken cancellationToken) => inner.DeleteConflictsAsync(before, cancellationToken);
 

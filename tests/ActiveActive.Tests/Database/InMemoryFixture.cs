@@ -81,6 +81,11 @@ internal sealed class InMemoryFixture : LocalDatabaseFixture
                 rules.SettingsOf(table.FullName)) { HasUniqueKeys = table.UniqueKeys.Count > 0 },
             table.ToastColumns)
         {
+            ForeignKeys = [.. table.ForeignKeys.Select(k => new ForeignKey
+            {
+                Table = table.FullName, Name = $"{table.Name}_{k.Column}_fkey", Columns = [k.Column], Referenced = new("public", k.Referenced), ReferencedColumns = ["id"],
+                NullableColumns = [k.Column], Policy = rules.OrphanRulesOf(table.FullName).PolicyOf($"{table.Name}_{k.Column}_fkey", [k.Column]),
+            })],
             UniqueKeys = [.. table.UniqueKeys.Select((k, i) => new InMemoryUniqueKey($"{table.Name}_{i}", [.. k.Columns.Select(c => names.IndexOf(c))]) { NullsNotDistinct = k.NullsNotDistinct })],
         };
     }

@@ -31,7 +31,18 @@ internal sealed record ComplianceTable(string Name, IReadOnlyList<(string Name, 
         UniqueKeys = [(["email"], false), (["tenant", "number"], true)],
     };
 
-    public static readonly IReadOnlyList<ComplianceTable> All = [Items, Accounts, Pairs, Documents, Profiles, Members];
+    public static readonly ComplianceTable Owners = new("owners", [("id", "bigint")], ["id"]);
+
+    /// <summary>With two foreign keys to the same table; their orphans are treated differently.</summary>
+    public static readonly ComplianceTable Pets = new("pets", [("id", "bigint"), ("owner", "bigint"), ("home", "bigint")], ["id"])
+    {
+        ForeignKeys = [("owner", "owners", OrphanPolicy.SetNull), ("home", "owners", OrphanPolicy.Quarantine)],
+    };
+
+    public static readonly IReadOnlyList<ComplianceTable> All = [Items, Accounts, Pairs, Documents, Profiles, Members, Owners, Pets];
+
+    /// <summary>Each from one column to the other table's <c>id</c>.</summary>
+    public IReadOnlyList<(string Column, string Referenced, OrphanPolicy Policy)> ForeignKeys { get; init; } = [];
 
     public IReadOnlyList<(IReadOnlyList<string> Columns, bool NullsNotDistinct)> UniqueKeys { get; init; } = [];
 
@@ -51,6 +62,7 @@ internal sealed record ComplianceTable(string Name, IReadOnlyList<(string Name, 
         get
         {
             var rule = new TableRule { Pattern = FullName.ToString(), Resolver = Resolver };
+            foreach (var (column, _, policy) in ForeignKeys) rule.OnOrphanOf[column] = policy;
             foreach (var column in DeltaColumns) rule.DeltaColumns.Add(column);
             return rule;
         }

@@ -56,7 +56,7 @@ internal sealed class KeyReader(NpgsqlConnection connection, LocalTableCatalog c
                 while (await reader.ReadAsync(cancellationToken))
                 {
                     var at = Number(reader, 0) - 1;
-                    read.Losers[at] = new UniqueLoser(TombstoneTable.ReadVersion(reader, 1), LoserTable.ReadRow(keys[(int)at].Table, reader.GetString(4)));
+                    read.Losers[at] = new UniqueLoser(TombstoneTable.ReadVersion(reader, 1), RowText.Read(keys[(int)at].Table, reader.GetString(4)));
                 }
             }
         }

@@ -1,6 +1,3 @@
-using System.Buffers;
-using System.Text;
-using System.Text.Json;
 using ActiveActive.Apply;
 using ActiveActive.Changes;
 using Npgsql;
@@ -42,7 +39,7 @@ internal static class LoserTable
     {
         var loser = set.Loser!;
         return SqlParameters.Command(SetSql, SqlParameters.Text(set.Table.Name.ToString()), SqlParameters.Text(set.Key.ToText()),
-            SqlParameters.Text(WriteRow(set.Table, loser.Values)), SqlParameters.Number(loser.Version.Stamp.Microseconds),
+            SqlParameters.Text(RowText.Write(set.Table, loser.Values)), SqlParameters.Number(loser.Version.Stamp.Microseconds),
             SqlParameters.Text(loser.Version.Origin.Value), SqlParameters.Text(loser.Version.Position.ToString()), SqlParameters.Text(set.Winner?.ToText()));
     }
 
@@ -61,55 +58,8 @@ internal static class LoserTable
         """SELECT table_name, key, "row"::text, stamp, origin, position, winner FROM active_active.unique_loser WHERE $1 = '' OR table_name = $1 ORDER BY stamp, origin, key LIMIT $2""",
         SqlParameters.TypedText(table?.ToString() ?? ""), SqlParameters.Number(limit));
 
-    public static HiddenRow ReadEntry(NpgsqlDataReader reader)
-    {
-        using var row = JsonDocument.Parse(reader.GetString(2));
-        return new HiddenRow(
-            TableName.Parse(reader.GetString(0)), KeyText.Read(reader.GetString(1)),
-            new Row(row.RootElement.EnumerateObject().Select(c => KeyValuePair.Create(c.Name, c.Value.GetString())).ToList()),
-            new RowVersion(new CommitTimestamp(reader.GetInt64(3)), new NodeName(reader.GetString(4)), reader.GetFieldValue<NpgsqlTypes.NpgsqlLogSequenceNumber>(5)),
-            reader.IsDBNull(6) ? null : KeyText.Read(reader.GetString(6)));
-    }
-
-    /// <summary>A column that the stored row does not name reads as unchanged: it takes its default.</summary>
-    public static ColumnValue[] ReadRow(LocalTable table, string json)
-    {
-        using var document = JsonDocument.Parse(json);
-        var values = new ColumnValue[table.Columns.Count];
-        for (var i = 0; i < values.Length; i++)
-        {
-            values[i] = !document.RootElement.TryGetProperty(table.Columns[i].Name, out var value) ? ColumnValue.Unchanged
-                : value.ValueKind == JsonValueKind.Null ? ColumnValue.Null : ColumnValue.Of(value.GetString()!);
-        }
-
-        return values;
-    }
-
-    /// <summary>An array of rows, each an object of texts by column name.</summary>
-    public static string WriteRows(LocalTable table, IReadOnlyList<ColumnValue[]> rows) => Write(writer =>
-    {
-        writer.WriteStartArray();
-        foreach (var row in rows) WriteRow(writer, table, row);
-        writer.WriteEndArray();
-    });
-
-    private static string WriteRow(LocalTable table, ColumnValue[] values) => Write(writer => WriteRow(writer, table, values));
-
-    private static string Write(Action<Utf8JsonWriter> write)
-    {
-        var buffer = new ArrayBufferWriter<byte>(256);
-        using (var writer = new Utf8JsonWriter(buffer)) write(writer);
-        return Encoding.UTF8.GetString(buffer.WrittenSpan);
-    }
-
-    private static void WriteRow(Utf8JsonWriter writer, LocalTable table, ColumnValue[] values)
-    {
-        writer.WriteStartObject();
-        for (var i = 0; i < values.Length; i++)
-        {
-            if (!values[i].IsUnchanged) writer.WriteString(table.Columns[i].Name, values[i].Text);
-        }
-
-        writer.WriteEndObject();
-    }
+    public static HiddenRow ReadEntry(NpgsqlDataReader reader) => new(
+        TableName.Parse(reader.GetString(0)), KeyText.Read(reader.GetString(1)), RowText.Read(reader.GetString(2)),
+        new RowVersion(new CommitTimestamp(reader.GetInt64(3)), new NodeName(reader.GetString(4)), reader.GetFieldValue<NpgsqlTypes.NpgsqlLogSequenceNumber>(5)),
+        reader.IsDBNull(6) ? null : KeyText.Read(reader.GetString(6)));
 }

@@ -134,13 +134,8 @@ internal sealed class PostgresDatabase : ILocalDatabase
         while (await RunAsync(doing, async () => await reader.ReadAsync(cancellationToken))) yield return ConflictHistoryTable.ReadRecord(reader);
     }
 
-    public async IAsyncEnumerable<OrphanedRow> ReadOrphansAsync(int limit, [EnumeratorCancellation] CancellationToken cancellationToken)
-    {
-        const string doing = "looking for rows whose foreign key names a missing row";
-        await using var connection = await RunAsync(doing, () => _dataSource.OpenConnectionAsync(cancellationToken));
-        await using var orphans = ForeignKeyCheck.FindAsync(connection, limit, cancellationToken).GetAsyncEnumerator(cancellationToken);
-        while (await RunAsync(doing, orphans.MoveNextAsync)) yield return orphans.Current;
-    }
+    public async ValueTask<IOrphanSession> OpenOrphanSessionAsync(TimeSpan statementTimeout, CancellationToken cancellationToken) =>
+        await PostgresOrphanSession.OpenAsync(_options, _dataSource, statementTimeout, cancellationToken);
 
     public ValueTask<long> DeleteConflictsAsync(DateTimeOffset before, CancellationToken cancellationToken) => RunAsync("deleting old conflicts", async () =>
     {

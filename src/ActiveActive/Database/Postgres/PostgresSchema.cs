@@ -162,5 +162,17 @@ internal static class PostgresSchema
         );
         CREATE UNLOGGED TABLE active_active.logged_transaction (xid bigint PRIMARY KEY);
         """,
+        """
+        -- Rows that were moved out of sight because a foreign key of theirs names a missing row. The one table here that replicates: every node has them.
+        -- row: texts by column name. is_replaced: another row has the key; it does not come back by itself.
+        CREATE TABLE active_active.orphan (
+            table_name      text NOT NULL,
+            key             text NOT NULL,
+            constraint_name text NOT NULL,
+            "row"           json NOT NULL,
+            is_replaced     boolean NOT NULL DEFAULT false,
+            PRIMARY KEY (table_name, key)
+        );
+        """,
     ];
 }

@@ -87,6 +87,7 @@ internal sealed class PostgresSetUp
             Node = await NodeCatalog.ReadAsync(connection, server, cancellationToken),
             Relations = relations,
             Tables = await TableCatalog.ReadTablesAsync(connection, relations, _options.Tables, cancellationToken),
+            ForeignKeys = await PostgresForeignKey.ReadAsync(connection, _options.Tables, cancellationToken),
         };
         // A refusal that another problem explains already would only be noise.
         var isWorthTrying = role.MayReplicate && server.WalLevel == "logical" && server.WalSenders < server.MaxWalSenders;

@@ -104,7 +104,7 @@ internal sealed class UniqueKeys
     public async ValueTask<UniqueClashes> FindAsync(IReadOnlyList<ColumnValue[]> rows, NpgsqlConnection connection, string prefix, CancellationToken cancellationToken)
     {
         await using var command = new NpgsqlCommand(prefix + _sql, connection) { AllResultTypesAreUnknown = true };
-        command.Parameters.Add(new NpgsqlParameter { ParameterName = "rows", NpgsqlDbType = NpgsqlTypes.NpgsqlDbType.Text, Value = LoserTable.WriteRows(_table, rows) });
+        command.Parameters.Add(new NpgsqlParameter { ParameterName = "rows", NpgsqlDbType = NpgsqlTypes.NpgsqlDbType.Text, Value = RowText.WriteAll(_table, rows) });
         command.Parameters.Add(new NpgsqlParameter { ParameterName = "table", NpgsqlDbType = NpgsqlTypes.NpgsqlDbType.Text, Value = _table.Name.ToString() });
         var stored = new List<(int, RowKey)>();
         var pairs = new List<(int, int)>();

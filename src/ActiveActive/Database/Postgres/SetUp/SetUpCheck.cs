@@ -12,5 +12,6 @@ internal static class SetUpCheck
         .. TableCheck.Find(facts),
         .. SequenceKeyCheck.Find(facts),
         .. DeltaColumnCheck.Find(facts),
+        .. OrphanPolicyCheck.Find(facts),
     ];
 }

@@ -48,6 +48,11 @@ internal static class SetUpCodes
     public const string DeltaGenerated = "AA1405";
     public const string DeltaAndResolver = "AA1406";
 
+    public const string OrphanKeyMissing = "AA1601";
+    public const string OrphanNotNullable = "AA1602";
+    public const string OrphanDelta = "AA1603";
+    public const string OrphanParentExcluded = "AA1604";
+
     public const string PeerIsSelf = "AA1501";
     public const string OtherNode = "AA1502";
     public const string OtherDatabase = "AA1503";

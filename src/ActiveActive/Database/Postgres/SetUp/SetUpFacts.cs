@@ -17,6 +17,9 @@ internal sealed record SetUpFacts
     /// <summary>The tables that take part: ordinary ones and partition roots, by name.</summary>
     public required IReadOnlyList<TableFacts> Tables { get; init; }
 
+    /// <summary>The enforced foreign keys of these tables.</summary>
+    public IReadOnlyList<ForeignKey> ForeignKeys { get; init; } = [];
+
     /// <summary>The cluster's nodes as this node knows them, sorted.</summary>
     public IReadOnlyList<NodeName> Nodes => [.. Options.Peers.Append(Options.Node).Distinct().Order()];
 }

@@ -35,6 +35,8 @@ internal static class SetUpPlan
             statements.Add($"LOCK TABLE ONLY {string.Join(", ONLY ", added.Select(Quote))} IN SHARE ROW EXCLUSIVE MODE");
         }
 
+        // The node's own table needs no lock: the node writes to it only once set-up is done.
+        if (facts.Node.Publication?.Tables.Any(p => p.Name == ReplicatedTables.Orphans && !p.IsFiltered) != true) added.Add(ReplicatedTables.Orphans);
         statements.AddRange(identities.Select(name => $"ALTER TABLE ONLY {Quote(name)} REPLICA IDENTITY FULL"));
         statements.AddRange(PublicationStatements(facts, added));
         // The node's own is for what it settles itself, which is nobody's write.
@@ -68,7 +70,7 @@ internal static class SetUpPlan
         }
 
         var wanted = facts.Tables.Select(t => t.Relation.Oid).ToHashSet();
-        var dropped = publication.Tables.Where(p => !wanted.Contains(p.Oid) || p.IsFiltered).Select(p => p.Name).Order().ToList();
+        var dropped = publication.Tables.Where(p => (!wanted.Contains(p.Oid) && p.Name != ReplicatedTables.Orphans) || p.IsFiltered).Select(p => p.Name).Order().ToList();
         if (dropped.Count > 0) yield return $"ALTER PUBLICATION {Publication} DROP TABLE {List(dropped)}";
         if (added.Count > 0) yield return $"ALTER PUBLICATION {Publication} ADD TABLE {List(added)}";
         if (!publication.HasRightOptions) yield return $"ALTER PUBLICATION {Publication} SET ({options})";

@@ -127,7 +127,7 @@ public sealed class SetUpCheckTests
         };
 
         Assert.Equal(
-            ["LOCK TABLE ONLY \"public\".\"t\" IN SHARE ROW EXCLUSIVE MODE", "ALTER PUBLICATION active_active ADD TABLE ONLY \"public\".\"t\""],
+            ["LOCK TABLE ONLY \"public\".\"t\" IN SHARE ROW EXCLUSIVE MODE", "ALTER PUBLICATION active_active ADD TABLE ONLY \"public\".\"t\", ONLY \"active_active\".\"orphan\""],
             SetUpPlan.Statements(facts));
     }
 
