@@ -24,7 +24,7 @@ internal static class MutantRun
             var seeds = 0;
             while (seeds < command.Seeds && watch.Elapsed < command.Time)
             {
-                var result = Simulation.Run(Narrow(mutant, command.OptionsOf(command.FirstSeed + (ulong)seeds)));
+                var result = Simulation.Run(command.OptionsOf(command.FirstSeed + (ulong)seeds, drawn => Narrow(mutant, drawn)));
                 seeds++;
                 if (result.Findings.IsClean) continue;
                 var finding = result.Findings.All[0].Split('\n')[0];
@@ -61,6 +61,9 @@ internal static class MutantRun
         Safeguard.KeyGate => Calm(options) with { Nodes = 4, Keys = 5, Tables = [0], DeletePercent = 50, ThinkMicroseconds = 500, LatencyMicroseconds = 1000, HoldMicroseconds = 50, ClientsPerNode = 2, Transactions = 80, InterruptPercent = 50 },
         Safeguard.PassedBeforeTheLook => options with { Tables = [0, 1], CommitMicroseconds = 200, LatencyMicroseconds = 100, DeletePercent = 35 },
         Safeguard.NoteMemberInOrder => options with { Nodes = 4, Keys = 1, DeletePercent = 35, HeartbeatMicroseconds = 1000, NetworkFaults = true },
+        Safeguard.AcknowledgeWhenDurable => options with { Crashes = true },
+        Safeguard.ApplyWait => options with { ClockStepMicroseconds = 0, SkewMicroseconds = 50_000 },
+        Safeguard.StrictApplyWait => options with { ClockStepMicroseconds = 0, SkewMicroseconds = 0, GranuleMicroseconds = 1000, LatencyMicroseconds = 100, TiesWithinNode = true },
         Safeguard.CorrectStamps => options with { ClockStepMicroseconds = 50_000 },
         Safeguard.TieByNode => options with { GranuleMicroseconds = 1000, TiesWithinNode = true },
         Safeguard.Relay => options with { Nodes = 3, Deaths = true, NetworkFaults = true },

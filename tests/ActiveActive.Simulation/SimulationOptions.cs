@@ -75,6 +75,9 @@ internal sealed record SimulationOptions
     /// <summary>Percent of the places at which others may go on where they do.</summary>
     public int InterruptPercent { get; init; } = 50;
 
+    /// <summary>The longest that an interruption inside the database lasts, microseconds.</summary>
+    public int StatementMicroseconds { get; init; } = 100;
+
     /// <summary>Percent of a peer's transactions that a node puts into quarantine, to be retried later.</summary>
     public int QuarantinePercent { get; init; }
 
