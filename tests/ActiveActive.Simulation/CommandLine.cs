@@ -17,7 +17,7 @@ internal sealed record CommandLine
           --mutants         switch each safeguard off in turn: every one must be missed
           --mutant NAME     only that one
         Options of all seeds instead of drawn ones: --nodes --keys --transactions --clients --tables 0,1,2 --truncates --crashes --network --slow-capture --ties --deaths (0 or 1)
-        --deletes --skew --granule --latency --think --hold --heartbeat --log --commit --steps --part --relay-after --quarantine --interrupts --statement --truncate-percent --same --unique
+        --deletes --skew --granule --latency --think --hold --heartbeat --log --commit --steps --part --relay-after --quarantine --interrupts --slowness --slowness-back --truncate-percent --same --unique
         """;
 
     public int Seeds => GivenSeeds ?? (Mutants ? 100_000 : 1000);
@@ -115,7 +115,8 @@ internal sealed record CommandLine
                 "--steps" => options with { ClockStepMicroseconds = Number(value) },
                 "--part" => options with { ChangesPerPart = Number(value) },
                 "--interrupts" => options with { InterruptPercent = Number(value) },
-                "--statement" => options with { StatementMicroseconds = Number(value) },
+                "--slowness" => options with { Slowness = Number(value) },
+                "--slowness-back" => options with { SlownessBack = Number(value) },
                 "--truncate-percent" => options with { TruncatePercent = Number(value) },
                 "--same" => options with { SameValuePercent = Number(value) },
                 "--unique" => options with { UniqueKeys = Number(value) },
