@@ -8,7 +8,7 @@ internal sealed record CommandLine
 {
     public const string Usage = """
         dotnet run -c Release --project tests/ActiveActive.Simulation -- [options]
-          --seeds N         how many seeds to run (default 1000)
+          --seeds N         how many seeds to run (default 1000; of each mutant at most 100000)
           --seed S          the first seed (default 1)
           --time 60s        stop after that time, however many seeds were run
           --verbose         print the whole trace of a failing seed, not only what concerns its key
@@ -17,10 +17,12 @@ internal sealed record CommandLine
           --mutants         switch each safeguard off in turn: every one must be missed
           --mutant NAME     only that one
         Options of all seeds instead of drawn ones: --nodes --keys --transactions --clients --tables 0,1,2 --truncates --crashes --network --slow-capture --ties --deaths (0 or 1)
-        --deletes --skew --granule --latency --think --hold --heartbeat --log --commit --steps --part --relay-after --quarantine --interrupts
+        --deletes --skew --granule --latency --think --hold --heartbeat --log --commit --steps --part --relay-after --quarantine --interrupts --slowness --slowness-back --truncate-percent --same --unique
         """;
 
-    public int Seeds { get; init; } = 1000;
+    public int Seeds => GivenSeeds ?? (Mutants ? 100_000 : 1000);
+
+    private int? GivenSeeds { get; init; }
 
     public ulong FirstSeed { get; init; } = 1;
 
@@ -51,7 +53,7 @@ internal sealed record CommandLine
             {
                 command = args[i] switch
                 {
-                    "--seeds" => command with { Seeds = Number(args[++i]) },
+                    "--seeds" => command with { GivenSeeds = Number(args[++i]) },
                     "--seed" => command with { FirstSeed = ulong.Parse(args[++i], CultureInfo.InvariantCulture) },
                     "--time" => command with { Time = TimeSpan.FromSeconds(double.Parse(args[++i].TrimEnd('s'), CultureInfo.InvariantCulture)) },
                     "--verbose" => command with { Verbose = true },
@@ -80,9 +82,12 @@ internal sealed record CommandLine
         }
     }
 
-    public SimulationOptions OptionsOf(ulong seed)
+    /// <param name="seed">Which everything is drawn from.</param>
+    /// <param name="narrow">Changes what was drawn; what was asked for goes before it.</param>
+    public SimulationOptions OptionsOf(ulong seed, Func<SimulationOptions, SimulationOptions>? narrow = null)
     {
         var options = SimulationOptions.From(seed);
+        if (narrow is not null) options = narrow(options);
         foreach (var (name, value) in Overrides)
         {
             options = name switch
@@ -110,6 +115,11 @@ internal sealed record CommandLine
                 "--steps" => options with { ClockStepMicroseconds = Number(value) },
                 "--part" => options with { ChangesPerPart = Number(value) },
                 "--interrupts" => options with { InterruptPercent = Number(value) },
+                "--slowness" => options with { Slowness = Number(value) },
+                "--slowness-back" => options with { SlownessBack = Number(value) },
+                "--truncate-percent" => options with { TruncatePercent = Number(value) },
+                "--same" => options with { SameValuePercent = Number(value) },
+                "--unique" => options with { UniqueKeys = Number(value) },
                 "--quarantine" => options with { QuarantinePercent = Number(value) },
                 "--log" => options with { LogEntries = Number(value) },
                 _ => throw new FormatException($"'{name}' is not an option."),

@@ -25,7 +25,7 @@ internal static class MutantRun
             var seeds = 0;
             while (seeds < command.Seeds && watch.Elapsed < command.Time)
             {
-                var result = Simulation.Run(Narrow(mutant, command.OptionsOf(command.FirstSeed + (ulong)seeds)));
+                var result = Simulation.Run(command.OptionsOf(command.FirstSeed + (ulong)seeds, drawn => Narrow(mutant, drawn)));
                 seeds++;
                 if (result.Findings.IsClean) continue;
                 var finding = result.Findings.All[0].Split('\n')[0];
@@ -52,22 +52,26 @@ internal static class MutantRun
         Safeguard.RuleE or Safeguard.VersionOverride => options with { Tables = [1] },
         Safeguard.LockTruncatedTables => options with { Tables = [1], Truncates = true },
         Safeguard.DropOwnOverride => Calm(options) with { Tables = [1], Keys = 1, Truncates = true, TruncatePercent = 25, DeletePercent = 15, SkewMicroseconds = 5000, LatencyMicroseconds = 1000, ThinkMicroseconds = 2000, Transactions = 30 },
-        Safeguard.GreatestDeleteStays => options with { Tables = [1], Keys = 2, Truncates = true, TruncatePercent = 10, DeletePercent = 35, HeartbeatMicroseconds = 1000, LatencyMicroseconds = 1000, ThinkMicroseconds = 2000, SkewMicroseconds = 5000, Transactions = 60, NetworkFaults = true },
+        Safeguard.GreatestDeleteStays => Calm(options) with { Nodes = 3, ClientsPerNode = 1, Tables = [1], Keys = 2, Truncates = true, TruncatePercent = 8, DeletePercent = 35, HeartbeatMicroseconds = 1000, LatencyMicroseconds = 300, ThinkMicroseconds = 2000, SkewMicroseconds = 20_000, Transactions = 20, NetworkFaults = true },
         Safeguard.TableTombstone or Safeguard.LaterRowsStay or Safeguard.RecordTruncated => options with { Tables = [0], Truncates = true },
-        Safeguard.MarkerFloor or Safeguard.WaitUntilVisible => Calm(options) with { Transactions = 60, Tables = [0], Keys = 8, DeletePercent = 50, LatencyMicroseconds = 100, ThinkMicroseconds = 500, HoldMicroseconds = 50, CommitMicroseconds = 3000, ClientsPerNode = 3 },
+        Safeguard.WaitUntilVisible => Calm(options) with { Transactions = 60, Tables = [0], Keys = 8, DeletePercent = 50, LatencyMicroseconds = 100, ThinkMicroseconds = 500, HoldMicroseconds = 50, CommitMicroseconds = 3000, ClientsPerNode = 3 },
+        Safeguard.MarkerFloor => Calm(options) with { Nodes = 2, ClientsPerNode = 1, Transactions = 24, Tables = [0], Keys = 4, DeletePercent = 60, LatencyMicroseconds = 200, SlownessBack = 200, ThinkMicroseconds = 2000, HoldMicroseconds = 500, CommitMicroseconds = 10_000, HeartbeatMicroseconds = 50_000, InterruptPercent = 100, Slowness = 10 },
         Safeguard.AbsenceIsExplained => Calm(options) with { Nodes = 3, Tables = [1], Keys = 2, DeletePercent = 60, LatencyMicroseconds = 100, ThinkMicroseconds = 200, HoldMicroseconds = 50, CommitMicroseconds = 3000, ClientsPerNode = 3 },
         Safeguard.TombstoneWithoutRow => options with { Nodes = 4, Tables = [0], Keys = 3, DeletePercent = 50, Transactions = 60 },
         Safeguard.EqualRowsAreWritten => Calm(options) with { Nodes = 4, Tables = [0], Keys = 4, DeletePercent = 0, SameValuePercent = 80, LatencyMicroseconds = 5000, ThinkMicroseconds = 2000, Transactions = 60 },
         Safeguard.TakePlace => options with { Tables = [1], Keys = 1, DeletePercent = 50, LatencyMicroseconds = 100, ThinkMicroseconds = 500, HoldMicroseconds = 5000, CommitMicroseconds = 3000, ClientsPerNode = 3, Truncates = false },
         Safeguard.KeyGate => Calm(options) with { Nodes = 4, Keys = 5, Tables = [0], DeletePercent = 50, ThinkMicroseconds = 500, LatencyMicroseconds = 1000, HoldMicroseconds = 50, ClientsPerNode = 2, Transactions = 80, InterruptPercent = 50 },
-        Safeguard.PassedBeforeTheLook => options with { Tables = [0, 1], CommitMicroseconds = 200, LatencyMicroseconds = 100, DeletePercent = 35 },
+        Safeguard.PassedBeforeTheLook => options with { Tables = [0, 1], Slowness = 20, CommitMicroseconds = 200, LatencyMicroseconds = 100, DeletePercent = 35 },
         Safeguard.NoteMemberInOrder => options with { Nodes = 4, Keys = 1, DeletePercent = 35, HeartbeatMicroseconds = 1000, NetworkFaults = true },
+        Safeguard.AcknowledgeWhenDurable => options with { Crashes = true },
+        Safeguard.ApplyWait => options with { ClockStepMicroseconds = 0, SkewMicroseconds = 50_000 },
+        Safeguard.StrictApplyWait => options with { ClockStepMicroseconds = 0, SkewMicroseconds = 0, GranuleMicroseconds = 1000, LatencyMicroseconds = 100, TiesWithinNode = true },
         Safeguard.CorrectStamps => options with { ClockStepMicroseconds = 50_000 },
         Safeguard.TieByNode => options with { GranuleMicroseconds = 1000, TiesWithinNode = true },
         Safeguard.Relay => options with { Nodes = 3, Deaths = true, NetworkFaults = true },
         Safeguard.RelayedVector => options with { Nodes = 3, Tables = [1], Keys = 1, DeletePercent = 50, Deaths = true, NetworkFaults = true, RelayAfterMicroseconds = 0 },
         Safeguard.WholeRows or Safeguard.AbsentUntilReplaced => options with { Nodes = 3, Tables = [0], Keys = 1, DeletePercent = 0 },
-        Safeguard.FetchWhenVisible => options with { Tables = [0], Keys = 1, DeletePercent = 0, LatencyMicroseconds = 100, ThinkMicroseconds = 500, HoldMicroseconds = 50 },
+        Safeguard.FetchWhenVisible => options with { Tables = [0], Slowness = 20, CommitMicroseconds = 3000, Keys = 1, DeletePercent = 0, LatencyMicroseconds = 100, ThinkMicroseconds = 500, HoldMicroseconds = 50 },
         Safeguard.KeepLosers or Safeguard.LosersAreVersions or Safeguard.ReturnAfterLocalWrite => options with { Tables = [3], UniqueKeys = 1, Keys = Math.Max(options.Keys, 3), Deaths = false },
         Safeguard.KeepComparedVersions => options with { Tables = [3], UniqueKeys = 1, Keys = Math.Max(options.Keys, 3), Deaths = false, HeartbeatMicroseconds = 1000, LatencyMicroseconds = 100, ClockStepMicroseconds = 50_000, SkewMicroseconds = 50_000 },
         Safeguard.Siblings => options with { Tables = [2] },

@@ -5,7 +5,7 @@ using ActiveActive.Simulation.Workload;
 namespace ActiveActive.Simulation;
 
 /// <summary>What one seed came to.</summary>
-internal sealed record SimulationResult(SimulationOptions Options, Findings Findings, Trace Trace, long Steps, int Transactions, int Relays, int Groups, bool IsValueNowhere);
+internal sealed record SimulationResult(SimulationOptions Options, Findings Findings, Trace Trace, long Steps, int Transactions, int Operations, int Relays, int Groups, bool IsValueNowhere);
 
 /// <summary>One run: a workload under faults; then everything heals, and the nodes must become equal in bounded time; then the checkers.</summary>
 internal static class Simulation
@@ -60,7 +60,7 @@ internal static class Simulation
         SimulationResult End(bool isNowhere)
         {
             foreach (var node in cluster.Nodes) node.Life?.End();
-            return new SimulationResult(options, findings, trace, cluster.Loop.Steps, cluster.History.Committed.Sum(c => c.Count), cluster.Network.Relays, cluster.Groups, isNowhere);
+            return new SimulationResult(options, findings, trace, cluster.Loop.Steps, cluster.History.Committed.Sum(c => c.Count), cluster.History.Committed.Sum(c => c.Sum(t => t.Effects.Count)), cluster.Network.Relays, cluster.Groups, isNowhere);
         }
     }
 

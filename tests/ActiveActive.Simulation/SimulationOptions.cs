@@ -60,6 +60,9 @@ internal sealed record SimulationOptions
     /// <summary>Network latency, microseconds.</summary>
     public int LatencyMicroseconds { get; init; } = 1000;
 
+    /// <summary>How many times longer than to a later node the way to an earlier one takes.</summary>
+    public int SlownessBack { get; init; } = 1;
+
     /// <summary>Clients' time between transactions, microseconds.</summary>
     public int ThinkMicroseconds { get; init; } = 2000;
 
@@ -74,6 +77,9 @@ internal sealed record SimulationOptions
 
     /// <summary>Percent of the places at which others may go on where they do.</summary>
     public int InterruptPercent { get; init; } = 50;
+
+    /// <summary>How many times longer than usual a database's calls take.</summary>
+    public int Slowness { get; init; } = 1;
 
     /// <summary>Percent of a peer's transactions that a node puts into quarantine, to be retried later.</summary>
     public int QuarantinePercent { get; init; }

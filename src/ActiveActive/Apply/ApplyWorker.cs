@@ -101,7 +101,8 @@ internal sealed partial class ApplyWorker
     }
 
     /// <summary>Makes what was applied durable; returns what may be acknowledged.</summary>
-    public ValueTask<NpgsqlLogSequenceNumber> FlushAsync(CancellationToken cancellationToken) => _session.FlushAsync(cancellationToken);
+    public ValueTask<NpgsqlLogSequenceNumber> FlushAsync(CancellationToken cancellationToken) =>
+        Safeguards.IsOff(Safeguard.AcknowledgeWhenDurable) ? new(_session.AppliedPosition) : _session.FlushAsync(cancellationToken);
 
     /// <summary>One span per local commit, told afterwards: a transaction's parts come in calls of their own, and a retry is not a second one.</summary>
     private void Trace(ChangeTransaction last)

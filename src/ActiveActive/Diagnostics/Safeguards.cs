@@ -14,6 +14,9 @@ internal enum Safeguard
     /// <summary>What was applied is not applied again (M5).</summary>
     Deduplication,
 
+    /// <summary>What is acknowledged is durable (M5).</summary>
+    AcknowledgeWhenDurable,
+
     /// <summary>Local deletes are entered by capture (R1).</summary>
     LocalTombstones,
 
@@ -70,6 +73,12 @@ internal enum Safeguard
 
     /// <summary>A stamp is later than all before it in the log (R4).</summary>
     CorrectStamps,
+
+    /// <summary>A transaction is applied when the server's clock has reached its stamp (R4).</summary>
+    ApplyWait,
+
+    /// <summary>And not before the clock is strictly past it (R4).</summary>
+    StrictApplyWait,
 
     /// <summary>Equal stamps are ordered by node (R4).</summary>
     TieByNode,

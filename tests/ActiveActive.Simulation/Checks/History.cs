@@ -48,15 +48,18 @@ internal sealed record Acknowledged(int Node, int Index, ulong Position, long Ra
 /// The simulation's own knowledge, independent of the engine: every acknowledged transaction, and which of them each node shows. Checks
 /// at each commit that a node takes each transaction once, in its origin's order, and after all that its writer had seen.
 /// </summary>
-internal sealed class History(int nodes, Trace trace, Findings findings)
+internal sealed class History(SimulationOptions options, Trace trace, Findings findings)
 {
-    public List<Acknowledged>[] Committed { get; } = [.. Enumerable.Range(0, nodes).Select(_ => new List<Acknowledged>())];
+    private readonly int _nodes = options.Nodes;
+    private readonly ulong[,] _acknowledged = new ulong[options.Nodes, options.Nodes];
+
+    public List<Acknowledged>[] Committed { get; } = [.. Enumerable.Range(0, options.Nodes).Select(_ => new List<Acknowledged>())];
 
     /// <summary>Per node and origin, how many transactions are visible.</summary>
-    public int[][] Seen { get; } = [.. Enumerable.Range(0, nodes).Select(_ => new int[nodes])];
+    public int[][] Seen { get; } = [.. Enumerable.Range(0, options.Nodes).Select(_ => new int[options.Nodes])];
 
     /// <summary>Per node, what of it is in quarantine there instead.</summary>
-    public HashSet<(int Origin, int Index)>[] Quarantined { get; } = [.. Enumerable.Range(0, nodes).Select(_ => new HashSet<(int, int)>())];
+    public HashSet<(int Origin, int Index)>[] Quarantined { get; } = [.. Enumerable.Range(0, options.Nodes).Select(_ => new HashSet<(int, int)>())];
 
     /// <summary>The nodes that died for good.</summary>
     public HashSet<int> Dead { get; } = [];
@@ -66,11 +69,11 @@ internal sealed class History(int nodes, Trace trace, Findings findings)
     {
         get
         {
-            if (Enumerable.Range(0, nodes).Any(node => Quarantined[node].Count > 0 && !Dead.Contains(node))) return false;
-            for (var origin = 0; origin < nodes; origin++)
+            if (Enumerable.Range(0, _nodes).Any(node => Quarantined[node].Count > 0 && !Dead.Contains(node))) return false;
+            for (var origin = 0; origin < _nodes; origin++)
             {
                 var count = SurvivingOf(origin);
-                for (var node = 0; node < nodes; node++)
+                for (var node = 0; node < _nodes; node++)
                 {
                     if (!Dead.Contains(node) && Seen[node][origin] != count) return false;
                 }
@@ -86,15 +89,46 @@ internal sealed class History(int nodes, Trace trace, Findings findings)
     public void Bury(int node) => Dead.Add(node);
 
     private int SurvivingOf(int origin) =>
-        Dead.Contains(origin) ? Enumerable.Range(0, nodes).Where(n => !Dead.Contains(n)).Max(n => Seen[n][origin]) : Committed[origin].Count;
+        Dead.Contains(origin) ? Enumerable.Range(0, _nodes).Where(n => !Dead.Contains(n)).Max(n => Seen[n][origin]) : Committed[origin].Count;
 
     public void Commit(int node, ulong position, long stamp, IReadOnlyList<Effect> effects)
     {
         var transaction = new Acknowledged(node, Committed[node].Count, position, stamp, (int[])Seen[node].Clone(), Quarantined[node].ToHashSet(), effects);
+        if (options.ClockStepMicroseconds == 0) CheckShownStamp(transaction);
         Committed[node].Add(transaction);
         Seen[node][node]++;
         trace.Note(TraceEvent.Commit, node, node, transaction.Index, transaction);
     }
+
+    /// <summary>
+    /// What apply-wait is for: a write over a received row <em>shows</em> the later stamp, too, unless a clock was set back. A new row may have taken its stamp
+    /// before what it could not see was applied; that is what stamps are corrected for.
+    /// </summary>
+    private void CheckShownStamp(Acknowledged transaction)
+    {
+        for (var i = 0; i < transaction.Effects.Count; i++)
+        {
+            var effect = transaction.Effects[i];
+            if (effect.Key is not { } key || effect.IsInsert || transaction.Effects.Take(i).Any(e => e.Touches(effect.Table, key))) continue;
+            for (var origin = 0; origin < _nodes; origin++)
+            {
+                if (origin == transaction.Node || LastVisible(transaction.Node, origin, effect.Table, key) is not { } received || received.Stamp < transaction.RawStamp) continue;
+                findings.Violation($"node {Letter(transaction.Node)} committed {transaction.Name} @{transaction.RawStamp} over what it had received of {received.Name} @{received.Stamp}", (effect.Table, key));
+            }
+        }
+    }
+
+    private Acknowledged? LastVisible(int node, int origin, int table, string key)
+    {
+        for (var index = Seen[node][origin] - 1; index >= 0; index--)
+        {
+            if (Committed[origin][index].Effects.Any(e => e.Touches(table, key)) && !Quarantined[node].Contains((origin, index))) return Committed[origin][index];
+        }
+
+        return null;
+    }
+
+    public void Acknowledge(int node, int origin, ulong position) => _acknowledged[node, origin] = Math.Max(_acknowledged[node, origin], position);
 
     /// <summary>What the engine publishes must be the same each time, and later than all that its writer had seen.</summary>
     public void Publish(int node, ulong position, long stamp)
@@ -113,7 +147,7 @@ internal sealed class History(int nodes, Trace trace, Findings findings)
 
         transaction.Stamp = stamp;
         if (stamp < transaction.RawStamp) findings.Violation($"node {Letter(node)} published {transaction.Name} @{stamp}, before its commit @{transaction.RawStamp}");
-        for (var origin = 0; origin < nodes; origin++)
+        for (var origin = 0; origin < _nodes; origin++)
         {
             var last = transaction.Seen[origin] - 1;
             if (last < 0 || Committed[origin][last].Stamp < stamp || ReferenceEquals(Committed[origin][last], transaction)) continue;
@@ -135,7 +169,7 @@ internal sealed class History(int nodes, Trace trace, Findings findings)
         }
 
         var transaction = Committed[origin][next];
-        for (var other = 0; other < nodes; other++)
+        for (var other = 0; other < _nodes; other++)
         {
             if (other == origin || transaction.Seen[other] <= Seen[node][other]) continue;
             findings.Violation($"node {Letter(node)} applied {transaction.Name} before {Committed[other][Seen[node][other]].Name}, which its writer had seen");
@@ -149,6 +183,7 @@ internal sealed class History(int nodes, Trace trace, Findings findings)
     /// <summary>A crash lost applied transactions that were not durable, and that some had gone into quarantine or out of it.</summary>
     public void Lose(int node, int origin, ulong progress, IEnumerable<ulong> quarantined)
     {
+        if (progress < _acknowledged[node, origin]) findings.Violation($"node {Letter(node)} had acknowledged {Letter(origin)} {_acknowledged[node, origin]:X}, and after a crash it has {progress:X}");
         while (Seen[node][origin] > 0 && Committed[origin][Seen[node][origin] - 1].Position > progress) Seen[node][origin]--;
         Quarantined[node].RemoveWhere(q => q.Origin == origin);
         foreach (var position in quarantined) Quarantined[node].Add((origin, Committed[origin].FindIndex(t => t.Position == position)));

@@ -13,7 +13,7 @@ namespace ActiveActive.Simulation.Cluster;
 /// The node's database as one life of its engine reaches it: each call takes its time, in which others go on, and after the host's
 /// crash nothing of that life reaches the database any more.
 /// </summary>
-internal sealed class LifeDatabase(SimulatedNode node, InMemoryDatabase inner, EventLoop loop) : ILocalDatabase, IPauseGuard
+internal sealed class LifeDatabase(SimulatedNode node, InMemoryDatabase inner, EventLoop loop, int slowness) : ILocalDatabase, IPauseGuard
 {
     /// <summary>Whether the host that this life ran in has crashed.</summary>
     public bool IsCut { get; set; }
@@ -23,7 +23,7 @@ internal sealed class LifeDatabase(SimulatedNode node, InMemoryDatabase inner, E
     public ValueTask PauseAsync()
     {
         ThrowIfCut();
-        return Interruption.PauseAsync(loop, 300, this);
+        return Interruption.PauseAsync(loop, 300 * slowness, this);
     }
 
     public async ValueTask<DatabaseIdentity> SetUpAsync(CancellationToken cancellationToken)

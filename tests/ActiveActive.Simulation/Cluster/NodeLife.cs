@@ -24,7 +24,7 @@ internal sealed class NodeLife : IDisposable
         _node = node;
         _cluster = cluster;
         _loop = cluster.Loop;
-        Database = new LifeDatabase(node, node.Database, cluster.Loop);
+        Database = new LifeDatabase(node, node.Database, cluster.Loop, cluster.Options.Slowness);
     }
 
     public LifeDatabase Database { get; }

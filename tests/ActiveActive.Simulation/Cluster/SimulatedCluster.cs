@@ -16,7 +16,7 @@ internal sealed class SimulatedCluster
         Loop = new EventLoop(new SeededRandom(options.Seed), options.InterruptPercent);
         trace.Attach(Loop);
         Findings = new Findings();
-        History = new History(options.Nodes, trace, Findings);
+        History = new History(options, trace, Findings);
         Network = new SimulatedNetwork(this);
         Nodes = [.. Enumerable.Range(0, options.Nodes).Select(i => new SimulatedNode(i, this))];
     }

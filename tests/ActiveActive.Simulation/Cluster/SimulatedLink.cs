@@ -56,7 +56,7 @@ internal sealed class SimulatedLink(SimulatedNode node, SimulatedNode peer, Node
         {
             if (commits > 0 && (commits >= CommitsPerFlush || !connection.HasMore))
             {
-                await worker.FlushAsync(life.Ended);
+                await AcknowledgeAsync(worker);
                 commits = 0;
             }
 
@@ -76,7 +76,13 @@ internal sealed class SimulatedLink(SimulatedNode node, SimulatedNode peer, Node
             if (connection.EndsWith(part)) break;
         }
 
-        await worker.FlushAsync(life.Ended);
+        await AcknowledgeAsync(worker);
+    }
+
+    private async ValueTask AcknowledgeAsync(ApplyWorker worker)
+    {
+        var position = await worker.FlushAsync(life.Ended);
+        if (!life.IsOver) cluster.History.Acknowledge(node.Index, peer.Index, (ulong)position);
     }
 
     private async ValueTask<List<ChangeTransaction>> GatherAsync(ApplyWorker worker, ChangeTransaction first, SimulatedConnection connection)

@@ -195,7 +195,7 @@ internal sealed class SimulatedConnection(SimulatedCluster cluster, int via, int
     {
         if (Safeguards.IsOff(Safeguard.NoteMemberInOrder)) cluster.Nodes[to].Life?.Progress?.NoteMember(transaction.Origin, transaction.Dependencies);
         var loop = cluster.Loop;
-        _lastDue = Math.Max(_lastDue, loop.Now + loop.Random.Between(1, cluster.Options.LatencyMicroseconds * 2));
+        _lastDue = Math.Max(_lastDue, loop.Now + loop.Random.Between(1, cluster.Options.LatencyMicroseconds * 2) * (via > to ? cluster.Options.SlownessBack : 1));
         loop.At(_lastDue, () =>
         {
             if (IsClosed) return;

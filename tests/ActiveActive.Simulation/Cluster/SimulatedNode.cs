@@ -30,7 +30,7 @@ internal sealed class SimulatedNode
             SystemIdentifier = (ulong)index + 1,
             LogWriterDelay = random.Pick([TimeSpan.FromMicroseconds(300), TimeSpan.FromMilliseconds(10), Timeout.InfiniteTimeSpan]),
             CommitInterrupt = () => random.Chance(50) ? cluster.Loop.Delay(random.Between(1, options.CommitMicroseconds)) : Interruption.PauseAsync(cluster.Loop, 100),
-            Interrupt = () => Interruption.PauseAsync(cluster.Loop, 100),
+            Interrupt = () => Interruption.PauseAsync(cluster.Loop, 100 * options.Slowness),
         });
     }
 
