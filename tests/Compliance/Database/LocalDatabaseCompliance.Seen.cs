@@ -83,11 +83,18 @@ public abstract partial class LocalDatabaseCompliance
             await ExecuteAsync(session, Items, t => new InsertRow(t, Texts("1", "a", null)), t => new InsertRow(t, Texts("2", "b", null)), t => new InsertRow(t, Texts("3", "c", null)));
             await session.CommitAsync(last.Position, last.Stamp, Token);
             Assert.Equal(last.Position, session.AppliedPosition);
+            // The same where nothing is looked at.
+            await session.BeginAsync(Token);
+            session.Group(GroupedVersions.TryCreate([Version(s_past, Us, 0x400)], [(Items.KeyOf("4"), Version(s_past, Us, 0x400))])!);
+            Assert.True(await TrySeenAsync(session, new(Us, 1, []), t => new InsertRow(t, Texts("4", "d", null))));
+            await session.CommitAsync(At(0x500), last.Stamp, Token);
             await session.FlushAsync(Token);
         }
 
         await using var reader = await ReadFromCheckpointAsync(fixture);
-        var captured = Assert.Single(await reader.ReadAllAsync(), t => t.ForeignOrigin == Us);
+        var read = (await reader.ReadAllAsync()).Where(t => t.ForeignOrigin == Us).ToList();
+        var captured = read[0];
+        Assert.True(read[1].Grouped!.TryGet(Items.KeyOf("4"), out var of4) && of4.Position == At(0x400));
         Assert.Equal((last.Position, last.Stamp), (captured.ForeignPosition, captured.Stamp));
         Assert.Equal([first, second], captured.Grouped!.Earlier);
         Assert.True(captured.Grouped.TryGet(Items.KeyOf("1"), out var of1) && of1 == first);

@@ -14,7 +14,7 @@ internal sealed class PlanWriter(NpgsqlConnection connection, LocalTableCatalog 
     private static readonly string s_groupedSql = $"SELECT pg_logical_emit_message(true, '{PostgresNames.GroupedPrefix}', $1)";
 
     private const string HasNotesSql =
-        "SELECT EXISTS (SELECT FROM active_active.version_override WHERE table_name = ANY($1)) OR EXISTS (SELECT FROM active_active.sibling WHERE table_name = ANY($1))";
+        "SELECT EXISTS (SELECT FROM active_active.version_override WHERE table_name = ANY($1)) OR EXISTS (SELECT FROM active_active.sibling WHERE table_name = ANY($1)) AS has_notes";
 
     private readonly List<(NpgsqlBatchCommand Command, int Rows, PlannedWrite? Write)> _pending = [];
     private readonly RowSets _sets = new(catalog);
@@ -120,9 +120,11 @@ internal sealed class PlanWriter(NpgsqlConnection connection, LocalTableCatalog 
         try
         {
             await using var reader = await batch.ExecuteReaderAsync(cancellationToken);
-            await reader.ReadAsync(cancellationToken);
-            if (reader.GetBoolean(0)) return false;
-            await reader.NextResultAsync(cancellationToken);
+            do
+            {
+                if (reader.FieldCount == 1 && reader.GetName(0) == "has_notes" && await reader.ReadAsync(cancellationToken) && reader.GetBoolean(0)) return false;
+            }
+            while (await reader.NextResultAsync(cancellationToken));
         }
         catch (PostgresException e) when (PostgresErrors.KindOf(e.SqlState) == ReplicationErrorKind.ApplyRefused)
         {
