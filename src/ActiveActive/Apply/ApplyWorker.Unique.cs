@@ -12,7 +12,10 @@ internal sealed partial class ApplyWorker
 {
     private const int LosersPerLook = 500;
 
+    private const int MaxTakenAgain = 10;
+
     private readonly HashSet<TableName> _withFewerLosers = [];
+    private int _takenAgain;
 
     private HashSet<LocalTable> TablesToSettle(ChangeTransaction part)
     {
@@ -32,6 +35,15 @@ internal sealed partial class ApplyWorker
     private async ValueTask SettleFromNowOnAsync(ChangeTransaction part, UniqueKeyTakenException taken, CancellationToken cancellationToken)
     {
         var isAgain = _node.Losers.Settled.IsAt(_origin, part.Position);
+        _takenAgain = isAgain ? _takenAgain + 1 : 0;
+        // Nobody was found who has it: a value that only this database gives, such as a default, is known when the row is written, and not before.
+        if (_takenAgain >= MaxTakenAgain)
+        {
+            _takenAgain = 0;
+            throw new ReplicationException(ReplicationErrorKind.ApplyRefused,
+                $"{taken.Message} No row of {taken.Table} was found that has it: it may come from a default of a column that node '{_origin}' does not have. Make the columns and unique keys of {taken.Table} equal on all nodes.", taken);
+        }
+
         _node.Losers.Settled.Set(_origin, part.Position);
         // Taken under its eyes by a local writer; or it must be delivered again from its beginning.
         if (isAgain || part.Part > 0) throw new ReplicationException(ReplicationErrorKind.Transient, taken.Message, taken);
