@@ -46,7 +46,8 @@ internal static class TableComparison
 
     private static async Task<string[]> ReadTablesAsync(BankNode node, CancellationToken cancellationToken)
     {
-        const string sql = "SELECT array_agg(format('%I.%I', schemaname, tablename) ORDER BY schemaname, tablename) FROM pg_publication_tables WHERE pubname = 'active_active'";
+        // The library's own replicated table belongs to its role.
+        const string sql = "SELECT array_agg(format('%I.%I', schemaname, tablename) ORDER BY schemaname, tablename) FROM pg_publication_tables WHERE pubname = 'active_active' AND schemaname <> 'active_active'";
         await using var command = node.App.CreateCommand(sql);
         return await command.ExecuteScalarAsync(cancellationToken) as string[] ?? [];
     }

@@ -120,7 +120,8 @@ internal static class VersionRestoration
             await transaction.ExecuteNonQueryAsync(cancellationToken);
         }
 
-        var keys = captured.Changes.Where(c => c.NewRow is not null && c.Relation.Root == run.Table.Name).Select(run.KeyOf).OfType<RowKey>().Distinct();
+        var keys = captured.Changes.Where(c => c.NewRow is not null && c.Relation.Root == run.Table.Name).Select(run.KeyOf).OfType<RowKey>().Distinct().ToList();
+        if (keys.Count == 0) return;
         // What the node settled itself is told by the override that it left.
         RowVersion? version = isLocal ? local!.Version
             : captured.ForeignOrigin == run.Options.Node ? null : new RowVersion(captured.Stamp, captured.ForeignOrigin, captured.ForeignPosition);
