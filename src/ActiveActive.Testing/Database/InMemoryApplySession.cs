@@ -151,6 +151,11 @@ internal sealed class InMemoryApplySession : IApplySession
         if (keys.Count > 0) yield return keys;
     }
 
+    public void GiveWay()
+    {
+        // A circle of waits ends at once here, and it is the one who closes it that is given up.
+    }
+
     public void Group(GroupedVersions versions)
     {
         lock (_server.Gate) Current().Grouped = versions;

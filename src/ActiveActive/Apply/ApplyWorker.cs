@@ -137,6 +137,7 @@ internal sealed partial class ApplyWorker
         await MapRelationsAsync(part, cancellationToken);
         var keys = ApplyPlanner.KeysOf(part, MappingOf);
         await TakeKeysAsync(keys, part, cancellationToken);
+        if (members.Count > 1) _session.GiveWay();
         foreach (var member in members) _node.Quarantine.RequireFree(member, _retried);
         var isSeen = await TryWriteSeenAsync(part, members, cancellationToken);
         if (isSeen == false)

@@ -61,6 +61,12 @@ internal interface IApplySession : IAsyncDisposable
     IAsyncEnumerable<IReadOnlyList<LocalKey>> ReadUnseenAsync(LocalTable table, TableName? partition, IReadOnlyCollection<Progress.ShownVersion> unseen, CancellationToken cancellationToken);
 
     /// <summary>
+    /// Lets the transaction fail (Transient) where it would have to wait long for a lock. One that applies several holds those of all of them, so that it could be in a circle
+    /// of waits that none of them would be in; then it is not a user's transaction that is given up.
+    /// </summary>
+    void GiveWay();
+
+    /// <summary>
     /// Says that the transaction applies several of the origin, and whose the rows are that it writes from now on. That goes into the log ahead of them,
     /// for capture and for all who read the log again.
     /// </summary>

@@ -56,6 +56,65 @@ public sealed class ApplySessionTests(ApplyServers servers)
     }
 
     [Theory, MemberData(nameof(Versions))]
+    public async Task A_transaction_that_gives_way_does_not_wait_long_for_a_lock(int version)
+    {
+        await using var database = await servers.CreateDatabaseAsync(version);
+        await database.RunAsync("CREATE TABLE item (id int PRIMARY KEY, name text); INSERT INTO item VALUES (1, 'one')");
+        await using var lane = await database.OpenLaneAsync();
+        var table = await lane.TableAsync("item");
+        await using var local = await database.ConnectAsync();
+        await using var transaction = await local.BeginTransactionAsync();
+        await using (var update = new Npgsql.NpgsqlCommand("UPDATE item SET name = 'local'", local)) await update.ExecuteNonQueryAsync();
+
+        var horizon = (await database.Node.WriteMarkerAsync(CommitTimestamp.Unknown, default)).Horizon;
+        foreach (var isLooking in new[] { true, false })
+        {
+            await lane.Session.BeginAsync(default);
+            lane.Session.GiveWay();
+            var plan = new ApplyPlan();
+            plan.Writes.Add(new UpdateRow(table, Key(table, "1"), Values("1", "applied")));
+            var gaveWay = await Assert.ThrowsAsync<ReplicationException>(async () =>
+            {
+                if (isLooking) await lane.Session.ReadKeysAsync([At(table, "1")], default);
+                else await lane.Session.TryWriteSeenAsync(plan, new(Us, horizon, []), default);
+            });
+            await lane.Session.RollbackAsync(default);
+            Assert.Equal(ReplicationErrorKind.Transient, gaveWay.Kind);
+        }
+
+        await transaction.CommitAsync();
+        await lane.ApplyAsync(7, new UpdateRow(table, Key(table, "1"), Values("1", "applied")));
+        Assert.Equal("applied", await database.ReadAsync("SELECT name FROM item"));
+    }
+
+    [Theory, MemberData(nameof(Versions))]
+    public async Task Rows_that_need_an_order_among_them_are_refused_as_a_set_and_written_one_by_one(int version)
+    {
+        await using var database = await servers.CreateDatabaseAsync(version);
+        await database.RunAsync("""
+            CREATE TABLE seat (id int PRIMARY KEY, place text) PARTITION BY RANGE (id);
+            CREATE TABLE seat_1 PARTITION OF seat FOR VALUES FROM (1) TO (100);
+            CREATE UNIQUE INDEX ON seat_1 (place);
+            INSERT INTO seat SELECT g, chr(96 + g) FROM generate_series(1, 5) g
+            """);
+        await using var lane = await database.OpenLaneAsync();
+        var table = await lane.TableAsync("seat");
+        // 1 and 2 change places, by way of a third.
+        (string Id, string Place)[] moves = [("1", "t"), ("2", "a"), ("1", "b"), ("3", "x"), ("4", "y"), ("5", "z")];
+        var plan = new ApplyPlan();
+        foreach (var (id, place) in moves) plan.Writes.Add(new UpdateRow(table, Key(table, id), Values(id, place)));
+
+        await lane.Session.BeginAsync(default);
+        Assert.Equal(ReplicationErrorKind.Transient, (await Assert.ThrowsAsync<RowSetRefusedException>(() => lane.Session.ExecuteAsync(plan, default).AsTask())).Kind);
+        await lane.Session.RollbackAsync(default);
+        await lane.Session.BeginAsync(default);
+        plan.IsInOrder = true;
+        await lane.Session.ExecuteAsync(plan, default);
+        await lane.Session.CommitAsync(new(9), Stamp(1), default);
+        Assert.Equal("b,a,x,y,z", await database.ReadAsync("SELECT string_agg(place, ',' ORDER BY id) FROM seat"));
+    }
+
+    [Theory, MemberData(nameof(Versions))]
     public async Task A_second_session_of_an_origin_is_refused_until_the_first_is_closed(int version)
     {
         await using var database = await servers.CreateDatabaseAsync(version);

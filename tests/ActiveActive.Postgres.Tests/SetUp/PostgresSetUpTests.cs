@@ -128,7 +128,7 @@ public sealed class PostgresSetUpTests(SetUpServers servers)
 
         Assert.Equal(first, await database.SetUpAsync());
 
-        Assert.Equal("1,2,3", await database.ScalarAsync<string>("SELECT string_agg(step::text, ',' ORDER BY step) FROM active_active.schema_version"));
+        Assert.Equal("1,2,3,4", await database.ScalarAsync<string>("SELECT string_agg(step::text, ',' ORDER BY step) FROM active_active.schema_version"));
         Assert.Equal((1000L, 0L), (await database.ScalarAsync<long>("SELECT count(*) FROM active_active.conflict"), await database.ScalarAsync<long>("SELECT count(*) FROM active_active.unique_loser")));
         Assert.Equal("us", await database.ScalarAsync<string>("SELECT origin FROM active_active.version_override WHERE NOT is_kept"));
         Assert.Equal(checkpoint, await database.ScalarAsync<NpgsqlLogSequenceNumber>("SELECT position FROM active_active.checkpoint"));

@@ -202,6 +202,8 @@ internal sealed class LifeSession(LifeDatabase life, IApplySession inner, Simula
     public IAsyncEnumerable<IReadOnlyList<LocalKey>> ReadUnseenAsync(LocalTable table, TableName? partition, IReadOnlyCollection<ShownVersion> unseen, CancellationToken cancellationToken) =>
         inner.ReadUnseenAsync(table, partition, unseen, cancellationToken);
 
+    public void GiveWay() => inner.GiveWay();
+
     public void Group(GroupedVersions versions) => inner.Group(_grouped = versions);
 
     public async ValueTask<bool> TryWriteSeenAsync(ApplyPlan plan, SeenRows seen, CancellationToken cancellationToken)

@@ -44,7 +44,7 @@ internal sealed class PlanWriter(NpgsqlConnection connection, LocalTableCatalog 
         _pending.Clear();
         _sets.Clear();
         _tombstones.Clear();
-        AddBeginning(prefix);
+        AddBeginning(prefix is null ? [] : [prefix]);
         var apart = plan.IsInOrder || _hasOwnOverrides || _hasOwnSiblings ? null : KeysWithNotes(plan);
         foreach (var write in plan.Writes)
         {
@@ -65,9 +65,9 @@ internal sealed class PlanWriter(NpgsqlConnection connection, LocalTableCatalog 
         await SendAsync(cancellationToken);
     }
 
-    private void AddBeginning(NpgsqlBatchCommand? prefix)
+    private void AddBeginning(IReadOnlyList<NpgsqlBatchCommand> prefix)
     {
-        if (prefix is not null) Add(prefix);
+        foreach (var command in prefix) Add(command);
         if (_grouped is not null) Add(SqlParameters.Command(s_groupedSql, SqlParameters.Bytes(_grouped.ToBytes())));
         _grouped = null;
     }
@@ -102,7 +102,7 @@ internal sealed class PlanWriter(NpgsqlConnection connection, LocalTableCatalog 
     }
 
     /// <summary>See <see cref="IApplySession.TryWriteSeenAsync"/>.</summary>
-    public async ValueTask<bool> TryWriteSeenAsync(ApplyPlan plan, SeenGuard guard, NpgsqlBatchCommand? prefix, CancellationToken cancellationToken)
+    public async ValueTask<bool> TryWriteSeenAsync(ApplyPlan plan, SeenGuard guard, IReadOnlyList<NpgsqlBatchCommand> prefix, CancellationToken cancellationToken)
     {
         if (_hasOwnOverrides || _hasOwnSiblings) return false;
         _pending.Clear();

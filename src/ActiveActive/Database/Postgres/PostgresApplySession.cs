@@ -17,6 +17,9 @@ internal sealed partial class PostgresApplySession : IApplySession
     // Writers that come meanwhile wait behind it, as behind any TRUNCATE.
     private const int TableLockTimeoutMilliseconds = 1000;
 
+    // Well below deadlock_timeout, whose default is 1 s.
+    private const string GiveWaySql = "SET LOCAL lock_timeout = '200ms'";
+
     private const string BeginSql = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
 
     private static readonly string s_appliedSql = $"SELECT pg_logical_emit_message(true, '{PostgresNames.MessagePrefix}', '')";
@@ -33,6 +36,7 @@ internal sealed partial class PostgresApplySession : IApplySession
     private readonly PlanWriter _writer;
     private readonly TableTruncation _truncation;
     private bool _isBeginPending;
+    private bool _givesWay;
     private bool _isInTransaction;
     private bool _arePlansStale;
 
@@ -106,6 +110,7 @@ internal sealed partial class PostgresApplySession : IApplySession
             // Sent with the first statement: a round trip less.
             _writer.Begin();
             _isBeginPending = true;
+            _givesWay = false;
             _quarantines = _releases = false;
             return true;
         }).AsTask());
@@ -124,7 +129,7 @@ internal sealed partial class PostgresApplySession : IApplySession
         RequireTransaction();
         if (keys.Count == 0) return new([]);
         return RunAsync($"reading {keys.Count} keys for {_origin}", () =>
-            _reader.ReadAsync(keys, TakeBegin() ? BeginSql + ";\n" : "", cancellationToken));
+            _reader.ReadAsync(keys, TakeBegin() ? $"{BeginSql};\n{(_givesWay ? GiveWaySql + ";\n" : "")}" : "", cancellationToken));
     }
 
     public ValueTask<UniqueClashes> FindClashesAsync(LocalTable table, IReadOnlyList<ColumnValue[]> rows, CancellationToken cancellationToken)
@@ -159,13 +164,15 @@ internal sealed partial class PostgresApplySession : IApplySession
         while (await RunAsync($"looking for rows of {table} that a TRUNCATE of {_origin} had not seen", chunks.MoveNextAsync)) yield return chunks.Current;
     }
 
+    public void GiveWay() => _givesWay = true;
+
     public void Group(GroupedVersions versions) => _writer.Group(versions);
 
     public ValueTask<bool> TryWriteSeenAsync(ApplyPlan plan, SeenRows seen, CancellationToken cancellationToken)
     {
         RequireTransaction();
         return RunAsync($"applying a transaction of {_origin} after {AppliedPosition}", () =>
-            _writer.TryWriteSeenAsync(plan, new SeenGuard(seen, _origins.IdentifierOf(seen.Origin), _rewritten.KnownFiles), TakeBegin() ? new NpgsqlBatchCommand(BeginSql) : null, cancellationToken));
+            _writer.TryWriteSeenAsync(plan, new SeenGuard(seen, _origins.IdentifierOf(seen.Origin), _rewritten.KnownFiles), !TakeBegin() ? [] : _givesWay ? [new(BeginSql), new(GiveWaySql)] : [new(BeginSql)], cancellationToken));
     }
 
     public ValueTask<bool> HasTombstoneAsync(IReadOnlyList<RowKey> keys, CancellationToken cancellationToken)
