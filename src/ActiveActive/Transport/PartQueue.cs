@@ -70,6 +70,8 @@ internal sealed class PartQueue(long maxCharacters)
         lock (_lock)
         {
             _characters -= characters;
+            // Not for each part: writer and reader would take turns, a part at a time.
+            if (_characters > maxCharacters / 2) return;
             room = _room;
             _room = null;
         }
