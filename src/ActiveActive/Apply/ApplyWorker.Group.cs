@@ -53,7 +53,6 @@ internal sealed partial class ApplyWorker
 
     private PlanContext PlanGroup(IReadOnlyList<ChangeTransaction> members, Dictionary<RowKey, KeyState> states, ApplyPlan plan)
     {
-        if (TablesToSettle(members[^1] with { Changes = [.. members.SelectMany(static m => m.Changes)] }).Count > 0) throw new GroupRefusedException("A table with hidden rows is written.");
         PlanContext? context = null;
         foreach (var member in members)
         {
@@ -62,9 +61,12 @@ internal sealed partial class ApplyWorker
         }
 
         var rows = states.Where(static s => s.Value.Row is { IsOwnWrite: true }).Select(static s => (s.Key, s.Value.Row!.OwnVersion!.Value));
-        _session.Group(GroupedVersions.TryCreate([.. members.SkipLast(1).Select(static m => m.Version)], rows) ?? throw new GroupRefusedException("Two rows have one hash."));
+        _session.Group(VersionsOf(members, rows) ?? throw new GroupRefusedException("Two rows have one hash."));
         return context!;
     }
+
+    private static GroupedVersions? VersionsOf(IReadOnlyList<ChangeTransaction> members, IEnumerable<(RowKey, RowVersion)> rows) =>
+        GroupedVersions.TryCreate([.. members.SkipLast(1).Select(static m => m.Version)], rows);
 }
 
 /// <summary>Several transactions can't be committed as one, and each of them may be by itself.</summary>

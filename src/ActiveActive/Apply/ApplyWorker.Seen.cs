@@ -18,6 +18,7 @@ internal sealed partial class ApplyWorker
 
     private int _misses;
     private int _leftOut;
+    // An earlier part left something that the writes do not test, or that they would stumble over: a TRUNCATE's tombstone.
     private bool _hasNotes;
 
     /// <summary>True: written. False: not as expected; the transaction must be rolled back. Null: nothing was tried.</summary>
@@ -34,7 +35,7 @@ internal sealed partial class ApplyWorker
         if (horizon == 0 || _hasNotes || _retried is not null || _node.InOrder.IsAt(_origin, part.Position) || _node.Looking.IsAt(_origin, part.Position)) return null;
         if (SeenPlanner.TryPlan(members, MappingOf) is not { } planned || _index.FindUnseenStamps(_origin, members[0].Dependencies, MostUnseen) is not { } unseen) return null;
         GroupedVersions? grouped = null;
-        if (members.Count > 1 && (grouped = GroupedVersions.TryCreate([.. members.SkipLast(1).Select(static m => m.Version)], planned.Rows)) is null) return null;
+        if (members.Count > 1 && (grouped = VersionsOf(members, planned.Rows)) is null) return null;
         if (grouped is not null) _session.Group(grouped);
         if (Safeguards.IsOff(Safeguard.UnseenStamps)) unseen = [];
         if (!await _session.TryWriteSeenAsync(planned.Writes, new SeenRows(_origin, horizon, unseen), cancellationToken)) return Missed();

@@ -188,6 +188,7 @@ internal sealed partial class ApplyWorker
         var tables = TablesToSettle(part);
         if (tables.Count > 0)
         {
+            if (members.Count > 1) throw new GroupRefusedException("A table with hidden rows is written.");
             await PrepareToSettleAsync(tables, part, cancellationToken);
             part = await TruncateFirstAsync(tables, part, cancellationToken);
         }
@@ -211,7 +212,7 @@ internal sealed partial class ApplyWorker
         // Entered last: while this transaction holds the tombstone of a key, capture could not enter its own, and the wait for it would fail.
         if (tombstones.Writes.Count > 0) await _session.ExecuteAsync(tombstones, cancellationToken);
         _conflicts.AddRange(plan.Conflicts);
-        _hasNotes |= plan.Writes.Exists(static w => w is SetOverride or SetSiblings or SetLoser);
+        _hasNotes |= plan.Writes.Exists(static w => w is SetOverride or SetSiblings or SetLoser or TruncateTable);
         return true;
     }
 

@@ -25,8 +25,7 @@ internal sealed class SeenPlanner
     public IEnumerable<(RowKey Key, RowVersion Version)> Rows => _rows.Select(static r => (r.Key, r.Value));
 
     /// <summary>Whether writes of a table can be planned so: what a row becomes depends on nothing but the write.</summary>
-    public static bool Takes(LocalTable table) =>
-        table is { HasUniqueKeys: false, HasTriggers: false } && !table.Settings.HasDeltaColumns && table.Settings.Resolver is null;
+    private static bool Takes(LocalTable table) => table.IsWrittenInAnyOrder && !table.Settings.HasDeltaColumns && table.Settings.Resolver is null;
 
     /// <summary>Null where it takes more than this to plan them.</summary>
     public static SeenPlanner? TryPlan(IReadOnlyList<ChangeTransaction> members, Func<Relation, RelationMapping> mapping)
@@ -44,12 +43,24 @@ internal sealed class SeenPlanner
                 {
                     // What a key change left unchanged stands in the old key's row.
                     if (write.Kind == ChangeKind.Insert && write.HasGaps) return null;
+                    if (write.Kind == ChangeKind.Update && SetsIdentity(write)) return null;
                     planner.Add(write, member.Version);
                 }
             }
         }
 
         return planner;
+    }
+
+    // Nearly always to what it is, which only a look shows; and no UPDATE can.
+    private static bool SetsIdentity(MappedChange update)
+    {
+        for (var i = 0; i < update.Values!.Length; i++)
+        {
+            if (update.Table.Columns[i].IsIdentityAlways && !update.Values[i].IsUnchanged && !update.Table.KeyOrdinals.Contains(i)) return true;
+        }
+
+        return false;
     }
 
     // The key stands as it is; and a key that is GENERATED ALWAYS AS IDENTITY can't be set.

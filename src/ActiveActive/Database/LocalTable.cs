@@ -38,6 +38,11 @@ internal sealed class LocalTable
     /// <summary>Whether applied rows are seen by triggers or rules (ENABLE ALWAYS or REPLICA), which may look at each write as it comes.</summary>
     public bool HasTriggers { get; init; }
 
+    /// <summary>
+    /// Whether its rows can be written in any order. A row may need a unique value that another one has just let go, and a trigger may want to see each write.
+    /// </summary>
+    public bool IsWrittenInAnyOrder => !HasUniqueKeys && !HasTriggers;
+
     /// <summary>Whether rows that clash in a unique key are resolved (convergence R6); in tables with other rules they are refused.</summary>
     public bool ResolvesUniqueKeys => HasUniqueKeys && !Settings.HasDeltaColumns && Settings.Resolver is null;
 

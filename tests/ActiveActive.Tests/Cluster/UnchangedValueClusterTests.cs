@@ -28,6 +28,20 @@ public sealed class UnchangedValueClusterTests
     }
 
     [Fact]
+    public async Task Row_whose_key_moved_there_and_back_does_not_take_the_value_of_the_one_that_stands_there_now()
+    {
+        await using var cluster = await StartAsync();
+        await ConcurrentlyAsync(cluster, a => a.DeleteAsync("document", "1"), b => b.TransactAsync(async t =>
+        {
+            await t.DeleteAsync("document", "2");
+            await t.UpdateAsync("document", ["1"], Row.Of(("id", "2"), ("v", "there")));
+            await t.UpdateAsync("document", ["2"], Row.Of(("id", "1"), ("v", "and back")));
+            return await t.InsertAsync("document", ("id", "2"), ("v", "new"), ("body", "new body"));
+        }));
+        foreach (var node in cluster.Nodes) Assert.Equal(("and back|body", "new|new body"), (node.Text("document", "1"), node.Text("document", "2")));
+    }
+
+    [Fact]
     public async Task Row_changed_again_or_deleted_at_its_origin_ends_as_its_origin_left_it()
     {
         await using var cluster = await StartAsync();

@@ -88,7 +88,7 @@ internal sealed class PlanWriter(NpgsqlConnection connection, LocalTableCatalog 
 
     private bool TryAddToSets(PlannedWrite write, HashSet<RowKey> apart)
     {
-        if (write is not (InsertRow or UpdateRow or DeleteRow) || !RowSets.Takes(write.Table)) return false;
+        if (write is not (InsertRow or UpdateRow or DeleteRow) || !write.Table.IsWrittenInAnyOrder) return false;
         if (KeyOf(write) is not { } key || apart.Contains(key)) return false;
         if (_sets.TryAdd(key, write)) return true;
         // It comes after what the sets hold of its row.

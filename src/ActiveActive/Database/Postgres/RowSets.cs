@@ -7,7 +7,7 @@ namespace ActiveActive.Database.Postgres;
 /// <summary>
 /// Gathers the row writes of a plan into few statements, each for many rows: a key is written once in each round, writes that follow each other
 /// on one key become one where that leaves the same row, and the others go to a later round. Rows under different keys can be written in any order, since
-/// tables whose rows depend on each other (<see cref="Takes"/>) are left out.
+/// tables whose rows depend on each other (<see cref="LocalTable.IsWrittenInAnyOrder"/>) are left out.
 /// </summary>
 internal sealed class RowSets(LocalTableCatalog catalog)
 {
@@ -16,12 +16,6 @@ internal sealed class RowSets(LocalTableCatalog catalog)
 
     private readonly Dictionary<RowKey, int> _rounds = [];
     private readonly List<Dictionary<RowKey, PlannedWrite>> _writes = [];
-
-    /// <summary>
-    /// Whether a table's rows can be written in any order. A row may need a unique value that another one has just let go, and a trigger may want to see
-    /// each write.
-    /// </summary>
-    public static bool Takes(LocalTable table) => table is { HasUniqueKeys: false, HasTriggers: false };
 
     /// <summary>Takes a write of a row; false where it must be performed by itself.</summary>
     public bool TryAdd(RowKey key, PlannedWrite write)
