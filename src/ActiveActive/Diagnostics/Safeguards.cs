@@ -139,6 +139,9 @@ internal enum Safeguard
 
     /// <summary>What is written to an orphan is written only if it is still the one that was found.</summary>
     RepairWhatIsStillOrphaned,
+
+    /// <summary>As a rule one node treats an orphan: each further one by name lets one more turn pass.</summary>
+    RepairByOneNode,
 }
 
 /// <summary>Switches one of them off, in tests only.</summary>
