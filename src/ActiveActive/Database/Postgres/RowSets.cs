@@ -14,6 +14,7 @@ internal sealed class RowSets(LocalTableCatalog catalog)
     // Below it single statements are as fast, and their texts are used again.
     private const int FewestRows = 4;
 
+    private readonly ArrayLiterals _literals = new();
     private readonly Dictionary<RowKey, int> _rounds = [];
     private readonly List<Dictionary<RowKey, PlannedWrite>> _writes = [];
 
@@ -51,10 +52,17 @@ internal sealed class RowSets(LocalTableCatalog catalog)
             }
         }
 
-        Clear();
+        ForgetWrites();
     }
 
+    /// <summary>Forgets what was not taken, and what the statements that were taken hold: they must have been executed.</summary>
     public void Clear()
+    {
+        ForgetWrites();
+        _literals.Clear();
+    }
+
+    private void ForgetWrites()
     {
         _writes.Clear();
         _rounds.Clear();
@@ -79,26 +87,26 @@ internal sealed class RowSets(LocalTableCatalog catalog)
         _ => null,
     };
 
-    private static IEnumerable<(NpgsqlBatchCommand, int, PlannedWrite)> Deletes(IEnumerable<KeyValuePair<RowKey, PlannedWrite>> writes, ApplyStatements statements, SeenGuard? guard)
+    private IEnumerable<(NpgsqlBatchCommand, int, PlannedWrite)> Deletes(IEnumerable<KeyValuePair<RowKey, PlannedWrite>> writes, ApplyStatements statements, SeenGuard? guard)
     {
         var deletes = writes.Where(static w => w.Value is DeleteRow).ToList();
         if (deletes.Count >= FewestRows || (guard is not null && deletes.Count > 0))
         {
-            yield return (statements.DeleteMany([.. deletes.Select(static d => d.Key)], guard), deletes.Count, deletes[0].Value);
+            yield return (statements.DeleteMany([.. deletes.Select(static d => d.Key)], guard, _literals), deletes.Count, deletes[0].Value);
             yield break;
         }
 
         foreach (var (key, write) in deletes) yield return (statements.Delete(key), 1, write);
     }
 
-    private static IEnumerable<(NpgsqlBatchCommand, int, PlannedWrite)> Updates(IEnumerable<KeyValuePair<RowKey, PlannedWrite>> writes, ApplyStatements statements, SeenGuard? guard)
+    private IEnumerable<(NpgsqlBatchCommand, int, PlannedWrite)> Updates(IEnumerable<KeyValuePair<RowKey, PlannedWrite>> writes, ApplyStatements statements, SeenGuard? guard)
     {
         foreach (var alike in writes.Where(static w => w.Value is UpdateRow).GroupBy(static w => ApplyStatements.MaskOf(((UpdateRow)w.Value).Values)))
         {
             var updates = alike.Select(static w => (w.Key, Update: (UpdateRow)w.Value)).ToList();
             if (updates.Count >= FewestRows || guard is not null)
             {
-                yield return (statements.UpdateMany(alike.Key, [.. updates.Select(static u => u.Key)], [.. updates.Select(static u => u.Update.Values)], guard), updates.Count, updates[0].Update);
+                yield return (statements.UpdateMany(alike.Key, [.. updates.Select(static u => u.Key)], [.. updates.Select(static u => u.Update.Values)], guard, _literals), updates.Count, updates[0].Update);
                 continue;
             }
 
@@ -106,14 +114,14 @@ internal sealed class RowSets(LocalTableCatalog catalog)
         }
     }
 
-    private static IEnumerable<(NpgsqlBatchCommand, int, PlannedWrite)> Inserts(IEnumerable<KeyValuePair<RowKey, PlannedWrite>> writes, ApplyStatements statements)
+    private IEnumerable<(NpgsqlBatchCommand, int, PlannedWrite)> Inserts(IEnumerable<KeyValuePair<RowKey, PlannedWrite>> writes, ApplyStatements statements)
     {
         foreach (var alike in writes.Select(static w => w.Value).OfType<InsertRow>().GroupBy(static i => ApplyStatements.MaskOf(i.Values)))
         {
             var inserts = alike.ToList();
             if (inserts.Count >= FewestRows)
             {
-                yield return (statements.InsertMany(alike.Key, [.. inserts.Select(static i => i.Values)]), inserts.Count, inserts[0]);
+                yield return (statements.InsertMany(alike.Key, [.. inserts.Select(static i => i.Values)], _literals), inserts.Count, inserts[0]);
                 continue;
             }
 
