@@ -97,7 +97,8 @@ internal static class ApplyPlanner
 
     private static void Truncate(RelationMapping mapping, IReadOnlyList<RowKey> keys, PlanContext context)
     {
-        DeleteEach(keys, mapping, context);
+        var isFirst = context.Truncated.Add(mapping.Relation.Name);
+        DeleteEach(isFirst ? keys : [.. keys.Where(k => context[k].Row is { IsOwnWrite: true })], mapping, context);
         var isPartition = mapping.Relation.Name != mapping.Relation.Root;
         context.Plan.Writes.Add(new TruncateTable(mapping.Table, context.Incoming, context.FindUnseen(), isPartition ? mapping.Relation.Name : null));
         if (isPartition) return;

@@ -16,6 +16,7 @@ internal static class ConflictRecords
         foreach (var node in cluster.Nodes.Where(n => !n.IsDead))
         {
             var seen = new Dictionary<(int, int, string, int, bool), int>();
+            var truncated = new HashSet<(Acknowledged, int, string, RowVersion?)>();
             foreach (var record in Read(node))
             {
                 var table = SimulatedTables.IndexOf(record.Table.Name);
@@ -31,6 +32,7 @@ internal static class ConflictRecords
                 var pair = (incoming.Node, incoming.Index, key, table, IsUnique(record));
                 var count = seen[pair] = seen.GetValueOrDefault(pair) + 1;
                 if (count > incoming.Effects.Count(e => e.Touches(table, key))) cluster.Findings.Violation($"{what} for {incoming.Name} more than once", (table, key));
+                if (record.Type == ConflictType.TruncateOriginDiffers && !truncated.Add((incoming, table, key, record.LocalVersion))) cluster.Findings.Violation($"{what} for {incoming.Name} against the same write more than once", (table, key));
                 CheckPair(cluster, record, incoming, table, key, what);
                 recorded.Add((incoming, table, key));
                 if (record.LocalVersion is { } version && cluster.History.Find(node.IndexOf(version.Origin), (ulong)version.Position) is { } local) recorded.Add((local, table, key));
