@@ -34,6 +34,7 @@ internal sealed class ApplyStatements
     private readonly Dictionary<string, string> _manyUpdates = new(StringComparer.Ordinal);
     private readonly Dictionary<string, string> _manyDeletes = new(StringComparer.Ordinal);
     private readonly string _reads;
+    private string _lastMask = "";
 
     /// <param name="table">The table.</param>
     /// <param name="key">The primary key's columns, in its order.</param>
@@ -146,10 +147,18 @@ internal sealed class ApplyStatements
     }
 
     /// <summary>Which columns a write sets; rows with the same mask can be written by one statement.</summary>
-    public static string MaskOf(ColumnValue[] values) => string.Create(values.Length, values, static (span, values) =>
+    public string MaskOf(ColumnValue[] values)
     {
-        for (var i = 0; i < span.Length; i++) span[i] = values[i].IsUnchanged ? '0' : '1';
-    });
+        // Nearly always that of the row before.
+        var isLast = _lastMask.Length == values.Length;
+        for (var i = 0; isLast && i < values.Length; i++) isLast = _lastMask[i] == MaskOf(values[i]);
+        return isLast ? _lastMask : _lastMask = string.Create(values.Length, values, static (span, values) =>
+        {
+            for (var i = 0; i < span.Length; i++) span[i] = MaskOf(values[i]);
+        });
+    }
+
+    private static char MaskOf(ColumnValue value) => value.IsUnchanged ? '0' : '1';
 
     /// <summary>Whether an update can be one of many: it sets no identity column, and some column that can be set.</summary>
     public bool CanUpdateMany(ColumnValue[] values) => !SetsIdentity(values) && _table.Columns.Any(static c => !c.IsIdentityAlways);
