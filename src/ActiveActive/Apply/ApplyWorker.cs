@@ -160,7 +160,7 @@ internal sealed partial class ApplyWorker
             await SettleFromNowOnAsync(part, e, cancellationToken);
             return;
         }
-        catch (RowSetRefusedException) when (members.Count == 1)
+        catch (RowSetRefusedException) when (members.Count == 1 && !Safeguards.IsOff(Safeguard.SplitRefusedSets))
         {
             // Or it must be delivered again from its beginning.
             _node.InOrder.Set(_origin, part.Position);
