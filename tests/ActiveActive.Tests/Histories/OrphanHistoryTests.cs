@@ -64,6 +64,9 @@ public sealed class OrphanHistoryTests
         await using var cluster = await StartAsync(OrphanPolicy.SetNull, "a", "b", "c");
         await cluster[0].InsertAsync("owners", ("id", "p"));
         await cluster.ConvergeAsync();
+        // All check at the same time, and what a writes is not there at once.
+        cluster.Delay(cluster[0], cluster[1], TimeSpan.FromMilliseconds(200));
+        cluster.Delay(cluster[0], cluster[2], TimeSpan.FromMilliseconds(200));
         await cluster[0].DeleteAsync("owners", "p");
         await cluster[1].InsertAsync("pets", ("id", "1"), ("owner", "p"));
         await cluster.UntilAsync("it is set to null everywhere", () => cluster.Nodes.All(n => n.Read("pets", "1") is { } row && row["owner"] is null));
