@@ -27,12 +27,14 @@ internal static class ApplyPlanner
     public static ApplyPlan Plan(PlanContext context, Func<Relation, RelationMapping> mapping)
     {
         var mapped = new List<MappedChange>(2);
-        foreach (var change in context.Transaction.Changes)
+        var changes = context.Transaction.Changes;
+        for (var at = 0; at < changes.Count; at++)
         {
+            var change = changes[at];
             var relation = mapping(change.Relation);
             if (change.Kind == ChangeKind.Truncate)
             {
-                Truncate(relation, KeysIn(context.Transaction, relation, mapping), context);
+                Truncate(relation, KeysIn(context.Transaction, relation, mapping), at, mapping, context);
                 continue;
             }
 
@@ -95,9 +97,10 @@ internal static class ApplyPlanner
         return context.Plan;
     }
 
-    private static void Truncate(RelationMapping mapping, IReadOnlyList<RowKey> keys, PlanContext context)
+    private static void Truncate(RelationMapping mapping, IReadOnlyList<RowKey> keys, int at, Func<Relation, RelationMapping> mappings, PlanContext context)
     {
-        DeleteEach(keys, mapping, context);
+        var isFirst = context.Truncated.Add(mapping.Relation.Name);
+        DeleteEach(isFirst ? keys : WrittenSinceTruncate(at, mapping, mappings, context), mapping, context);
         var isPartition = mapping.Relation.Name != mapping.Relation.Root;
         context.Plan.Writes.Add(new TruncateTable(mapping.Table, context.Incoming, context.FindUnseen(), isPartition ? mapping.Relation.Name : null));
         if (isPartition) return;
@@ -108,6 +111,16 @@ internal static class ApplyPlanner
                 Tombstone = PlanContext.Later(context[key].Tombstone, context.Incoming), TableTombstone = PlanContext.Later(context[key].TableTombstone, context.Incoming),
             };
         }
+    }
+
+    /// <summary>What another TRUNCATE finds of the transaction's own; of others' rows it leaves what the one before it has left.</summary>
+    private static List<RowKey> WrittenSinceTruncate(int at, RelationMapping truncated, Func<Relation, RelationMapping> mapping, PlanContext context)
+    {
+        var changes = context.Transaction.Changes;
+        var from = at;
+        while (from > 0 && !(changes[from - 1].Kind == ChangeKind.Truncate && changes[from - 1].Relation.Name == truncated.Relation.Name)) from--;
+        var since = context.Transaction with { Changes = [.. changes.Skip(from).Take(at - from)] };
+        return [.. KeysIn(since, truncated, mapping).Where(k => context[k].Row is { IsOwnWrite: true })];
     }
 
     private static void DeleteEach(IReadOnlyList<RowKey> keys, RelationMapping mapping, PlanContext context)

@@ -81,6 +81,8 @@ internal sealed partial class ApplyWorker
         var plan = ApplyPlanner.Plan(truncates, MappingOf, [], _index, _fetched);
         await _session.ExecuteAsync(plan, cancellationToken);
         _conflicts.AddRange(plan.Conflicts);
+        // What is fetched for the rest of a later part brings that part here again.
+        _truncated.UnionWith(truncates.Changes.Select(static c => c.Relation.Name));
         return part with { Changes = [.. part.Changes.Where((c, i) => !last.TryGetValue(MappingOf(c.Relation).Table, out var at) || i > at)] };
     }
 
