@@ -93,14 +93,14 @@ internal static class ApplyPlanner
     public static ApplyPlan PlanTruncate(ChangeTransaction transaction, RelationMapping mapping, Dictionary<RowKey, KeyState> states, TransactionIndex index, FetchedRows fetched)
     {
         var context = new PlanContext(transaction, states, index, fetched);
-        DeleteEach([.. states.Keys], mapping, context);
+        DeleteEach([.. states.Keys], mapping, context, isRepeated: false);
         return context.Plan;
     }
 
     private static void Truncate(RelationMapping mapping, IReadOnlyList<RowKey> keys, int at, Func<Relation, RelationMapping> mappings, PlanContext context)
     {
         var isFirst = context.Truncated.Add(mapping.Relation.Name);
-        DeleteEach(isFirst ? keys : WrittenSinceTruncate(at, mapping, mappings, context), mapping, context);
+        DeleteEach(isFirst ? keys : WrittenSinceTruncate(at, mapping, mappings, context), mapping, context, isRepeated: !isFirst);
         var isPartition = mapping.Relation.Name != mapping.Relation.Root;
         context.Plan.Writes.Add(new TruncateTable(mapping.Table, context.Incoming, context.FindUnseen(), isPartition ? mapping.Relation.Name : null));
         if (isPartition) return;
@@ -123,12 +123,12 @@ internal static class ApplyPlanner
         return [.. KeysIn(since, truncated, mapping).Where(k => context[k].Row is { IsOwnWrite: true })];
     }
 
-    private static void DeleteEach(IReadOnlyList<RowKey> keys, RelationMapping mapping, PlanContext context)
+    private static void DeleteEach(IReadOnlyList<RowKey> keys, RelationMapping mapping, PlanContext context, bool isRepeated)
     {
         foreach (var key in keys)
         {
             if (context[key].Row is null && context[key].Siblings.Count == 0) continue;
-            ConflictRule.For(mapping.Table).Apply(new MappedChange(ChangeKind.Delete, mapping, key, null, null) { IsTruncate = true }, context);
+            ConflictRule.For(mapping.Table).Apply(new MappedChange(ChangeKind.Delete, mapping, key, null, null) { IsTruncate = true, IsRepeated = isRepeated }, context);
         }
     }
 

@@ -36,11 +36,13 @@ public sealed class TruncateHistoryTests
     });
 
     [Theory]
-    [InlineData("lww")]
-    [InlineData("merged")]
-    public async Task Row_that_stays_is_recorded_once_however_often_a_transaction_truncates_its_table(string table)
+    [InlineData("lww", false)]
+    [InlineData("merged", false)]
+    [InlineData("lww", true)]
+    [InlineData("merged", true)]
+    public async Task Row_that_stays_is_recorded_once_however_often_a_transaction_truncates_its_table(string table, bool insertsBetween)
     {
-        // A:{U k, T, T}(1); B:U k(2).
+        // A:{U k, T, T}(1) or A:{U k, T, I k, T}(1); B:U k(2).
         await using var cluster = await TestTables.StartAsync("a", "b");
         var (a, b) = (cluster[0], cluster[1]);
         await a.PutAsync(table, "1", "old");
@@ -50,6 +52,7 @@ public sealed class TruncateHistoryTests
         {
             await t.UpdateAsync(table, ("id", "1"), ("v", "a"));
             await t.TruncateAsync(table);
+            if (insertsBetween) await t.InsertAsync(table, ("id", "1"), ("v", "again"));
             await t.TruncateAsync(table);
         });
         await b.SetAsync(table, "1", "b");
