@@ -95,6 +95,9 @@ internal static class ApplyPlanner
         return context.Plan;
     }
 
+    /// <summary>The same with a context that the caller goes on with, about some of its keys.</summary>
+    public static void PlanTruncate(PlanContext context, RelationMapping mapping, IReadOnlyList<RowKey> keys) => DeleteEach(keys, mapping, context);
+
     private static void Truncate(RelationMapping mapping, IReadOnlyList<RowKey> keys, PlanContext context)
     {
         DeleteEach(keys, mapping, context);

@@ -16,9 +16,12 @@ internal sealed record KeyState(LocalRow? Row, RowVersion? Tombstone, RowVersion
 
     /// <summary>
     /// The key's current version, where that is a row which a unique value keeps out of sight (convergence R6). A visible row of the key, or a newer
-    /// delete, has replaced it.
+    /// delete, has replaced it; in a table with delta columns the visible row adds to it.
     /// </summary>
-    public UniqueLoser? Hidden => Row is null && Loser is { } loser && !(Tombstone is { } deleted && deleted.IsNewerThan(loser.Version)) ? loser : null;
+    public UniqueLoser? Hidden => Row is null ? LiveLoser : null;
+
+    /// <summary>What is stored of a row that lost a unique value, if no newer delete has replaced it.</summary>
+    public UniqueLoser? LiveLoser => Loser is { } loser && !(Tombstone is { } deleted && deleted.IsNewerThan(loser.Version)) ? loser : null;
 
     /// <summary>The table's tombstone, whether the key's is newer or not.</summary>
     public RowVersion? TableTombstone { get; init; }

@@ -37,7 +37,7 @@ internal sealed class KeyReader(NpgsqlConnection connection, LocalTableCatalog c
         await using var command = new NpgsqlCommand { Connection = connection, AllResultTypesAreUnknown = true };
         var sql = new StringBuilder(prefix);
         for (var g = 0; g < groups.Count; g++) AppendRowRead(command, sql, $"g{g}k", groups[g].Table, groups[g].Asked, keys);
-        var hasUniqueKeys = groups.Exists(static g => g.Table.ResolvesUniqueKeys);
+        var hasUniqueKeys = groups.Exists(static g => g.Table.HasUniqueKeys);
         command.CommandText = sql.Append(SideTables).Append(hasUniqueKeys ? Losers : "").ToString();
         var names = AppendNames(command, groups, keys);
 
