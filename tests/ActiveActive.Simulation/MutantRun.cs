@@ -76,6 +76,7 @@ internal static class MutantRun
         Safeguard.KeepComparedVersions => options with { Tables = [3], UniqueKeys = 1, Keys = Math.Max(options.Keys, 3), Deaths = false, HeartbeatMicroseconds = 1000, LatencyMicroseconds = 100, ClockStepMicroseconds = 50_000, SkewMicroseconds = 50_000 },
         Safeguard.Siblings => options with { Tables = [2] },
         Safeguard.QuarantineGap => options with { Tables = [2], QuarantinePercent = 10 },
+        Safeguard.LateTransactions => options with { Nodes = 3, Tables = [0], QuarantinePercent = 10, Deaths = false, ThinkMicroseconds = 2000, LatencyMicroseconds = 5000 },
         Safeguard.QuarantineOrder => options with { Tables = [0], Keys = 1, QuarantinePercent = 10 },
         _ => options,
     };

@@ -193,7 +193,7 @@ internal sealed partial class ApplyWorker
             part = await TruncateFirstAsync(tables, part, cancellationToken);
         }
 
-        var states = await ReadStatesAsync(keys, part, cancellationToken);
+        var states = await ReadStatesAsync(keys, part, members.Count == 1 ? [part] : members, cancellationToken);
         var missing = keys.Where(k => states[k.Key].Row is null).Select(k => (Key: k, states[k.Key].Tombstone)).ToList();
         var plan = new ApplyPlan { IsInOrder = _node.InOrder.IsAt(_origin, part.Position) };
         var revealed = tables.Count == 0 ? states : Reveal(keys, states, part);
@@ -255,13 +255,13 @@ internal sealed partial class ApplyWorker
         _isOpen = true;
     }
 
-    private async ValueTask<Dictionary<RowKey, KeyState>> ReadStatesAsync(List<LocalKey> keys, ChangeTransaction part, CancellationToken cancellationToken)
+    private async ValueTask<Dictionary<RowKey, KeyState>> ReadStatesAsync(List<LocalKey> keys, ChangeTransaction part, IReadOnlyList<ChangeTransaction> members, CancellationToken cancellationToken)
     {
         await LockTruncatedTablesAsync(part, cancellationToken);
         // Taken BEFORE the look: what capture passes while it lasts may have entered a tombstone that the look did not show.
         var passed = new LogMarker(_progress.Captured.Current, _index.PassedMarker.Horizon);
         var states = await _session.ReadKeysAsync(keys, cancellationToken);
-        var mustWait = HasUndecidedDelete(keys, states, part) || HasUncapturedRow(states, passed, before: null);
+        var mustWait = HasUndecidedDelete(keys, states, members) || HasUncapturedRow(states, passed, before: null);
         for (var looks = 1; mustWait && !Safeguards.IsOff(Safeguard.DecideBehindCapture); looks++)
         {
             // Decide only on what capture has passed (convergence R1): a local delete may not be entered yet, and a row's xmin may not
@@ -269,7 +269,7 @@ internal sealed partial class ApplyWorker
             passed = await PassCaptureAsync(part, cancellationToken);
             var before = states;
             states = await _session.ReadKeysAsync(keys, cancellationToken);
-            mustWait = HasUncapturedRow(states, passed, before) || (looks == 1 && HasUnexplainedAbsence(keys, states, part));
+            mustWait = HasUncapturedRow(states, passed, before) || (looks == 1 && HasUnexplainedAbsence(keys, states, members));
         }
 
         var byKey = new Dictionary<RowKey, KeyState>(keys.Count);
@@ -399,12 +399,12 @@ internal sealed partial class ApplyWorker
     /// A missing row that is not inserted. A tombstone that is there may be an earlier one: the row may have come back and been deleted
     /// again just now. An insert does not wait here: it finds no row almost always, and is verified once it has taken its place.
     /// </summary>
-    private bool HasUndecidedDelete(List<LocalKey> keys, IReadOnlyList<KeyState> states, ChangeTransaction part)
+    private bool HasUndecidedDelete(List<LocalKey> keys, IReadOnlyList<KeyState> states, IReadOnlyList<ChangeTransaction> members)
     {
-        HashSet<RowKey>? inserted = null;
+        HashSet<RowKey>? found = null;
         for (var i = 0; i < keys.Count; i++)
         {
-            if (states[i].Row is null && !(inserted ??= InsertedKeys(part)).Contains(keys[i].Key)) return true;
+            if (states[i].Row is null && (found ??= NotInsertedKeys(members)).Contains(keys[i].Key)) return true;
         }
 
         return false;
@@ -415,44 +415,50 @@ internal sealed partial class ApplyWorker
     /// marker: that is the later write, and once capture has passed it, too, it can be named in the conflict history (M10). One more marker is enough,
     /// for what is missing now can't be deleted again without leaving a tombstone now.
     /// </summary>
-    private bool HasUnexplainedAbsence(List<LocalKey> keys, IReadOnlyList<KeyState> states, ChangeTransaction part)
+    private bool HasUnexplainedAbsence(List<LocalKey> keys, IReadOnlyList<KeyState> states, IReadOnlyList<ChangeTransaction> members)
     {
         if (Safeguards.IsOff(Safeguard.AbsenceIsExplained)) return false;
         HashSet<RowKey>? written = null;
         for (var i = 0; i < keys.Count; i++)
         {
-            if (states[i] is not { Row: null, Siblings.Count: 0 } state || (state.Tombstone is { } tombstone && !part.HasSeen(tombstone))) continue;
-            if ((written ??= RewrittenKeys(part)).Contains(keys[i].Key)) return true;
+            if (states[i] is not { Row: null, Siblings.Count: 0 } state || (state.Tombstone is { } tombstone && !members[^1].HasSeen(tombstone))) continue;
+            if ((written ??= RewrittenKeys(members)).Contains(keys[i].Key)) return true;
         }
 
         return false;
     }
 
-    /// <summary>The keys under which the writer found a row that it had not made in this part.</summary>
-    private HashSet<RowKey> RewrittenKeys(ChangeTransaction part)
+    /// <summary>The keys under which a writer found a row that it had not made in the same transaction. One that an earlier member inserts may not come to be.</summary>
+    private HashSet<RowKey> RewrittenKeys(IReadOnlyList<ChangeTransaction> members)
     {
-        var made = new HashSet<RowKey>();
         var rewritten = new HashSet<RowKey>();
-        foreach (var change in part.Changes)
+        var made = new HashSet<RowKey>();
+        foreach (var member in members)
         {
-            if (change.Kind == ChangeKind.Truncate) continue;
-            var mapping = MappingOf(change.Relation);
-            if (change.Kind != ChangeKind.Insert && mapping.KeyOf((change.OldRow ?? change.NewRow)!) is var old && !made.Contains(old)) rewritten.Add(old);
-            if (change.NewRow is { } row) made.Add(mapping.KeyOf(row));
+            made.Clear();
+            foreach (var change in member.Changes)
+            {
+                if (change.Kind == ChangeKind.Truncate) continue;
+                var mapping = MappingOf(change.Relation);
+                if (change.Kind != ChangeKind.Insert && mapping.KeyOf((change.OldRow ?? change.NewRow)!) is var old && !made.Contains(old)) rewritten.Add(old);
+                if (change.NewRow is { } row) made.Add(mapping.KeyOf(row));
+            }
         }
 
         return rewritten;
     }
 
-    private HashSet<RowKey> InsertedKeys(ChangeTransaction part)
+    /// <summary>The keys that a transaction writes and does not insert.</summary>
+    private HashSet<RowKey> NotInsertedKeys(IReadOnlyList<ChangeTransaction> members)
     {
-        var keys = new HashSet<RowKey>();
-        foreach (var change in part.Changes)
+        var found = new HashSet<RowKey>();
+        foreach (var member in members)
         {
-            if (change.Kind == ChangeKind.Insert) keys.Add(MappingOf(change.Relation).KeyOf(change.NewRow!));
+            var inserted = member.Changes.Where(static c => c.Kind == ChangeKind.Insert).Select(c => MappingOf(c.Relation).KeyOf(c.NewRow!)).ToHashSet();
+            found.UnionWith(ApplyPlanner.KeysOf(member, MappingOf).Select(static k => k.Key).Where(k => !inserted.Contains(k)));
         }
 
-        return keys;
+        return found;
     }
 
     private async ValueTask MapRelationsAsync(ChangeTransaction part, CancellationToken cancellationToken)

@@ -146,6 +146,9 @@ internal enum Safeguard
     /// <summary>What is written without a look leaves rows that the writer had not seen (R1, M10).</summary>
     UnseenStamps,
 
+    /// <summary>What left the quarantine late does not end the search for what a writer had not seen (R1).</summary>
+    LateTransactions,
+
     /// <summary>A relayed transaction has its own vector, not what its relayer had seen (R10).</summary>
     RelayedVector,
 

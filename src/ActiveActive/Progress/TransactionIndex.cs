@@ -155,8 +155,15 @@ internal sealed class TransactionIndex
             foreach (var (origin, last) in _lastOf)
             {
                 if (origin == writer) continue;
-                for (var entry = last; entry is not null && !seen.Covers(origin, entry.Version.Position); entry = entry.Before)
+                for (var entry = last; entry is not null; entry = entry.Before)
                 {
+                    if (seen.Covers(origin, entry.Version.Position))
+                    {
+                        // All that stand before it are covered, too, unless it came late, out of quarantine.
+                        if (!entry.IsLate || Safeguards.IsOff(Safeguard.LateTransactions)) break;
+                        continue;
+                    }
+
                     if (stamps.Count == most) return null;
                     stamps.Add(entry.ShownStamp);
                 }
@@ -198,12 +205,19 @@ internal sealed class TransactionIndex
 
         private Entry? _after;
 
+        // The greatest position of its origin so far.
+        private NpgsqlLogSequenceNumber _last = version.Position;
+
         /// <summary>The transaction before it of the same origin.</summary>
         public Entry? Before { get; private set; }
+
+        /// <summary>Whether a later transaction of the same origin was applied before it, while it was in quarantine.</summary>
+        public bool IsLate => _last > version.Position;
 
         public void Follow(Entry before)
         {
             Before = before;
+            if (before._last > _last) _last = before._last;
             before._after = this;
         }
 
