@@ -51,6 +51,27 @@ internal sealed partial class ApplyWorker
         await _session.BeginAsync(cancellationToken);
         _isOpen = true;
         await PrepareToSettleAsync([table], part, cancellationToken);
+        var (plan, missing) = await PlanLosersAsync(table, keys, part, cancellationToken);
+        if (plan.Writes.Count == 0)
+        {
+            await RollbackAsync();
+            _node.Keys.Settle(_origin, isCommitted: true);
+            return read.Item2;
+        }
+
+        await _session.ExecuteAsync(plan, cancellationToken);
+        await VerifyInsertsAsync(plan, missing, part, cancellationToken);
+        await _session.CommitAsync(default, CommitTimestamp.Unknown, cancellationToken);
+        _isOpen = false;
+        _node.Keys.Settle(_origin, isCommitted: true);
+        NoteFewerLosers();
+        return read.Item2;
+    }
+
+    /// <summary>What shows those of some losers, and of all that share values with them, that are to be visible.</summary>
+    private async ValueTask<(ApplyPlan Plan, List<(LocalKey Key, RowVersion? Tombstone)> Missing)> PlanLosersAsync(
+        LocalTable table, List<LocalKey> keys, ChangeTransaction part, CancellationToken cancellationToken)
+    {
         var states = await ReadCapturedAsync(keys, part, cancellationToken);
         var context = new PlanContext(part, [], _index, _fetched);
         var component = new UniqueComponent(table);
@@ -62,20 +83,7 @@ internal sealed partial class ApplyWorker
         }
 
         await WidenAsync(component, context, missing, cancellationToken);
-        if (context.Plan.Writes.Count == 0)
-        {
-            await RollbackAsync();
-            _node.Keys.Settle(_origin, isCommitted: true);
-            return read.Item2;
-        }
-
-        await _session.ExecuteAsync(context.Plan, cancellationToken);
-        await VerifyInsertsAsync(context.Plan, missing, part, cancellationToken);
-        await _session.CommitAsync(default, CommitTimestamp.Unknown, cancellationToken);
-        _isOpen = false;
-        _node.Keys.Settle(_origin, isCommitted: true);
-        NoteFewerLosers();
-        return read.Item2;
+        return (context.Plan, missing);
     }
 
     /// <summary>Without a lock: who waits at the gate holds none.</summary>

@@ -99,11 +99,15 @@ internal sealed partial class ApplyWorker
         if (last.Count == 0) return part;
         await LockTruncatedTablesAsync(part, cancellationToken);
         var truncates = part with { Changes = [.. part.Changes.Where((c, i) => last.TryGetValue(MappingOf(c.Relation).Table, out var at) && i <= at && c.Kind == ChangeKind.Truncate)] };
-        await TruncateUnseenAsync(truncates, [], cancellationToken);
-        foreach (var table in last.Keys.Where(static t => !t.IsDecidedByVersion)) await TruncateLosersAsync(table, truncates, cancellationToken);
+        var decided = last.Keys.Where(static t => !t.IsDecidedByVersion).ToList();
+        // First those out of sight, and with them the visible rows that they add to.
+        var done = new List<LocalKey>();
+        foreach (var table in decided) await TruncateLosersAsync(table, truncates, done, cancellationToken);
+        await TruncateUnseenAsync(truncates, done, cancellationToken, ParkRefolded);
         var plan = ApplyPlanner.Plan(truncates, MappingOf, [], _index, _fetched);
         await _session.ExecuteAsync(plan, cancellationToken);
         _conflicts.AddRange(plan.Conflicts);
+        foreach (var table in decided) await SettleLosersHereAsync(table, truncates, cancellationToken);
         return part with { Changes = [.. part.Changes.Where((c, i) => !last.TryGetValue(MappingOf(c.Relation).Table, out var at) || i > at)] };
     }
 
@@ -111,10 +115,8 @@ internal sealed partial class ApplyWorker
     /// Rows that are out of sight in a table with delta columns or a resolver, decided about by its rule: what a truncate takes of them does not depend on
     /// their versions alone.
     /// </summary>
-    private async ValueTask TruncateLosersAsync(LocalTable table, ChangeTransaction truncates, CancellationToken cancellationToken)
+    private async ValueTask TruncateLosersAsync(LocalTable table, ChangeTransaction truncates, List<LocalKey> done, CancellationToken cancellationToken)
     {
-        // One of them may have hidden another that stays.
-        _withFewerLosers.Add(table.Name);
         var relation = truncates.Changes.Select(static c => c.Relation).FirstOrDefault(r => r.Name == r.Root && MappingOf(r).Table == table);
         if (relation is null || Safeguards.IsOff(Safeguard.TruncateLosers)) return;
         RowKey? last = null;
@@ -127,12 +129,12 @@ internal sealed partial class ApplyWorker
             var revealed = new Dictionary<RowKey, KeyState>();
             for (var i = 0; i < keys.Count; i++)
             {
-                // A visible row with delta columns that has not been added yet is both here and among the visible ones: it goes whole.
                 if (states[i].Hidden is null && !(states[i].LiveLoser is not null && table.Settings.HasDeltaColumns)) continue;
+                done.Add(keys[i]);
                 context[keys[i].Key] = revealed[keys[i].Key] = HiddenRows.Reveal(table, keys[i].Key, states[i], context);
             }
 
-            ApplyPlanner.PlanTruncate(context, MappingOf(relation), [.. revealed.Keys]);
+            ApplyPlanner.PlanTruncate(context, MappingOf(relation));
             HashSet<RowKey> hidden = [.. keys.Where((_, i) => states[i].Row is null).Select(static k => k.Key)];
             context.Plan.Writes.RemoveAll(w => (w is UpdateRow update && hidden.Contains(update.Key)) || (w is DeleteRow delete && hidden.Contains(delete.Key)));
             foreach (var (key, shown) in revealed)
@@ -142,6 +144,38 @@ internal sealed partial class ApplyWorker
 
             await _session.ExecuteAsync(context.Plan, cancellationToken);
             _conflicts.AddRange(context.Plan.Conflicts);
+        }
+    }
+
+    /// <summary>
+    /// A row of which a truncate leaves some siblings can have another unique value than it had, which only the component of all such rows decides about: until
+    /// then it is out of sight.
+    /// </summary>
+    private void ParkRefolded(LocalTable table, PlanContext context)
+    {
+        if (table.Settings.Resolver is null || !table.HasUniqueKeys) return;
+        var writes = context.Plan.Writes;
+        for (var i = 0; i < writes.Count; i++)
+        {
+            if (writes[i] is not UpdateRow { Key: var key }) continue;
+            writes[i] = new DeleteRow(table, key);
+            writes.Insert(++i, new SetLoser(table, key, HiddenRows.CurrentOf(key, context[key], context)));
+            _node.Losers.Add(table.Name);
+        }
+    }
+
+    /// <summary>Settles all rows of a table that are out of sight, in the transaction under way.</summary>
+    private async ValueTask SettleLosersHereAsync(LocalTable table, ChangeTransaction part, CancellationToken cancellationToken)
+    {
+        RowKey? last = null;
+        while (await _session.ReadLosersAsync(table, last, LosersPerLook, cancellationToken) is { Count: > 0 } read)
+        {
+            last = read[^1];
+            var keys = read.Select(k => new LocalKey(table, k)).ToList();
+            _node.Keys.Extend(_origin, keys, isAlone: false);
+            var (plan, _) = await PlanLosersAsync(table, keys, part, cancellationToken);
+            await _session.ExecuteAsync(plan, cancellationToken);
+            _conflicts.AddRange(plan.Conflicts);
         }
     }
 

@@ -298,7 +298,7 @@ internal sealed partial class ApplyWorker
     /// Decides about the rows that the writer of a TRUNCATE may not have seen, some at a time: there is no limit to their number. Those that the part itself
     /// writes are in its plan, which has their order; for the others it makes no difference that this comes first.
     /// </summary>
-    private async ValueTask TruncateUnseenAsync(ChangeTransaction part, List<LocalKey> planned, CancellationToken cancellationToken)
+    private async ValueTask TruncateUnseenAsync(ChangeTransaction part, List<LocalKey> planned, CancellationToken cancellationToken, Action<LocalTable, PlanContext>? change = null)
     {
         var own = new HashSet<RowKey>();
         // Once, however often a part truncates a table: what stays, stays.
@@ -312,9 +312,11 @@ internal sealed partial class ApplyWorker
                 List<LocalKey> keys = [.. found.Where(k => !own.Contains(k.Key))];
                 var states = await _session.ReadKeysAsync(keys, cancellationToken);
                 // What is out of sight is looked at by itself (TruncateLosersAsync).
-                var plan = ApplyPlanner.PlanTruncate(part, mapping, keys.Select((k, i) => (k.Key, State: states[i])).Where(static k => k.State.Hidden is null).ToDictionary(k => k.Key, k => k.State), _index, _fetched);
-                await _session.ExecuteAsync(plan, cancellationToken);
-                _conflicts.AddRange(plan.Conflicts);
+                var context = new PlanContext(part, keys.Select((k, i) => (k.Key, State: states[i])).Where(static k => k.State.Hidden is null).ToDictionary(k => k.Key, k => k.State), _index, _fetched);
+                ApplyPlanner.PlanTruncate(context, mapping);
+                change?.Invoke(mapping.Table, context);
+                await _session.ExecuteAsync(context.Plan, cancellationToken);
+                _conflicts.AddRange(context.Plan.Conflicts);
             }
         }
     }

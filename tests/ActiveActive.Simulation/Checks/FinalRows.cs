@@ -9,7 +9,7 @@ internal sealed class FinalRows
     private readonly SimulatedCluster _cluster;
     private readonly List<SimulatedNode> _alive;
     private readonly SortedDictionary<string, (string Value, long Amount)>[,] _rows;
-    private readonly Dictionary<string, (string Value, long Amount)> _visible = new(StringComparer.Ordinal);
+    private readonly Dictionary<(int Table, string Key), (string Value, long Amount)> _visible = [];
 
     public FinalRows(SimulatedCluster cluster)
     {
@@ -28,9 +28,9 @@ internal sealed class FinalRows
 
     public void Check()
     {
-        ChooseVisible();
         foreach (var table in _cluster.Options.Tables)
         {
+            if (SimulatedTables.HasUniqueKeys(table)) ChooseVisible(table);
             for (var key = 0; key < _cluster.Options.Keys; key++) CheckKey(table, ((char)('p' + key)).ToString());
         }
     }
@@ -62,24 +62,26 @@ internal sealed class FinalRows
         return writes;
     }
 
-    /// <summary>Of the latest row of each key, from the latest on, those that share no unique value with one that is visible already.</summary>
-    private void ChooseVisible()
+    /// <summary>Of the rows that the keys have by their rule, from the latest on, those that share no unique value with one that is visible already.</summary>
+    private void ChooseVisible(int table)
     {
-        if (!_cluster.Options.Tables.Contains(SimulatedTables.Unique)) return;
-        var latest = new List<(KeyWrite Write, string Key)>();
-        for (var key = 0; key < _cluster.Options.Keys; key++)
+        var rows = new List<(KeyWrite Latest, string Key, (string Value, long Amount) Row)>();
+        for (var number = 0; number < _cluster.Options.Keys; number++)
         {
-            var name = ((char)('p' + key)).ToString();
-            if (WritesOf(SimulatedTables.Unique, name) is [.., { Row: not null } last]) latest.Add((last, name));
+            var key = ((char)('p' + number)).ToString();
+            var writes = WritesOf(table, key);
+            var (row, latest) = SimulatedTables.HasDeltas(table) ? ExpectedSum(writes) : SimulatedTables.HasResolver(table) ? ExpectedFold(writes) : (writes.LastOrDefault()?.Row, writes.LastOrDefault());
+            if (row is { } there) rows.Add((latest!, key, there));
         }
 
-        latest.Sort(static (left, right) => right.Write.CompareTo(left.Write));
-        foreach (var (write, key) in latest)
+        // Of two rows of one transaction, whose sums or folds meet, the one with the greater key.
+        rows.Sort(static (left, right) => ReferenceEquals(left.Latest.Transaction, right.Latest.Transaction) ? string.CompareOrdinal(right.Key, left.Key) : right.Latest.CompareTo(left.Latest));
+        var visible = new List<(string Value, long Amount)>();
+        foreach (var (_, key, row) in rows)
         {
-            var row = write.Row!.Value;
-            if (_cluster.Options.UniqueKeys > 0 && _visible.Values.Any(other => other.Amount == row.Amount)) continue;
-            if (_cluster.Options.UniqueKeys > 1 && _visible.Values.Any(other => other.Value == row.Value)) continue;
-            _visible.Add(key, row);
+            if (SimulatedTables.UniqueOrdinals(table).Take(_cluster.Options.UniqueKeys).Any(o => visible.Exists(other => o == 1 ? other.Value == row.Value : other.Amount == row.Amount))) continue;
+            visible.Add(row);
+            _visible.Add((table, key), row);
         }
     }
 
@@ -87,35 +89,35 @@ internal sealed class FinalRows
 
     private (string Value, long Amount)? Expected(int table, string key, List<KeyWrite> writes) => writes.Count == 0 ? null : table switch
     {
-        SimulatedTables.Delta => ExpectedSum(writes),
-        SimulatedTables.Merge => ExpectedFold(writes),
-        SimulatedTables.Unique => _visible.TryGetValue(key, out var row) ? row : null,
+        SimulatedTables.Delta => ExpectedSum(writes).Row,
+        SimulatedTables.Merge => ExpectedFold(writes).Row,
+        >= SimulatedTables.Unique => _visible.TryGetValue((table, key), out var row) ? row : null,
         // The greatest version stays, whoever had seen what.
         _ => writes[^1].Row,
     };
 
     /// <summary>Rule E: of what follows the greatest delete knowingly, amounts add up and the greatest version gives the value.</summary>
-    private static (string Value, long Amount)? ExpectedSum(List<KeyWrite> writes)
+    private static ((string Value, long Amount)? Row, KeyWrite? Latest) ExpectedSum(List<KeyWrite> writes)
     {
         var greatest = writes.FindLast(w => w.Effect.IsDelete);
         var alive = writes.Where(w => !w.Effect.IsDelete && (greatest is null || w.Covers(greatest))).ToList();
-        return alive.Count == 0 ? null : (alive[^1].Effect.Value!, alive.Sum(w => w.Effect.Delta));
+        return alive.Count == 0 ? (null, null) : ((alive[^1].Effect.Value!, alive.Sum(w => w.Effect.Delta)), alive[^1]);
     }
 
     /// <summary>The writes after the greatest truncate that no other write of the key had seen, folded in the order of their versions.</summary>
-    private static (string Value, long Amount)? ExpectedFold(List<KeyWrite> writes)
+    private static ((string Value, long Amount)? Row, KeyWrite? Latest) ExpectedFold(List<KeyWrite> writes)
     {
         (string Value, long Amount)? folded = null;
-        var isFirst = true;
+        KeyWrite? latest = null;
         var truncate = writes.FindLastIndex(w => w.Effect.Key is null);
         writes = writes[Math.Max(truncate, 0)..];
         foreach (var write in writes.Where(w => !writes.Any(other => other != w && other.Covers(w))))
         {
-            folded = isFirst || folded is null || write.Row is null ? write.Row : (TagSet.Union(folded.Value.Value, write.Row.Value.Value), write.Row.Value.Amount);
-            isFirst = false;
+            folded = latest is null || folded is null || write.Row is null ? write.Row : (TagSet.Union(folded.Value.Value, write.Row.Value.Value), write.Row.Value.Amount);
+            latest = write;
         }
 
-        return folded;
+        return (folded, latest);
     }
 
     private static string Show((string Value, long Amount)? row) => row is { } there ? $"({there.Value}, {there.Amount})" : "no row";

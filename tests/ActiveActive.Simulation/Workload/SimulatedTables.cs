@@ -5,19 +5,27 @@ using ActiveActive.Testing.Database;
 
 namespace ActiveActive.Simulation.Workload;
 
-/// <summary>One table of each regime, and a last-update-wins table with unique keys on amount and, where there are two, on value. Their columns are <c>id</c>, <c>value</c> (tags in the third; large in all) and <c>amount</c>.</summary>
+/// <summary>One table of each regime, and one of each with unique keys. Their columns are <c>id</c>, <c>value</c> (tags with a resolver; large in all) and <c>amount</c>.</summary>
 internal static class SimulatedTables
 {
     public const int LastUpdateWins = 0;
     public const int Delta = 1;
     public const int Merge = 2;
     public const int Unique = 3;
+    public const int UniqueDelta = 4;
+    public const int UniqueMerge = 5;
 
-    private static readonly string[] s_names = ["register", "account", "tags", "member"];
+    private static readonly string[] s_names = ["register", "account", "tags", "member", "wallet", "label"];
 
     public static IReadOnlyList<string> Names => s_names;
 
     public static int IndexOf(string name) => Array.IndexOf(s_names, name);
+
+    public static bool HasDeltas(int table) => table is Delta or UniqueDelta;
+
+    public static bool HasResolver(int table) => table is Merge or UniqueMerge;
+
+    public static bool HasUniqueKeys(int table) => table >= Unique;
 
     private static readonly LocalColumn[] s_columns = [new("id", "text"), new("value", "text"), new("amount", "bigint")];
 
@@ -27,14 +35,16 @@ internal static class SimulatedTables
         new(new TableName("public", s_names[1]), s_columns, [0], new TableSettings([new DeltaColumn("amount")], null)),
         new(new TableName("public", s_names[2]), s_columns, [0], new TableSettings([], new UnionResolver())),
         new(new TableName("public", s_names[3]), s_columns, [0], TableSettings.Default) { HasUniqueKeys = true },
+        new(new TableName("public", s_names[4]), s_columns, [0], new TableSettings([new DeltaColumn("amount")], null)) { HasUniqueKeys = true },
+        new(new TableName("public", s_names[5]), s_columns, [0], new TableSettings([], new UnionResolver())) { HasUniqueKeys = true },
     ];
 
-    /// <summary>The columns that are unique, of the first so many keys.</summary>
-    public static readonly IReadOnlyList<int> UniqueOrdinals = [2, 1];
+    /// <summary>The columns that are unique, each by itself, of the first so many keys: first the one that a write sets, then (without deltas, too) another.</summary>
+    public static IReadOnlyList<int> UniqueOrdinals(int table) => table == UniqueDelta ? [1, 2] : [2, 1];
 
     public static IReadOnlyList<InMemoryTableDefinition> Define(LocalTable[] tables, int uniqueKeys) => [.. tables.Select((t, i) => new InMemoryTableDefinition(t, "value")
     {
-        UniqueKeys = i == Unique ? [.. UniqueOrdinals.Take(uniqueKeys).Select(o => new InMemoryUniqueKey(s_columns[o].Name, [o]))] : [],
+        UniqueKeys = HasUniqueKeys(i) ? [.. UniqueOrdinals(i).Take(uniqueKeys).Select(o => new InMemoryUniqueKey(s_columns[o].Name, [o]))] : [],
     })];
 }
 
