@@ -108,6 +108,8 @@ internal sealed partial class ApplyWorker
         await _session.ExecuteAsync(plan, cancellationToken);
         _conflicts.AddRange(plan.Conflicts);
         foreach (var table in decided) await SettleLosersHereAsync(table, truncates, cancellationToken);
+        // Of a single partition it leaves no tombstone, and what its rows have hidden there stays.
+        foreach (var table in last.Keys) _withFewerLosers.Add(table.Name);
         return part with { Changes = [.. part.Changes.Where((c, i) => !last.TryGetValue(MappingOf(c.Relation).Table, out var at) || i > at)] };
     }
 
