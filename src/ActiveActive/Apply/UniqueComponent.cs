@@ -139,7 +139,7 @@ internal sealed class UniqueComponent(LocalTable table)
         {
             plan.Writes.Add(new SetOverride(table, key, version) { IsKept = isKept || member.IsMoved || !member.IsWritten });
         }
-        else if (before.Override != version)
+        else if (before.Override != version || !before.IsOverrideKept)
         {
             plan.Writes.Add(new SetOverride(table, key, version) { IsKept = true, Xid = before.Row!.Xid });
         }

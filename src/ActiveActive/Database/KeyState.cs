@@ -11,6 +11,9 @@ internal sealed record KeyState(LocalRow? Row, RowVersion? Tombstone, RowVersion
 {
     public static readonly KeyState Nothing = new(null, null, null, []);
 
+    /// <summary>Whether the override is stored, and never collected (<see cref="Apply.SetOverride.IsKept"/>).</summary>
+    public bool IsOverrideKept { get; init; }
+
     /// <summary>What is stored of a row that lost a unique value, whether it still counts or not; null where nothing is.</summary>
     public UniqueLoser? Loser { get; init; }
 
