@@ -199,6 +199,18 @@ internal sealed class InMemoryApplySession : IApplySession
         }
     }
 
+    public ValueTask<bool> HasTombstoneOfOwnRowAsync(LocalTable table, RowVersion except, CancellationToken cancellationToken)
+    {
+        lock (_server.Gate)
+        {
+            var transaction = Current();
+            transaction.ThrowIfNotOpen();
+            var target = _server.TableOf(table);
+            return new(transaction.NotesOf(target.Tombstones).Any(n => n.Note.Version != except
+                && (n.Key == target.WholeTable || ReferenceEquals(target.Find(n.Key)?.SeenBy(transaction)?.WrittenBy, transaction.Record))));
+        }
+    }
+
     public async ValueTask ExecuteAsync(ApplyPlan plan, CancellationToken cancellationToken)
     {
         var transaction = Current();

@@ -34,7 +34,11 @@ internal sealed class ApplyPlan
 internal abstract record PlannedWrite(LocalTable Table);
 
 /// <summary>Inserts a row. A value that is <see cref="Changes.ColumnValue.Unchanged"/> is left to the column's default.</summary>
-internal sealed record InsertRow(LocalTable Table, Changes.ColumnValue[] Values) : PlannedWrite(Table);
+internal sealed record InsertRow(LocalTable Table, Changes.ColumnValue[] Values) : PlannedWrite(Table)
+{
+    /// <summary>Its key, where it is known already; else it is what <see cref="Values"/> hold.</summary>
+    public Changes.RowKey? Key { get; init; }
+}
 
 /// <summary>
 /// Updates the row under a key (as the local row shows it). Columns that are <see cref="Changes.ColumnValue.Unchanged"/> keep their

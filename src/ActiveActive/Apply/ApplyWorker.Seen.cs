@@ -20,9 +20,11 @@ internal sealed partial class ApplyWorker
     private int _leftOut;
     // An earlier part left something that the writes do not test, or that they would stumble over: a TRUNCATE's tombstone.
     private bool _hasNotes;
+    // Where parts of the transaction have inserted rows without a look: asked about once for all of them, so that not every part waits for capture.
+    private readonly HashSet<LocalTable> _unverified = [];
 
     /// <summary>True: written. False: not as expected; the transaction must be rolled back. Null: nothing was tried.</summary>
-    private async ValueTask<bool?> TryWriteSeenAsync(ChangeTransaction part, IReadOnlyList<ChangeTransaction> members, CancellationToken cancellationToken)
+    private async ValueTask<bool?> TryWriteSeenAsync(ChangeTransaction part, IReadOnlyList<ChangeTransaction> members, MappedPart mapped, CancellationToken cancellationToken)
     {
         if (_leftOut > 0)
         {
@@ -33,21 +35,48 @@ internal sealed partial class ApplyWorker
         // The horizon first: all that lies before it is in the index by now.
         var horizon = _index.PassedMarker.Horizon;
         if (horizon == 0 || _hasNotes || _retried is not null || _node.InOrder.IsAt(_origin, part.Position) || _node.Looking.IsAt(_origin, part.Position)) return null;
-        if (SeenPlanner.TryPlan(members, MappingOf) is not { } planned || _index.FindUnseenStamps(_origin, members[0].Dependencies, MostUnseen) is not { } unseen) return null;
+        if (SeenPlanner.TryPlan(mapped) is not { } planned || _index.FindUnseenStamps(_origin, members[0].Dependencies, MostUnseen) is not { } unseen) return null;
         GroupedVersions? grouped = null;
         if (members.Count > 1 && (grouped = VersionsOf(members, planned.Rows)) is null) return null;
         if (grouped is not null) _session.Group(grouped);
         if (Safeguards.IsOff(Safeguard.UnseenStamps)) unseen = [];
+        // Of a row that is deleted again nothing would be found at the end.
+        var isInsertOnly = planned.Tombstones.Writes.Count == 0;
+        if (!isInsertOnly && !await AreInsertsVerifiedAsync(part, cancellationToken)) return Missed();
         if (!await _session.TryWriteSeenAsync(planned.Writes, new SeenRows(_origin, horizon, unseen), cancellationToken)) return Missed();
         if (planned.Inserted.Count > 0 && !Safeguards.IsOff(Safeguard.VerifyInserts))
         {
-            // As in VerifyInsertsAsync; there was no look before, so any tombstone sends it there.
-            await WaitForCaptureAsync(part, cancellationToken);
-            if (await _session.HasTombstoneAsync(planned.Inserted, cancellationToken)) return Missed();
+            if (isInsertOnly && part is not { Part: 0, IsLastPart: true })
+            {
+                foreach (var change in planned.Writes.Writes)
+                {
+                    if (change is InsertRow) _unverified.Add(change.Table);
+                }
+            }
+            else
+            {
+                // As in VerifyInsertsAsync; there was no look before, so any tombstone sends it there.
+                await WaitForCaptureAsync(part, cancellationToken);
+                if (await _session.HasTombstoneAsync(planned.Inserted, cancellationToken)) return Missed();
+            }
         }
 
         if (planned.Tombstones.Writes.Count > 0) await _session.ExecuteAsync(planned.Tombstones, cancellationToken);
         _misses = 0;
+        return true;
+    }
+
+    /// <summary>Whether no row that earlier parts have inserted without a look had been deleted here. They have taken their places, so nobody can do that any more.</summary>
+    private async ValueTask<bool> AreInsertsVerifiedAsync(ChangeTransaction part, CancellationToken cancellationToken)
+    {
+        if (_unverified.Count == 0) return true;
+        await WaitForCaptureAsync(part, cancellationToken);
+        foreach (var table in _unverified)
+        {
+            if (await _session.HasTombstoneOfOwnRowAsync(table, part.Version, cancellationToken)) return false;
+        }
+
+        _unverified.Clear();
         return true;
     }
 

@@ -126,6 +126,7 @@ internal sealed partial class ApplyWorker
             _conflicts.Clear();
             _changes = 0;
             _hasNotes = false;
+            _unverified.Clear();
             _started = _timeProvider.GetUtcNow();
             await _clock.WaitUntilPastAsync(part.Stamp, _session, cancellationToken);
         }
@@ -135,11 +136,12 @@ internal sealed partial class ApplyWorker
         }
 
         await MapRelationsAsync(part, cancellationToken);
-        var keys = ApplyPlanner.KeysOf(part, MappingOf);
-        await TakeKeysAsync(keys, part, cancellationToken);
+        var mapped = new MappedPart(members, MappingOf);
+        await TakeKeysAsync(mapped.Written, part, cancellationToken);
         if (members.Count > 1) _session.GiveWay();
         foreach (var member in members) _node.Quarantine.RequireFree(member, _retried);
-        var isSeen = await TryWriteSeenAsync(part, members, cancellationToken);
+        var isSeen = await TryWriteSeenAsync(part, members, mapped, cancellationToken);
+        if (isSeen != false && (isSeen is null || part.IsLastPart) && !await AreInsertsVerifiedAsync(part, cancellationToken)) isSeen = false;
         if (isSeen == false)
         {
             await LookFirstAsync(part, members, cancellationToken);
@@ -149,7 +151,7 @@ internal sealed partial class ApplyWorker
         var isWritten = true;
         try
         {
-            if (isSeen is null) isWritten = await WritePartAsync(keys, part, members, cancellationToken);
+            if (isSeen is null) isWritten = await WritePartAsync(mapped.Keys, part, members, cancellationToken);
         }
         catch (UniqueKeyTakenException e) when (members.Count == 1 && IsSettled(e.Table))
         {
@@ -240,7 +242,7 @@ internal sealed partial class ApplyWorker
         await ApplyPartAsync(part, cancellationToken);
     }
 
-    private async ValueTask TakeKeysAsync(List<LocalKey> keys, ChangeTransaction part, CancellationToken cancellationToken)
+    private async ValueTask TakeKeysAsync(IReadOnlyList<LocalKey> keys, ChangeTransaction part, CancellationToken cancellationToken)
     {
         var isAlone = part.Changes.Any(static c => c.Kind == ChangeKind.Truncate);
         if (part.Part > 0)

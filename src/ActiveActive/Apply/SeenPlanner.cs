@@ -10,7 +10,10 @@ namespace ActiveActive.Apply;
 /// </summary>
 internal sealed class SeenPlanner
 {
-    private readonly Dictionary<RowKey, RowVersion> _rows = [];
+    // Of one transaction all rows are its own.
+    private readonly Dictionary<RowKey, RowVersion>? _rows;
+
+    private SeenPlanner(bool isGroup) => _rows = isGroup ? [] : null;
 
     /// <summary>The writes of rows, in their order.</summary>
     public ApplyPlan Writes { get; } = new();
@@ -21,32 +24,22 @@ internal sealed class SeenPlanner
     /// <summary>The keys under which no row may have stood.</summary>
     public List<RowKey> Inserted { get; } = [];
 
-    /// <summary>The rows that stand after it, and whose they are.</summary>
-    public IEnumerable<(RowKey Key, RowVersion Version)> Rows => _rows.Select(static r => (r.Key, r.Value));
+    /// <summary>Of several transactions: the rows that stand after them, and whose they are.</summary>
+    public IEnumerable<(RowKey Key, RowVersion Version)> Rows => _rows!.Select(static r => (r.Key, r.Value));
 
     /// <summary>Whether writes of a table can be planned so: what a row becomes depends on nothing but the write.</summary>
     private static bool Takes(LocalTable table) => table.IsWrittenInAnyOrder && !table.Settings.HasDeltaColumns && table.Settings.Resolver is null;
 
     /// <summary>Null where it takes more than this to plan them.</summary>
-    public static SeenPlanner? TryPlan(IReadOnlyList<ChangeTransaction> members, Func<Relation, RelationMapping> mapping)
+    public static SeenPlanner? TryPlan(MappedPart part)
     {
-        var planner = new SeenPlanner();
-        var mapped = new List<MappedChange>(2);
-        foreach (var member in members)
+        if (part.HasTruncate) return null;
+        var planner = new SeenPlanner(part.IsGroup);
+        foreach (var (write, version) in part.Writes)
         {
-            foreach (var change in member.Changes)
-            {
-                if (change.Kind == ChangeKind.Truncate || mapping(change.Relation) is var relation && !Takes(relation.Table)) return null;
-                mapped.Clear();
-                MappedChange.AddTo(mapped, change, relation);
-                foreach (var write in mapped)
-                {
-                    // What a key change left unchanged stands in the old key's row.
-                    if (write.Kind == ChangeKind.Insert && write.HasGaps) return null;
-                    if (write.Kind == ChangeKind.Update && SetsIdentity(write)) return null;
-                    planner.Add(write, member.Version);
-                }
-            }
+            // What a key change left unchanged stands in the old key's row.
+            if (!Takes(write.Table) || (write.Kind == ChangeKind.Insert && write.HasGaps) || (write.Kind == ChangeKind.Update && SetsIdentity(write))) return null;
+            planner.Add(write, version);
         }
 
         return planner;
@@ -75,18 +68,18 @@ internal sealed class SeenPlanner
         switch (write.Kind)
         {
             case ChangeKind.Insert:
-                Writes.Writes.Add(new InsertRow(write.Table, write.Values!));
+                Writes.Writes.Add(new InsertRow(write.Table, write.Values!) { Key = write.Key });
                 Inserted.Add(write.Key);
-                _rows[write.Key] = version;
+                if (_rows is not null) _rows[write.Key] = version;
                 break;
             case ChangeKind.Update:
                 Writes.Writes.Add(new UpdateRow(write.Table, write.Key, WithoutKey(write)));
-                _rows[write.Key] = version;
+                if (_rows is not null) _rows[write.Key] = version;
                 break;
             default:
                 Writes.Writes.Add(new DeleteRow(write.Table, write.Key));
                 Tombstones.Writes.Add(new SetTombstone(write.Table, write.Key, version));
-                _rows.Remove(write.Key);
+                _rows?.Remove(write.Key);
                 break;
         }
     }

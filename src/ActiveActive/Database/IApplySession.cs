@@ -84,6 +84,12 @@ internal interface IApplySession : IAsyncDisposable
     /// <summary>Whether a tombstone stands under one of the keys, or for one of their tables.</summary>
     ValueTask<bool> HasTombstoneAsync(IReadOnlyList<RowKey> keys, CancellationToken cancellationToken);
 
+    /// <summary>Whether a tombstone stands for a table, or under the key of a row of it that the running transaction has written.</summary>
+    /// <param name="table">The table.</param>
+    /// <param name="except">The version of tombstones that do not count: the transaction's own.</param>
+    /// <param name="cancellationToken">Ends it; the transaction must then be rolled back.</param>
+    ValueTask<bool> HasTombstoneOfOwnRowAsync(LocalTable table, RowVersion except, CancellationToken cancellationToken);
+
     /// <summary>Performs the writes in their order; a failed write leaves the transaction to be rolled back.</summary>
     ValueTask ExecuteAsync(ApplyPlan plan, CancellationToken cancellationToken);
 

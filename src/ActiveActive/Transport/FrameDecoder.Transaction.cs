@@ -10,6 +10,7 @@ internal sealed partial class FrameDecoder
     private KeyValuePair<NodeName, NpgsqlLogSequenceNumber>[] _lastEntries = [];
     private KeyValuePair<NodeName, NpgsqlLogSequenceNumber>[] _lastGaps = [];
     private DependencyVector _lastVector = DependencyVector.Empty;
+    private readonly ColumnValues _values = new();
 
     private TransactionFrame ReadTransaction(ref PayloadReader reader)
     {
@@ -69,10 +70,10 @@ internal sealed partial class FrameDecoder
         };
     }
 
-    private static ColumnValue[] ReadRow(ref PayloadReader reader, Relation relation)
+    private ColumnValue[] ReadRow(ref PayloadReader reader, Relation relation)
     {
         var row = new ColumnValue[relation.Columns.Count];
-        for (var i = 0; i < row.Length; i++) row[i] = reader.ReadValue();
+        for (var i = 0; i < row.Length; i++) row[i] = reader.ReadValue(_values);
         return row;
     }
 

@@ -84,8 +84,8 @@ internal sealed class PartQueue(long maxCharacters)
         var characters = (part.Changes.Count + 1L) * CharactersPerChange;
         foreach (var change in part.Changes)
         {
-            foreach (var value in change.NewRow ?? []) characters += value.Text?.Length ?? 0;
-            foreach (var value in change.OldRow ?? []) characters += value.Text?.Length ?? 0;
+            foreach (var value in change.NewRow ?? []) characters += value.Size;
+            foreach (var value in change.OldRow ?? []) characters += value.Size;
         }
 
         return characters;

@@ -81,7 +81,8 @@ internal ref struct PayloadReader(in ReadOnlySequence<byte> payload)
         return count;
     }
 
-    public ColumnValue ReadValue()
+    /// <param name="values">Keeps its bytes.</param>
+    public ColumnValue ReadValue(ColumnValues values)
     {
         switch (_reader.NextCode)
         {
@@ -92,8 +93,14 @@ internal ref struct PayloadReader(in ReadOnlySequence<byte> payload)
                 _reader.ReadBoolean();
                 return ColumnValue.Unchanged;
             default:
-                return ColumnValue.Of(ReadText(int.MaxValue));
+                return ReadUtf8(values);
         }
+    }
+
+    private ColumnValue ReadUtf8(ColumnValues values)
+    {
+        if (!_reader.TryReadStringSpan(out var span)) span = (_reader.ReadStringSequence() ?? throw Corrupt("null where a text belongs")).ToArray();
+        return values.TryAdd(span, out var value) ? value : throw Corrupt("a text that is no UTF-8");
     }
 
     public static ReplicationException Corrupt(string found) => new(ReplicationErrorKind.Corrupt, $"The frame holds {found}.");

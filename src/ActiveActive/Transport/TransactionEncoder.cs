@@ -111,6 +111,7 @@ internal class TransactionEncoder(int maxFrameBytes)
         {
             // What stands outside a key image means nothing, and must not leave this node (residency).
             if (keyOnly && !columns[i].IsKey) writer.WriteNil();
+            else if (row[i].TryGetUtf8(out var utf8)) writer.WriteString(utf8);
             else if (row[i].Text is { } text) writer.WriteText(text);
             else if (row[i].IsUnchanged) writer.Write(false);
             else writer.WriteNil();

@@ -222,6 +222,12 @@ internal sealed class LifeSession(LifeDatabase life, IApplySession inner, Simula
         return await inner.HasTombstoneAsync(keys, cancellationToken);
     }
 
+    public async ValueTask<bool> HasTombstoneOfOwnRowAsync(LocalTable table, RowVersion except, CancellationToken cancellationToken)
+    {
+        await life.PauseAsync();
+        return await inner.HasTombstoneOfOwnRowAsync(table, except, cancellationToken);
+    }
+
     public async ValueTask ExecuteAsync(ApplyPlan plan, CancellationToken cancellationToken)
     {
         await life.PauseAsync();

@@ -44,12 +44,12 @@ public sealed class PgOutputReaderTests
         var update = new PgOutputReader(PgOutputBytes.Update(2, 'K', ["1", null], "2", "~"));
         var delete = new PgOutputReader(PgOutputBytes.Delete(3, 'O', "1", null));
 
-        Assert.Equal([ColumnValue.Of("1"), ColumnValue.Null, ColumnValue.Of(""), ColumnValue.Of("€")], InsertMessage.Read(ref insert).NewRow);
-        var updated = UpdateMessage.Read(ref update);
+        Assert.Equal([ColumnValue.Of("1"), ColumnValue.Null, ColumnValue.Of(""), ColumnValue.Of("€")], InsertMessage.Read(ref insert, new ColumnValues()).NewRow);
+        var updated = UpdateMessage.Read(ref update, new ColumnValues());
         Assert.Equal((2u, true), (updated.RelationId, updated.OldIsKeyOnly));
         Assert.Equal([ColumnValue.Of("1"), ColumnValue.Null], updated.OldRow!);
         Assert.Equal([ColumnValue.Of("2"), ColumnValue.Unchanged], updated.NewRow);
-        var deleted = DeleteMessage.Read(ref delete);
+        var deleted = DeleteMessage.Read(ref delete, new ColumnValues());
         Assert.Equal((3u, false), (deleted.RelationId, deleted.OldIsKeyOnly));
         Assert.Equal([ColumnValue.Of("1"), ColumnValue.Null], deleted.OldRow);
     }
@@ -174,9 +174,9 @@ public sealed class PgOutputReaderTests
             case PgOutputKind.Origin: OriginMessage.Read(ref reader); break;
             case PgOutputKind.Relation: RelationMessage.Read(ref reader); break;
             case PgOutputKind.Type: TypeMessage.Read(ref reader); break;
-            case PgOutputKind.Insert: InsertMessage.Read(ref reader); break;
-            case PgOutputKind.Update: UpdateMessage.Read(ref reader); break;
-            case PgOutputKind.Delete: DeleteMessage.Read(ref reader); break;
+            case PgOutputKind.Insert: InsertMessage.Read(ref reader, new ColumnValues()); break;
+            case PgOutputKind.Update: UpdateMessage.Read(ref reader, new ColumnValues()); break;
+            case PgOutputKind.Delete: DeleteMessage.Read(ref reader, new ColumnValues()); break;
             case PgOutputKind.Truncate: TruncateMessage.Read(ref reader); break;
             default: LogicalMessage.Read(ref reader); break;
         }

@@ -72,6 +72,26 @@ public abstract partial class LocalDatabaseCompliance
     }
 
     [Fact]
+    public async Task Own_row_is_told_from_others_under_whose_key_a_tombstone_stands()
+    {
+        await using var fixture = await CreateAsync();
+        await using var session = await fixture.Database.OpenApplySessionAsync(Us, Token);
+        await ApplyAsync(session, 0x100, s_past, Items, t => new InsertRow(t, Texts("1", "a", null)), t => new SetTombstone(t, Items.KeyOf("1"), Version(s_past, Us, 0x100)), t => new SetTombstone(t, Items.KeyOf("2"), Version(s_past, Us, 0x100)));
+        var own = Version(s_past.Next, Us, 0x200);
+        await session.BeginAsync(Token);
+        await ExecuteAsync(session, Items, t => new InsertRow(t, Texts("3", "a", null)), t => new SetTombstone(t, Items.KeyOf("3"), own));
+        Assert.False(await HasTombstoneAsync(Items));
+        await ExecuteAsync(session, Items, t => new InsertRow(t, Texts("2", "b", null)));
+        Assert.True(await HasTombstoneAsync(Items));
+        Assert.False(await HasTombstoneAsync(Pairs));
+        await ExecuteAsync(session, Pairs, t => new TruncateTable(t, Version(s_past, Us, 0x150), []));
+        Assert.True(await HasTombstoneAsync(Pairs));
+        await session.RollbackAsync(Token);
+
+        async Task<bool> HasTombstoneAsync(ComplianceTable table) => await session.HasTombstoneOfOwnRowAsync(await FindAsync(session, table), own, Token);
+    }
+
+    [Fact]
     public async Task Commit_of_several_transactions_tells_capture_whose_the_rows_are()
     {
         await using var fixture = await CreateAsync();

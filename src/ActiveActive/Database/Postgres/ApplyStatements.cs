@@ -9,8 +9,15 @@ namespace ActiveActive.Database.Postgres;
 /// <param name="CastType">Its type without modifiers: a cast with modifiers cuts or rounds, and would find another row.</param>
 /// <param name="EqualOperator">The key index's own equality, <c>schema.operator</c>: extension types are not in the search path.</param>
 /// <param name="HasTextCast">A cast from text is a function, which may not read what the type writes: regclass's refuses "-".</param>
-internal sealed record KeyColumn(int Ordinal, string CastType, string EqualOperator, bool HasTextCast)
+/// <param name="HasArray">Whether an array of its values is taken apart to just them: not where they are arrays themselves.</param>
+internal sealed record KeyColumn(int Ordinal, string CastType, string EqualOperator, bool HasTextCast, bool HasArray)
 {
+    /// <summary>The type of an array of its values, or of their texts.</summary>
+    public string ArrayType => HasArray ? CastType + "[]" : "text[]";
+
+    /// <summary>A value out of an array of <see cref="ArrayType"/>.</summary>
+    public string FromElement(string element) => HasArray ? element : FromText(element);
+
     /// <summary>An expression of type text as a value of the column's type, read by the type's input function.</summary>
     public string FromText(string text) => HasTextCast ? $"((ARRAY[{text}]::text)::{CastType}[])[1]" : $"{text}::{CastType}";
 }
@@ -27,6 +34,7 @@ internal sealed class ApplyStatements
     private readonly Dictionary<string, string> _manyUpdates = new(StringComparer.Ordinal);
     private readonly Dictionary<string, string> _manyDeletes = new(StringComparer.Ordinal);
     private readonly string _reads;
+    private string _lastMask = "";
 
     /// <param name="table">The table.</param>
     /// <param name="key">The primary key's columns, in its order.</param>
@@ -139,26 +147,34 @@ internal sealed class ApplyStatements
     }
 
     /// <summary>Which columns a write sets; rows with the same mask can be written by one statement.</summary>
-    public static string MaskOf(ColumnValue[] values) => string.Create(values.Length, values, static (span, values) =>
+    public string MaskOf(ColumnValue[] values)
     {
-        for (var i = 0; i < span.Length; i++) span[i] = values[i].IsUnchanged ? '0' : '1';
-    });
+        // Nearly always that of the row before.
+        var isLast = _lastMask.Length == values.Length;
+        for (var i = 0; isLast && i < values.Length; i++) isLast = _lastMask[i] == MaskOf(values[i]);
+        return isLast ? _lastMask : _lastMask = string.Create(values.Length, values, static (span, values) =>
+        {
+            for (var i = 0; i < span.Length; i++) span[i] = MaskOf(values[i]);
+        });
+    }
+
+    private static char MaskOf(ColumnValue value) => value.IsUnchanged ? '0' : '1';
 
     /// <summary>Whether an update can be one of many: it sets no identity column, and some column that can be set.</summary>
     public bool CanUpdateMany(ColumnValue[] values) => !SetsIdentity(values) && _table.Columns.Any(static c => !c.IsIdentityAlways);
 
     /// <summary>Inserts rows of one mask, which sets a column.</summary>
-    public NpgsqlBatchCommand InsertMany(string mask, IReadOnlyList<ColumnValue[]> rows)
+    public NpgsqlBatchCommand InsertMany(string mask, IReadOnlyList<ColumnValue[]> rows, ArrayLiterals literals)
     {
         var set = Ordinals(mask);
         if (!_manyInserts.TryGetValue(mask, out var sql))
         {
             sql = $"INSERT INTO {PostgresNames.Quote(_table.Name)} ({string.Join(", ", Columns(mask))}) OVERRIDING SYSTEM VALUE "
-                + $"SELECT {string.Join(", ", set.Select((ordinal, i) => _columns[ordinal].FromText($"u.c{i}")))} FROM {Unnest(set.Count)}";
+                + $"SELECT {string.Join(", ", set.Select((ordinal, i) => _columns[ordinal].FromElement($"u.c{i}")))} FROM {Unnest(set.Select(ordinal => _columns[ordinal]))}";
             _manyInserts.Add(mask, sql);
         }
 
-        return SqlParameters.Command(sql, [.. set.Select(ordinal => SqlParameters.Texts(ValuesOf(rows, ordinal)))]);
+        return SqlParameters.Command(sql, [.. set.Select(ordinal => literals.Of(rows, ordinal))]);
     }
 
     /// <summary>Updates rows that exist, of one mask and each under its own key.</summary>
@@ -166,7 +182,8 @@ internal sealed class ApplyStatements
     /// <param name="keys">Their keys.</param>
     /// <param name="rows">Their values.</param>
     /// <param name="guard">What the rows must be like besides; null for nothing.</param>
-    public NpgsqlBatchCommand UpdateMany(string mask, IReadOnlyList<RowKey> keys, IReadOnlyList<ColumnValue[]> rows, SeenGuard? guard)
+    /// <param name="literals">Holds the values until the command is executed.</param>
+    public NpgsqlBatchCommand UpdateMany(string mask, IReadOnlyList<RowKey> keys, IReadOnlyList<ColumnValue[]> rows, SeenGuard? guard, ArrayLiterals literals)
     {
         var set = Ordinals(mask);
         var text = mask + Suffix(guard);
@@ -174,52 +191,40 @@ internal sealed class ApplyStatements
         {
             // Where nothing is set, nothing changes but the rows' versions.
             var any = PostgresNames.Quote(_table.Columns.First(static c => !c.IsIdentityAlways).Name);
-            var assigned = set.Count == 0 ? $"{any} = t.{any}" : string.Join(", ", set.Select((ordinal, i) => $"{PostgresNames.Quote(_table.Columns[ordinal].Name)} = {_columns[ordinal].FromText($"u.c{_key.Count + i}")}"));
-            sql = $"UPDATE {Target} AS t SET {assigned} FROM {Unnest(_key.Count + set.Count)} WHERE {KeyMatches("t", i => _key[i].FromText($"u.c{i}"))}{And(guard, _key.Count + set.Count)}";
+            var assigned = set.Count == 0 ? $"{any} = t.{any}" : string.Join(", ", set.Select((ordinal, i) => $"{PostgresNames.Quote(_table.Columns[ordinal].Name)} = {_columns[ordinal].FromElement($"u.c{_key.Count + i}")}"));
+            sql = $"UPDATE {Target} AS t SET {assigned} FROM {Unnest([.. _key, .. set.Select(ordinal => _columns[ordinal])])} WHERE {KeyMatches("t", i => _key[i].FromElement($"u.c{i}"))}{And(guard, _key.Count + set.Count)}";
             _manyUpdates.Add(text, sql);
         }
 
-        return SqlParameters.Command(sql, [.. KeysOf(keys), .. set.Select(ordinal => SqlParameters.Texts(ValuesOf(rows, ordinal))), .. guard?.Parameters() ?? []]);
+        return SqlParameters.Command(sql, [.. KeysOf(keys, literals), .. set.Select(ordinal => literals.Of(rows, ordinal)), .. guard?.Parameters() ?? []]);
     }
 
     /// <param name="keys">Of rows that exist.</param>
     /// <param name="guard">What the rows must be like besides; null for nothing.</param>
-    public NpgsqlBatchCommand DeleteMany(IReadOnlyList<RowKey> keys, SeenGuard? guard)
+    /// <param name="literals">Holds the keys until the command is executed.</param>
+    public NpgsqlBatchCommand DeleteMany(IReadOnlyList<RowKey> keys, SeenGuard? guard, ArrayLiterals literals)
     {
         var text = Suffix(guard);
         if (!_manyDeletes.TryGetValue(text, out var sql))
         {
-            sql = $"DELETE FROM {Target} AS t USING {Unnest(_key.Count)} WHERE {KeyMatches("t", i => _key[i].FromText($"u.c{i}"))}{And(guard, _key.Count)}";
+            sql = $"DELETE FROM {Target} AS t USING {Unnest(_key)} WHERE {KeyMatches("t", i => _key[i].FromElement($"u.c{i}"))}{And(guard, _key.Count)}";
             _manyDeletes.Add(text, sql);
         }
 
-        return SqlParameters.Command(sql, [.. KeysOf(keys), .. guard?.Parameters() ?? []]);
+        return SqlParameters.Command(sql, [.. KeysOf(keys, literals), .. guard?.Parameters() ?? []]);
     }
 
     private static string Suffix(SeenGuard? guard) => guard is null ? "" : guard.HasUnseen ? " unseen" : " seen";
 
     private static string And(SeenGuard? guard, int parameters) => guard is null ? "" : " AND " + guard.Sql(parameters + 1);
 
-    // Arrays of text whatever the columns' types are: an array of arrays would be taken apart to its elements.
-    private static string Unnest(int count) =>
-        $"unnest({string.Join(", ", Enumerable.Range(1, count).Select(static i => $"${i}::text[]"))}) AS u({string.Join(", ", Enumerable.Range(0, count).Select(static i => $"c{i}"))})";
-
-    private static string?[] ValuesOf(IReadOnlyList<ColumnValue[]> rows, int ordinal)
+    private static string Unnest(IEnumerable<KeyColumn> columns)
     {
-        var values = new string?[rows.Count];
-        for (var i = 0; i < values.Length; i++) values[i] = rows[i][ordinal].Text;
-        return values;
+        var all = columns.ToList();
+        return $"unnest({string.Join(", ", all.Select(static (c, i) => $"${i + 1}::{c.ArrayType}"))}) AS u({string.Join(", ", all.Select(static (_, i) => $"c{i}"))})";
     }
 
-    private IEnumerable<NpgsqlParameter> KeysOf(IReadOnlyList<RowKey> keys)
-    {
-        for (var c = 0; c < _key.Count; c++)
-        {
-            var values = new string[keys.Count];
-            for (var i = 0; i < values.Length; i++) values[i] = keys[i].Values[c];
-            yield return SqlParameters.Texts(values);
-        }
-    }
+    private IEnumerable<NpgsqlParameter> KeysOf(IReadOnlyList<RowKey> keys, ArrayLiterals literals) => Enumerable.Range(0, _key.Count).Select(column => literals.Of(keys, column));
 
     private static List<int> Ordinals(string mask) => [.. Enumerable.Range(0, mask.Length).Where(i => mask[i] == '1')];
 

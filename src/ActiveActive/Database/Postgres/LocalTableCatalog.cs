@@ -21,6 +21,7 @@ internal sealed class LocalTableCatalog(ReplicatedTables rules)
                key.place, key.operator,
                EXISTS (SELECT FROM pg_cast x WHERE x.castsource = 'text'::regtype AND x.castmethod = 'f' AND x.casttarget IN (t.oid, t.typbasetype)
                        AND x.casttarget NOT IN ('name'::regtype, '"char"'::regtype)),
+               t.typtype IN ('b', 'e') AND t.typcategory <> 'A' AND t.typdelim = ',' AND t.typarray <> 0,
                EXISTS (SELECT FROM pg_trigger g WHERE g.tgenabled IN ('A', 'R') AND (g.tgrelid = target.oid OR g.tgrelid IN (SELECT relid FROM pg_partition_tree(target.oid))))
                OR EXISTS (SELECT FROM pg_rewrite r WHERE r.ev_class = target.oid AND r.ev_enabled IN ('A', 'R'))
         FROM target
@@ -82,10 +83,10 @@ internal sealed class LocalTableCatalog(ReplicatedTables rules)
             {
                 name = new TableName(reader.GetString(0), reader.GetString(1));
                 isPartitioned = reader.GetBoolean(2);
-                hasTriggers = reader.GetBoolean(11);
+                hasTriggers = reader.GetBoolean(12);
                 columns.Add(new(
                     new LocalColumn(reader.GetString(3), reader.GetString(4), reader.GetBoolean(6)),
-                    reader.GetString(5), reader.GetBoolean(7), reader.IsDBNull(8) ? 0 : reader.GetInt64(8), reader.IsDBNull(9) ? "" : reader.GetString(9), reader.GetBoolean(10)));
+                    reader.GetString(5), reader.GetBoolean(7), reader.IsDBNull(8) ? 0 : reader.GetInt64(8), reader.IsDBNull(9) ? "" : reader.GetString(9), reader.GetBoolean(10), reader.GetBoolean(11)));
             }
         }
 
@@ -127,8 +128,8 @@ internal sealed class LocalTableCatalog(ReplicatedTables rules)
         if (indexes.Count > 0) _uniqueKeys.Add(table, new UniqueKeys(table, statements.Target, indexes, generated, (ordinal, text) => ColumnOf(ordinal).FromText(text)));
         return table;
 
-        KeyColumn ColumnOf(int ordinal) => new(ordinal, stored[ordinal].CastType, stored[ordinal].EqualOperator, stored[ordinal].HasTextCast);
+        KeyColumn ColumnOf(int ordinal) => new(ordinal, stored[ordinal].CastType, stored[ordinal].EqualOperator, stored[ordinal].HasTextCast, stored[ordinal].HasArray);
     }
 
-    private sealed record CatalogColumn(LocalColumn Column, string CastType, bool IsGenerated, long KeyPlace, string EqualOperator, bool HasTextCast);
+    private sealed record CatalogColumn(LocalColumn Column, string CastType, bool IsGenerated, long KeyPlace, string EqualOperator, bool HasTextCast, bool HasArray);
 }

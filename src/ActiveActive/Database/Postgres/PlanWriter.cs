@@ -233,6 +233,7 @@ internal sealed class PlanWriter(NpgsqlConnection connection, LocalTableCatalog 
 
     private static RowKey? KeyOf(InsertRow insert)
     {
+        if (insert.Key is { } key) return key;
         var values = new string[insert.Table.KeyOrdinals.Count];
         for (var i = 0; i < values.Length; i++)
         {

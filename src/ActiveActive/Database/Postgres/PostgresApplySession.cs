@@ -189,6 +189,20 @@ internal sealed partial class PostgresApplySession : IApplySession
         });
     }
 
+    public ValueTask<bool> HasTombstoneOfOwnRowAsync(LocalTable table, RowVersion except, CancellationToken cancellationToken)
+    {
+        RequireTransaction();
+        return RunAsync($"looking for deletes in {table.Name}", async () =>
+        {
+            await using var batch = new NpgsqlBatch(_connection);
+            if (TakeBegin()) batch.BatchCommands.Add(new NpgsqlBatchCommand(BeginSql));
+            batch.BatchCommands.Add(TombstoneTable.ExistsUnderOwnRow(table.Name, _catalog.StatementsOf(table), except));
+            await using var reader = await batch.ExecuteReaderAsync(cancellationToken);
+            await reader.ReadAsync(cancellationToken);
+            return reader.GetBoolean(0);
+        });
+    }
+
     public ValueTask ExecuteAsync(ApplyPlan plan, CancellationToken cancellationToken)
     {
         RequireTransaction();

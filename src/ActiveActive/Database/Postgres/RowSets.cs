@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using ActiveActive.Apply;
 using ActiveActive.Changes;
 using Npgsql;
@@ -14,27 +15,27 @@ internal sealed class RowSets(LocalTableCatalog catalog)
     // Below it single statements are as fast, and their texts are used again.
     private const int FewestRows = 4;
 
-    private readonly Dictionary<RowKey, int> _rounds = [];
-    private readonly List<Dictionary<RowKey, PlannedWrite>> _writes = [];
+    private readonly ArrayLiterals _literals = new();
+    private readonly List<(RowKey Key, PlannedWrite Write, int Round)> _writes = [];
+
+    // Where the last write of a key stands.
+    private readonly Dictionary<RowKey, int> _last = [];
 
     /// <summary>Takes a write of a row; false where it must be performed by itself.</summary>
     public bool TryAdd(RowKey key, PlannedWrite write)
     {
         if (write is UpdateRow update && !catalog.StatementsOf(update.Table).CanUpdateMany(update.Values)) return false;
         if (write is InsertRow insert && Array.TrueForAll(insert.Values, static v => v.IsUnchanged)) return false;
-        if (!_rounds.TryGetValue(key, out var round))
+        ref var at = ref CollectionsMarshal.GetValueRefOrAddDefault(_last, key, out var isWritten);
+        if (isWritten && Join(_writes[at].Write, write) is { } joined)
         {
-            Put(key, write, 0);
-        }
-        else if (Join(_writes[round][key], write) is { } joined)
-        {
-            _writes[round][key] = joined;
-        }
-        else
-        {
-            Put(key, write, round + 1);
+            _writes[at] = _writes[at] with { Write = joined };
+            return true;
         }
 
+        var round = isWritten ? _writes[at].Round + 1 : 0;
+        at = _writes.Count;
+        _writes.Add((key, write, round));
         return true;
     }
 
@@ -42,29 +43,28 @@ internal sealed class RowSets(LocalTableCatalog catalog)
     /// <param name="guard">What rows that are updated or deleted must be like besides; null for nothing.</param>
     public IEnumerable<(NpgsqlBatchCommand Command, int Rows, PlannedWrite First)> TakeStatements(SeenGuard? guard = null)
     {
-        foreach (var round in _writes)
+        var sets = new Dictionary<(int Round, LocalTable Table), TableWrites>();
+        foreach (var (key, write, round) in _writes)
         {
-            foreach (var table in round.GroupBy(static w => w.Value.Table))
-            {
-                var statements = catalog.StatementsOf(table.Key);
-                foreach (var statement in Deletes(table, statements, guard).Concat(Updates(table, statements, guard)).Concat(Inserts(table, statements))) yield return statement;
-            }
+            ref var writes = ref CollectionsMarshal.GetValueRefOrAddDefault(sets, (round, write.Table), out _);
+            (writes ??= new(catalog.StatementsOf(write.Table))).Add(key, write);
         }
 
-        Clear();
+        ForgetWrites();
+        return sets.OrderBy(static s => s.Key.Round).SelectMany(s => s.Value.Statements(guard, _literals));
     }
 
+    /// <summary>Forgets what was not taken, and what the statements that were taken hold: they must have been executed.</summary>
     public void Clear()
     {
-        _writes.Clear();
-        _rounds.Clear();
+        ForgetWrites();
+        _literals.Clear();
     }
 
-    private void Put(RowKey key, PlannedWrite write, int round)
+    private void ForgetWrites()
     {
-        if (_writes.Count == round) _writes.Add([]);
-        _writes[round].Add(key, write);
-        _rounds[key] = round;
+        _writes.Clear();
+        _last.Clear();
     }
 
     /// <summary>
@@ -79,45 +79,69 @@ internal sealed class RowSets(LocalTableCatalog catalog)
         _ => null,
     };
 
-    private static IEnumerable<(NpgsqlBatchCommand, int, PlannedWrite)> Deletes(IEnumerable<KeyValuePair<RowKey, PlannedWrite>> writes, ApplyStatements statements, SeenGuard? guard)
+    /// <summary>The writes of one table in one round.</summary>
+    private sealed class TableWrites(ApplyStatements statements)
     {
-        var deletes = writes.Where(static w => w.Value is DeleteRow).ToList();
-        if (deletes.Count >= FewestRows || (guard is not null && deletes.Count > 0))
+        private readonly List<(RowKey Key, PlannedWrite First)> _deletes = [];
+
+        // By the columns that are set.
+        private readonly Dictionary<string, List<(RowKey Key, UpdateRow Write)>> _updates = new(StringComparer.Ordinal);
+        private readonly Dictionary<string, List<InsertRow>> _inserts = new(StringComparer.Ordinal);
+
+        public void Add(RowKey key, PlannedWrite write)
         {
-            yield return (statements.DeleteMany([.. deletes.Select(static d => d.Key)], guard), deletes.Count, deletes[0].Value);
-            yield break;
+            switch (write)
+            {
+                case DeleteRow:
+                    _deletes.Add((key, write));
+                    break;
+                case UpdateRow update:
+                    Alike(_updates, update.Values).Add((key, update));
+                    break;
+                case InsertRow insert:
+                    Alike(_inserts, insert.Values).Add(insert);
+                    break;
+            }
         }
 
-        foreach (var (key, write) in deletes) yield return (statements.Delete(key), 1, write);
-    }
-
-    private static IEnumerable<(NpgsqlBatchCommand, int, PlannedWrite)> Updates(IEnumerable<KeyValuePair<RowKey, PlannedWrite>> writes, ApplyStatements statements, SeenGuard? guard)
-    {
-        foreach (var alike in writes.Where(static w => w.Value is UpdateRow).GroupBy(static w => ApplyStatements.MaskOf(((UpdateRow)w.Value).Values)))
+        public IEnumerable<(NpgsqlBatchCommand, int, PlannedWrite)> Statements(SeenGuard? guard, ArrayLiterals literals)
         {
-            var updates = alike.Select(static w => (w.Key, Update: (UpdateRow)w.Value)).ToList();
-            if (updates.Count >= FewestRows || guard is not null)
+            if (_deletes.Count >= FewestRows || (guard is not null && _deletes.Count > 0))
             {
-                yield return (statements.UpdateMany(alike.Key, [.. updates.Select(static u => u.Key)], [.. updates.Select(static u => u.Update.Values)], guard), updates.Count, updates[0].Update);
-                continue;
+                yield return (statements.DeleteMany(_deletes.ConvertAll(static d => d.Key), guard, literals), _deletes.Count, _deletes[0].First);
+            }
+            else
+            {
+                foreach (var (key, write) in _deletes) yield return (statements.Delete(key), 1, write);
             }
 
-            foreach (var (key, update) in updates) yield return (statements.Update(key, update.Values)!, 1, update);
+            foreach (var (mask, updates) in _updates)
+            {
+                if (updates.Count >= FewestRows || guard is not null)
+                {
+                    yield return (statements.UpdateMany(mask, updates.ConvertAll(static u => u.Key), updates.ConvertAll(static u => u.Write.Values), guard, literals), updates.Count, updates[0].Write);
+                    continue;
+                }
+
+                foreach (var (key, update) in updates) yield return (statements.Update(key, update.Values)!, 1, update);
+            }
+
+            foreach (var (mask, inserts) in _inserts)
+            {
+                if (inserts.Count >= FewestRows)
+                {
+                    yield return (statements.InsertMany(mask, inserts.ConvertAll(static i => i.Values), literals), inserts.Count, inserts[0]);
+                    continue;
+                }
+
+                foreach (var insert in inserts) yield return (statements.Insert(insert.Values), 1, insert);
+            }
         }
-    }
 
-    private static IEnumerable<(NpgsqlBatchCommand, int, PlannedWrite)> Inserts(IEnumerable<KeyValuePair<RowKey, PlannedWrite>> writes, ApplyStatements statements)
-    {
-        foreach (var alike in writes.Select(static w => w.Value).OfType<InsertRow>().GroupBy(static i => ApplyStatements.MaskOf(i.Values)))
+        private List<T> Alike<T>(Dictionary<string, List<T>> byMask, ColumnValue[] values)
         {
-            var inserts = alike.ToList();
-            if (inserts.Count >= FewestRows)
-            {
-                yield return (statements.InsertMany(alike.Key, [.. inserts.Select(static i => i.Values)]), inserts.Count, inserts[0]);
-                continue;
-            }
-
-            foreach (var insert in inserts) yield return (statements.Insert(insert.Values), 1, insert);
+            ref var alike = ref CollectionsMarshal.GetValueRefOrAddDefault(byMask, statements.MaskOf(values), out _);
+            return alike ??= [];
         }
     }
 }

@@ -64,6 +64,14 @@ internal static class TombstoneTable
         SqlParameters.Texts([.. keys.Select(static k => k.Table.ToString())]), SqlParameters.Texts([.. keys.Select(static k => k.ToText())]),
         SqlParameters.Texts([.. keys.Select(static k => k.Table).Distinct().Select(static t => t.ToString())]));
 
+    /// <summary>Whether one of another version stands for a table, or under the key of a row that the running transaction has written.</summary>
+    public static NpgsqlBatchCommand ExistsUnderOwnRow(TableName table, ApplyStatements statements, in RowVersion except) => SqlParameters.Command(
+        $"""
+        SELECT EXISTS (SELECT FROM active_active.tombstone d WHERE d.table_name = $1 AND (d.origin, d.position) <> ($2, $3)
+            AND (d.key = '' OR EXISTS (SELECT FROM {statements.Target} AS t WHERE {statements.MatchesStoredKey("t", "CASE d.key WHEN '' THEN NULL ELSE d.key END")} AND t.xmin = pg_current_xact_id_if_assigned()::xid)))
+        """,
+        SqlParameters.Text(table.ToString()), SqlParameters.Text(except.Origin.Value), SqlParameters.Text(except.Position.ToString()));
+
     public static NpgsqlBatchCommand Set(TableName table, string key, in RowVersion version) => SqlParameters.Command(
         s_set, SqlParameters.Text(table.ToString()), SqlParameters.Text(key), SqlParameters.Number(version.Stamp.Microseconds),
         SqlParameters.Text(version.Origin.Value), SqlParameters.Text(version.Position.ToString()));

@@ -8,12 +8,12 @@ namespace ActiveActive.Database.Postgres.PgOutput;
 /// <param name="OldIsKeyOnly">Whether <paramref name="OldRow"/> holds the replica identity's columns only ('K') or all ('O').</param>
 internal readonly record struct DeleteMessage(uint RelationId, ColumnValue[] OldRow, bool OldIsKeyOnly)
 {
-    public static DeleteMessage Read(ref PgOutputReader reader)
+    public static DeleteMessage Read(ref PgOutputReader reader, ColumnValues values)
     {
         var relation = reader.ReadUInt32("relation id");
         var marker = reader.ReadByte("tuple marker");
         if (marker is not ((byte)'K' or (byte)'O')) throw reader.Corrupt($"the tuple marker is 0x{marker:x2} where 'K' or 'O' must stand");
-        var row = reader.ReadTuple("old row");
+        var row = reader.ReadTuple("old row", values);
         reader.End();
         return new(relation, row, marker == 'K');
     }

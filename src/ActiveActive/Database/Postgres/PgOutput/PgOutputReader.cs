@@ -92,10 +92,12 @@ internal ref struct PgOutputReader
     }
 
     /// <summary>A row image: TupleData in the manual.</summary>
-    public ColumnValue[] ReadTuple(string field)
+    /// <param name="field">What it is, for messages.</param>
+    /// <param name="kept">Keeps the bytes of its values.</param>
+    public ColumnValue[] ReadTuple(string field, ColumnValues kept)
     {
         var values = new ColumnValue[ReadCount(ReadInt16(field), 1, field)];
-        for (var i = 0; i < values.Length; i++) values[i] = ReadValue(field);
+        for (var i = 0; i < values.Length; i++) values[i] = ReadValue(field, kept);
         return values;
     }
 
@@ -108,7 +110,7 @@ internal ref struct PgOutputReader
     public readonly ReplicationException Corrupt(string what) => new(
         ReplicationErrorKind.Corrupt, $"pgoutput message {(Enum.IsDefined(Kind) ? Kind.ToString() : $"0x{(byte)Kind:x2}")}, offset {_offset}: {what}.");
 
-    private ColumnValue ReadValue(string field)
+    private ColumnValue ReadValue(string field, ColumnValues kept)
     {
         var kind = ReadByte(field);
         switch (kind)
@@ -121,7 +123,9 @@ internal ref struct PgOutputReader
                 var length = ReadInt32(field);
                 if (length < 0) throw Corrupt($"a value of the {field} has the length {length}");
                 Need(length, field);
-                return ColumnValue.Of(Decode(length, field));
+                if (!kept.TryAdd(_message.Slice(_offset, length), out var value)) throw NotUtf8(field);
+                _offset += length;
+                return value;
             default:
                 throw Corrupt($"a value of the {field} has the kind 0x{kind:x2}, which text mode does not have");
         }
@@ -138,9 +142,11 @@ internal ref struct PgOutputReader
         catch (DecoderFallbackException)
         {
             // Not passed on as the inner exception: its message quotes bytes of a row.
-            throw Corrupt($"a text of the {field} is not UTF-8 (a database with the encoding SQL_ASCII can hold such bytes)");
+            throw NotUtf8(field);
         }
     }
+
+    private readonly ReplicationException NotUtf8(string field) => Corrupt($"a text of the {field} is not UTF-8 (a database with the encoding SQL_ASCII can hold such bytes)");
 
     private readonly void Need(int bytes, string field)
     {

@@ -14,6 +14,7 @@ internal sealed class TransactionAssembler(uint databaseOid, int maxChangesPerPa
     private readonly bool _isWithApplied = copy?.IsWithApplied == true;
     private readonly ReceivedPartReader? _received = copy is null || copy.Relayed.IsNone ? null : new ReceivedPartReader();
     private readonly Dictionary<uint, KnownRelation> _relations = [];
+    private readonly ColumnValues _values = new();
     private BeginMessage? _begin;
     private NodeName _foreignOrigin;
     private NpgsqlLogSequenceNumber _foreignPosition;
@@ -118,13 +119,13 @@ internal sealed class TransactionAssembler(uint databaseOid, int maxChangesPerPa
         switch (reader.Kind)
         {
             case PgOutputKind.Insert:
-                Add(InsertMessage.Read(ref reader), in reader);
+                Add(InsertMessage.Read(ref reader, _values), in reader);
                 break;
             case PgOutputKind.Update:
-                Add(UpdateMessage.Read(ref reader), in reader);
+                Add(UpdateMessage.Read(ref reader, _values), in reader);
                 break;
             case PgOutputKind.Delete:
-                Add(DeleteMessage.Read(ref reader), in reader);
+                Add(DeleteMessage.Read(ref reader, _values), in reader);
                 break;
             default:
                 foreach (var id in TruncateMessage.Read(ref reader).RelationIds) _changes.Add(Changes.Change.Truncate(_relations[id].Resolved!));
@@ -202,7 +203,7 @@ internal sealed class TransactionAssembler(uint databaseOid, int maxChangesPerPa
     {
         for (var i = 0; i < newRow.Length; i++)
         {
-            if (newRow[i].IsUnchanged && oldRow[i].Text is not null && (!oldIsKeyOnly || relation.Message.Columns[i].IsIdentity)) newRow[i] = oldRow[i];
+            if (newRow[i].IsUnchanged && oldRow[i].HasText && (!oldIsKeyOnly || relation.Message.Columns[i].IsIdentity)) newRow[i] = oldRow[i];
         }
     }
 
@@ -225,7 +226,7 @@ internal sealed class TransactionAssembler(uint databaseOid, int maxChangesPerPa
 
     private void CountCharacters(ColumnValue[] row)
     {
-        foreach (var value in row) _characters += value.Text?.Length ?? 0;
+        foreach (var value in row) _characters += value.Size;
     }
 
     private CapturedTransaction TakePart(BeginMessage begin, bool isLast)

@@ -9,7 +9,7 @@ namespace ActiveActive.Database.Postgres.PgOutput;
 /// <param name="NewRow">The new row.</param>
 internal readonly record struct UpdateMessage(uint RelationId, ColumnValue[]? OldRow, bool OldIsKeyOnly, ColumnValue[] NewRow)
 {
-    public static UpdateMessage Read(ref PgOutputReader reader)
+    public static UpdateMessage Read(ref PgOutputReader reader, ColumnValues values)
     {
         var relation = reader.ReadUInt32("relation id");
         var marker = reader.ReadByte("tuple marker");
@@ -18,12 +18,12 @@ internal readonly record struct UpdateMessage(uint RelationId, ColumnValue[]? Ol
         if (marker is (byte)'K' or (byte)'O')
         {
             oldIsKeyOnly = marker == 'K';
-            oldRow = reader.ReadTuple("old row");
+            oldRow = reader.ReadTuple("old row", values);
             marker = reader.ReadByte("tuple marker");
         }
 
         if (marker != 'N') throw reader.Corrupt($"the tuple marker is 0x{marker:x2} where 'N' must stand");
-        var newRow = reader.ReadTuple("new row");
+        var newRow = reader.ReadTuple("new row", values);
         reader.End();
         return new(relation, oldRow, oldIsKeyOnly, newRow);
     }
