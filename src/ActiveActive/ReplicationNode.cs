@@ -30,6 +30,7 @@ public sealed partial class ReplicationNode : IPeerAcceptor, IAsyncDisposable
     private readonly SortedDictionary<NodeName, PeerLink> _links = [];
     private readonly SortedDictionary<NodeName, PeerFeed> _feeds = [];
     private readonly RelayFeed _relay;
+    private readonly UniqueKeyWatch _uniqueKeys;
     private readonly NodeMetrics _metrics;
     private readonly CancellationTokenSource _stopping = new();
     private Task? _running;
@@ -49,6 +50,7 @@ public sealed partial class ReplicationNode : IPeerAcceptor, IAsyncDisposable
         Quarantine = new TransactionQuarantine(Name, database, _links, () => _run, _logger, _stopping.Token);
         var rules = new ReplicatedTables(options.Tables, options.DefaultResolver);
         _metrics = new NodeMetrics(this);
+        _uniqueKeys = new UniqueKeyWatch(Name, database, _logger);
         var context = new PeerLinkContext
         {
             Self = Name,
@@ -57,6 +59,7 @@ public sealed partial class ReplicationNode : IPeerAcceptor, IAsyncDisposable
             TimeProvider = timeProvider,
             ConflictsRecorded = OnConflicts,
             OnApplyError = table => rules.OnApplyError(table, options.OnApplyError),
+            UniqueKeys = () => _uniqueKeys.Own,
             ReconnectDelay = options.ReconnectDelay,
             MaxReconnectDelay = options.MaxReconnectDelay,
             // Several heartbeats long, and never shorter than a busy machine's hiccup.
@@ -70,7 +73,7 @@ public sealed partial class ReplicationNode : IPeerAcceptor, IAsyncDisposable
         foreach (var peer in context.Peers)
         {
             _links.Add(peer.Name, new PeerLink(peer, context, loggerFactory.CreateLogger("ActiveActive.Link")));
-            _feeds.Add(peer.Name, new PeerFeed(Name, peer.Name, database, feedLogger));
+            _feeds.Add(peer.Name, new PeerFeed(Name, peer.Name, database, keys => _uniqueKeys.Set(peer.Name, keys), feedLogger));
         }
     }
 
@@ -239,10 +242,11 @@ public sealed partial class ReplicationNode : IPeerAcceptor, IAsyncDisposable
         quarantine.Load(await _database.ReadQuarantineAsync(null, cancellationToken));
         var losers = new UniqueLosers();
         foreach (var table in await _database.ReadTablesWithLosersAsync(cancellationToken)) losers.Enter(table);
+        await _uniqueKeys.ReadAsync(cancellationToken);
         var capture = new ChangeCapture(_database, progress, checkpoint, new TransactionEncoder(_options.MaxFrameBytes), _options.ChangeLogBytes, _logger) { Captured = losers.Note };
         using var ended = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         var run = new NodeRun(new Handshake(Name, identity, peers, ClusterSettings.Of(_options.Tables, _options.DefaultResolver)), progress, capture, new KeyGate(peers), quarantine, losers, new OriginPositions(), new OriginPositions(), ended.Token);
-        var loops = new List<Task> { capture.RunAsync(ended.Token), HeartbeatAsync(capture, ended.Token), CollectAsync(progress, capture, ended.Token) };
+        var loops = new List<Task> { capture.RunAsync(ended.Token), HeartbeatAsync(capture, ended.Token), CollectAsync(progress, capture, ended.Token), _uniqueKeys.RunAsync(_timeProvider, ended.Token) };
         loops.Add(new LoserSettler(new ApplyContext(_database, progress, capture.Index, run.Keys, quarantine, losers, run.InOrder, run.Looking, OnConflicts), _timeProvider, _logger).RunAsync(ended.Token));
         if (_options.OrphanCheckInterval != TimeSpan.Zero)
         {
@@ -322,6 +326,7 @@ public sealed partial class ReplicationNode : IPeerAcceptor, IAsyncDisposable
             Sending = feed.State,
             Message = status.Message ?? WaitingFor(status, run)
                 ?? (ahead > _options.MaxClockSkew ? $"The clock of peer '{link.Peer}' is {ahead.TotalSeconds:0.0} s ahead of this node's database server: its transactions wait. Set the clocks." : null),
+            UniqueKeyDifferences = _uniqueKeys.DifferencesWith(link.Peer),
             AppliedPosition = applied,
             ReceivedPosition = received,
             LagBytes = isBehind ? (long)((ulong)received - (ulong)applied) : 0,

@@ -85,7 +85,7 @@ internal sealed record SimulationOptions
     /// <summary>Percent of a peer's transactions that a node puts into quarantine, to be retried later.</summary>
     public int QuarantinePercent { get; init; }
 
-    /// <summary>Unique keys of the table that has some, 0 to 2.</summary>
+    /// <summary>Unique keys of each table that has some, 0 to 2.</summary>
     public int UniqueKeys { get; init; }
 
     /// <summary>What becomes of orphans of the child table's foreign key; null where there is none.</summary>
@@ -114,7 +114,7 @@ internal sealed record SimulationOptions
         // Small histories find most and are easy to read; large ones meet what needs time.
         var transactions = random.Next(4) switch { 0 => random.Between(4, 20), 1 => random.Between(20, 80), _ => random.Between(80, 200) };
         IReadOnlyList<int> tables = random.Next(4) switch { 0 => [0], 1 => [1], 2 => [2], _ => [0, 1, 2] };
-        return WithForeignKey(WithUniqueKeys(WithDeaths(new SimulationOptions
+        return WithForeignKey(WithOtherUniqueTables(WithUniqueKeys(WithDeaths(new SimulationOptions
         {
             Seed = seed,
             Nodes = random.Between(2, 4),
@@ -139,7 +139,7 @@ internal sealed record SimulationOptions
             CommitMicroseconds = random.Pick([20, 200, 3000]),
             ChangesPerPart = random.Pick([1, 2, 5000, 5000]),
             QuarantinePercent = random.Pick([0, 0, 0, 0, 0, 2, 5]),
-        })));
+        }))));
 
         SimulationOptions WithForeignKey(SimulationOptions options) => !random.Chance(15) ? options : options with
         {
@@ -148,6 +148,14 @@ internal sealed record SimulationOptions
             OrphanCheckMicroseconds = random.Pick([2_000, 10_000, 50_000]),
             DeletePercent = random.Pick([15, 35]),
         };
+
+        SimulationOptions WithOtherUniqueTables(SimulationOptions options)
+        {
+            var keys = random.Pick([0, 0, 1, 2]);
+            if (keys == 0) return options;
+            IReadOnlyList<int> tables = random.Pick([[4], [5], [4], [5], [4, 5], [.. options.Tables, 4], [.. options.Tables, 5], (int[])[.. options.Tables, 4, 5]]);
+            return options with { UniqueKeys = Math.Max(options.UniqueKeys, keys), Tables = tables };
+        }
 
         SimulationOptions WithUniqueKeys(SimulationOptions options)
         {

@@ -38,6 +38,8 @@ internal static class Trimming
         o => o.Tables.Count > 1 ? o with { Tables = [1] } : o,
         o => o.Tables.Count > 1 ? o with { Tables = [2] } : o,
         o => o.Tables.Count > 1 && o.Tables.Contains(3) ? o with { Tables = [3] } : o,
+        o => o.Tables.Count > 1 && o.Tables.Contains(4) ? o with { Tables = [4] } : o,
+        o => o.Tables.Count > 1 && o.Tables.Contains(5) ? o with { Tables = [5] } : o,
         o => o.UniqueKeys > 1 ? o with { UniqueKeys = 1 } : o,
         o => o with { SkewMicroseconds = 0 },
         o => o with { ClockStepMicroseconds = 0 },

@@ -366,6 +366,9 @@ internal sealed class InMemoryApplySession : IApplySession
         if (row is null) return tombstone is null && siblings.Count == 0 && loser is null ? KeyState.Nothing : new KeyState(null, tombstone, null, siblings) { Loser = loser, TableTombstone = whole };
         var (stamp, origin) = _server.StampOf(row.WrittenBy);
         var local = new LocalRow((ColumnValue[])row.Values.Clone(), row.WrittenBy.Xid, stamp, origin, ReferenceEquals(row.WrittenBy, transaction.Record));
-        return new KeyState(local, tombstone, transaction.OverrideOf(table, key, row), siblings) { Loser = loser, TableTombstone = whole };
+        return new KeyState(local, tombstone, transaction.OverrideOf(table, key, row), siblings)
+        {
+            Loser = loser, TableTombstone = whole, IsOverrideKept = transaction.ReadNote(table.Overrides, key) is { IsKept: true } kept && kept.Xid == row.WrittenBy.Xid,
+        };
     }
 }

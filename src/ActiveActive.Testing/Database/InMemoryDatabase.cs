@@ -203,6 +203,16 @@ internal sealed class InMemoryDatabase : ILocalDatabase
         }
     }
 
+    public ValueTask<IReadOnlyList<UniqueKey>> ReadUniqueKeysAsync(CancellationToken cancellationToken)
+    {
+        lock (_server.Gate)
+        {
+            _server.ThrowIfDown();
+            return new([.. _server.Tables.SelectMany(t => t.UniqueKeys.Select(k => UniqueKey.Of(t.Definition.Name, k.Ordinals.Select(o => t.Definition.Columns[o].Name), k.NullsNotDistinct, null, null)))
+                .OrderBy(static k => k.Table).ThenBy(static k => k.Definition, StringComparer.Ordinal)]);
+        }
+    }
+
     public async IAsyncEnumerable<ConflictRecord> ReadConflictsAsync(ConflictQuery query, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
         List<ConflictRecord> found;
@@ -260,6 +270,12 @@ internal sealed class InMemoryDatabase : ILocalDatabase
 
     /// <summary>The definition of a table, by <c>schema.table</c>.</summary>
     public LocalTable Table(string name) => _server.TableOf(TableName.Parse(name)).Definition;
+
+    /// <summary>Other unique keys than the table was made with, of which it had some; its rows satisfy them.</summary>
+    public void ReplaceUniqueKeys(LocalTable table, params IReadOnlyList<InMemoryUniqueKey> keys)
+    {
+        lock (_server.Gate) _server.TableOf(table).UniqueKeys = keys;
+    }
 
     /// <summary>The committed rows of a table, in no particular but repeatable order.</summary>
     public IReadOnlyList<ColumnValue[]> ReadRows(LocalTable table)

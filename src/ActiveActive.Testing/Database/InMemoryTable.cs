@@ -92,7 +92,7 @@ internal sealed class InMemoryTable
 
     public InMemoryNotes Overrides { get; } = new(InMemoryNoteKind.Override);
 
-    public IReadOnlyList<InMemoryUniqueKey> UniqueKeys { get; }
+    public IReadOnlyList<InMemoryUniqueKey> UniqueKeys { get; set; }
 
     public IReadOnlyList<ForeignKey> ForeignKeys { get; }
 

@@ -85,17 +85,9 @@ internal static class ApplyPlanner
     /// What becomes of rows that the writer of a TRUNCATE may not have seen: for each it is a delete, which may lose. The rows that it had seen need no
     /// look at each.
     /// </summary>
-    /// <param name="transaction">The part that holds the TRUNCATE.</param>
+    /// <param name="context">The part that holds the TRUNCATE, and what stands under some keys of the table.</param>
     /// <param name="mapping">Of the truncated table.</param>
-    /// <param name="states">What stands under some keys of it.</param>
-    /// <param name="index">Which write a visible row shows.</param>
-    /// <param name="fetched">Not asked.</param>
-    public static ApplyPlan PlanTruncate(ChangeTransaction transaction, RelationMapping mapping, Dictionary<RowKey, KeyState> states, TransactionIndex index, FetchedRows fetched)
-    {
-        var context = new PlanContext(transaction, states, index, fetched);
-        DeleteEach([.. states.Keys], mapping, context, isRepeated: false);
-        return context.Plan;
-    }
+    public static void PlanTruncate(PlanContext context, RelationMapping mapping) => DeleteEach([.. context.Keys], mapping, context, isRepeated: false);
 
     private static void Truncate(RelationMapping mapping, IReadOnlyList<RowKey> keys, int at, Func<Relation, RelationMapping> mappings, PlanContext context)
     {

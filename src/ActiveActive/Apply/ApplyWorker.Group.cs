@@ -49,7 +49,7 @@ internal sealed partial class ApplyWorker
     }
 
     private bool IsDecidedByRow(Change change) =>
-        change.Kind != ChangeKind.Truncate && !(_mappings.TryGetValue(change.Relation, out var mapping) && mapping.Table is { ResolvesUniqueKeys: true } table && (table.HasDeferrableKeys || _node.Losers.IsIn(table.Name)));
+        change.Kind != ChangeKind.Truncate && !(_mappings.TryGetValue(change.Relation, out var mapping) && mapping.Table is { HasUniqueKeys: true } table && (table.HasDeferrableKeys || _node.Losers.IsIn(table.Name)));
 
     private PlanContext PlanGroup(IReadOnlyList<ChangeTransaction> members, Dictionary<RowKey, KeyState> states, ApplyPlan plan)
     {

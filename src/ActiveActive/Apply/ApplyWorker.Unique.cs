@@ -23,13 +23,13 @@ internal sealed partial class ApplyWorker
         foreach (var change in part.Changes)
         {
             var table = MappingOf(change.Relation).Table;
-            if (table.ResolvesUniqueKeys && (table.HasDeferrableKeys || _node.Losers.Settled.IsAt(_origin, part.Position) || _node.Losers.IsIn(table.Name))) tables.Add(table);
+            if (table.HasUniqueKeys && (table.HasDeferrableKeys || _node.Losers.Settled.IsAt(_origin, part.Position) || _node.Losers.IsIn(table.Name))) tables.Add(table);
         }
 
         return tables;
     }
 
-    private bool IsSettled(TableName name) => _mappings.Values.Any(m => m.Table.Name == name && m.Table.ResolvesUniqueKeys);
+    private bool IsSettled(TableName name) => _mappings.Values.Any(m => m.Table.Name == name && m.Table.HasUniqueKeys);
 
     /// <summary>A value is taken: the transaction is rolled back and comes again, to look for who has it.</summary>
     private async ValueTask SettleFromNowOnAsync(ChangeTransaction part, UniqueKeyTakenException taken, CancellationToken cancellationToken)
@@ -57,8 +57,30 @@ internal sealed partial class ApplyWorker
     /// </summary>
     private async ValueTask PrepareToSettleAsync(HashSet<LocalTable> tables, ChangeTransaction part, CancellationToken cancellationToken)
     {
-        foreach (var table in tables.Where(static t => t.HasDeferrableKeys).OrderBy(static t => t.Name)) await _session.LockTableAsync(table, cancellationToken);
+        foreach (var table in tables.Where(t => IsExclusive(t, part)).OrderBy(static t => t.Name)) await _session.LockTableAsync(table, cancellationToken);
         await PassCaptureAsync(part, cancellationToken);
+    }
+
+    private bool IsExclusive(LocalTable table, ChangeTransaction part) => table.HasDeferrableKeys || (!table.IsDecidedByVersion && _node.Losers.Excluding.IsAt(_origin, part.Position));
+
+    /// <summary>
+    /// A key of a table with delta columns or a resolver is decided about, and no row of it stood here or will stand: a local writer may be inserting it, and
+    /// would neither be seen nor see it. With last update wins it does not matter, since that write is the later one. The transaction comes again, and keeps
+    /// local writers out from its beginning.
+    /// </summary>
+    private async ValueTask ExcludeFromNowOnAsync(ChangeTransaction part, CancellationToken cancellationToken)
+    {
+        _node.Losers.Excluding.Set(_origin, part.Position);
+        if (part.Part > 0) throw new ReplicationException(ReplicationErrorKind.Transient, $"{part} decides about a row that is out of sight; it is delivered again from its beginning.");
+        await RollbackAsync();
+        await ApplyPartAsync(part, cancellationToken);
+    }
+
+    private Dictionary<RowKey, KeyState> Reveal(List<LocalKey> keys, Dictionary<RowKey, KeyState> states, ChangeTransaction part)
+    {
+        if (Safeguards.IsOff(Safeguard.LosersAreVersions)) return states;
+        var context = new PlanContext(part, [], _index, _fetched);
+        return keys.ToDictionary(static k => k.Key, k => HiddenRows.Reveal(k.Table, k.Key, states[k.Key], context));
     }
 
     /// <summary>
@@ -77,34 +99,113 @@ internal sealed partial class ApplyWorker
         if (last.Count == 0) return part;
         await LockTruncatedTablesAsync(part, cancellationToken);
         var truncates = part with { Changes = [.. part.Changes.Where((c, i) => last.TryGetValue(MappingOf(c.Relation).Table, out var at) && i <= at && c.Kind == ChangeKind.Truncate)] };
-        await TruncateUnseenAsync(truncates, [], cancellationToken);
+        var decided = last.Keys.Where(static t => !t.IsDecidedByVersion).ToList();
+        // First those out of sight, and with them the visible rows that they add to.
+        var done = new List<LocalKey>();
+        foreach (var table in decided) await TruncateLosersAsync(table, truncates, done, cancellationToken);
+        await TruncateUnseenAsync(truncates, done, cancellationToken, ParkRefolded);
         var plan = ApplyPlanner.Plan(truncates, MappingOf, [], _index, _fetched);
         await _session.ExecuteAsync(plan, cancellationToken);
         _conflicts.AddRange(plan.Conflicts);
         // What is fetched for the rest of a later part brings that part here again.
         _truncated.UnionWith(truncates.Changes.Select(static c => c.Relation.Name));
+        foreach (var table in decided) await SettleLosersHereAsync(table, truncates, cancellationToken);
+        // Of a single partition it leaves no tombstone, and what its rows have hidden there stays.
+        foreach (var table in last.Keys) _withFewerLosers.Add(table.Name);
         return part with { Changes = [.. part.Changes.Where((c, i) => !last.TryGetValue(MappingOf(c.Relation).Table, out var at) || i > at)] };
     }
 
-    /// <summary>Replaces the plan's writes of rows by those that make the right rows visible.</summary>
-    private async ValueTask SettleAsync(
-        HashSet<LocalTable> tables, List<LocalKey> keys, Dictionary<RowKey, KeyState> before, PlanContext context, List<(LocalKey, RowVersion?)> missing, CancellationToken cancellationToken)
+    /// <summary>
+    /// Rows that are out of sight in a table with delta columns or a resolver, decided about by its rule: what a truncate takes of them does not depend on
+    /// their versions alone.
+    /// </summary>
+    private async ValueTask TruncateLosersAsync(LocalTable table, ChangeTransaction truncates, List<LocalKey> done, CancellationToken cancellationToken)
+    {
+        var relation = truncates.Changes.Select(static c => c.Relation).FirstOrDefault(r => r.Name == r.Root && MappingOf(r).Table == table);
+        if (relation is null || Safeguards.IsOff(Safeguard.TruncateLosers)) return;
+        RowKey? last = null;
+        while (await _session.ReadLosersAsync(table, last, LosersPerLook, cancellationToken) is { Count: > 0 } read)
+        {
+            last = read[^1];
+            List<LocalKey> keys = [.. read.Select(k => new LocalKey(table, k))];
+            var states = await _session.ReadKeysAsync(keys, cancellationToken);
+            var context = new PlanContext(truncates, [], _index, _fetched);
+            var revealed = new Dictionary<RowKey, KeyState>();
+            for (var i = 0; i < keys.Count; i++)
+            {
+                if (states[i].Hidden is null && !(states[i].LiveLoser is not null && table.Settings.HasDeltaColumns)) continue;
+                done.Add(keys[i]);
+                context[keys[i].Key] = revealed[keys[i].Key] = HiddenRows.Reveal(table, keys[i].Key, states[i], context);
+            }
+
+            ApplyPlanner.PlanTruncate(context, MappingOf(relation));
+            HashSet<RowKey> hidden = [.. keys.Where((_, i) => states[i].Row is null).Select(static k => k.Key)];
+            context.Plan.Writes.RemoveAll(w => (w is UpdateRow update && hidden.Contains(update.Key)) || (w is DeleteRow delete && hidden.Contains(delete.Key)));
+            foreach (var (key, shown) in revealed)
+            {
+                if (context[key] != shown) context.Plan.Writes.Add(new SetLoser(table, key, HiddenRows.CurrentOf(key, context[key], context)));
+            }
+
+            await _session.ExecuteAsync(context.Plan, cancellationToken);
+            _conflicts.AddRange(context.Plan.Conflicts);
+        }
+    }
+
+    /// <summary>
+    /// A row of which a truncate leaves some siblings can have another unique value than it had, which only the component of all such rows decides about: until
+    /// then it is out of sight.
+    /// </summary>
+    private void ParkRefolded(LocalTable table, PlanContext context)
+    {
+        if (table.Settings.Resolver is null || !table.HasUniqueKeys) return;
+        var writes = context.Plan.Writes;
+        for (var i = 0; i < writes.Count; i++)
+        {
+            if (writes[i] is not UpdateRow { Key: var key }) continue;
+            writes[i] = new DeleteRow(table, key);
+            writes.Insert(++i, new SetLoser(table, key, HiddenRows.CurrentOf(key, context[key], context)));
+            _node.Losers.Add(table.Name);
+        }
+    }
+
+    /// <summary>Settles all rows of a table that are out of sight, in the transaction under way.</summary>
+    private async ValueTask SettleLosersHereAsync(LocalTable table, ChangeTransaction part, CancellationToken cancellationToken)
+    {
+        RowKey? last = null;
+        while (await _session.ReadLosersAsync(table, last, LosersPerLook, cancellationToken) is { Count: > 0 } read)
+        {
+            last = read[^1];
+            var keys = read.Select(k => new LocalKey(table, k)).ToList();
+            _node.Keys.Extend(_origin, keys, isAlone: false);
+            var (plan, _) = await PlanLosersAsync(table, keys, part, cancellationToken);
+            await _session.ExecuteAsync(plan, cancellationToken);
+            _conflicts.AddRange(plan.Conflicts);
+        }
+    }
+
+    /// <summary>
+    /// Replaces the plan's writes of rows by those that make the right rows visible. False where nothing keeps local writers of a key out that must be.
+    /// </summary>
+    private async ValueTask<bool> SettleAsync(
+        HashSet<LocalTable> tables, List<LocalKey> keys, Dictionary<RowKey, KeyState> before, Dictionary<RowKey, KeyState> revealed, PlanContext context, List<(LocalKey, RowVersion?)> missing, CancellationToken cancellationToken)
     {
         var plan = context.Plan;
-        plan.Writes.RemoveAll(w => tables.Contains(w.Table) && w is InsertRow or UpdateRow or DeleteRow or SetOverride);
+        plan.Writes.RemoveAll(w => tables.Contains(w.Table) && w is InsertRow or UpdateRow or DeleteRow or SetOverride or SetSiblings);
         foreach (var table in tables)
         {
             var component = new UniqueComponent(table);
             foreach (var key in keys.Where(k => k.Table == table))
             {
-                var (old, now) = (before[key.Key], context[key.Key]);
-                var isWritten = now.Row is not null && now.Row.Values != (old.Row?.Values ?? old.Hidden?.Values);
-                var current = now.Row is { } row ? new UniqueLoser(isWritten ? context.Incoming : context.VersionOf(key.Key, now), row.Values) : null;
-                component.AddWritten(key.Key, old, current, isWritten, isInsert: old.Row is null && old.Hidden is null);
+                var (shown, now) = (revealed[key.Key], context[key.Key]);
+                var isWritten = now.Row is not null && now.Row.Values != shown.Row?.Values;
+                component.Add(key.Key, before[key.Key], now, HiddenRows.CurrentOf(key.Key, now, context), isDecided: now != shown, isWritten, isInsert: shown.Row is null);
             }
 
             await WidenAsync(component, context, missing, cancellationToken);
+            if (component.IsDecidedWithoutRow && !table.IsDecidedByVersion && !IsExclusive(table, context.Transaction) && !Safeguards.IsOff(Safeguard.ExcludeLocalWriters)) return false;
         }
+
+        return true;
     }
 
     /// <summary>
@@ -126,10 +227,9 @@ internal sealed partial class ApplyWorker
             images = [];
             for (var i = 0; i < found.Count; i++)
             {
-                var current = CurrentOf(found[i].Key, states[i], context);
-                component.AddFound(found[i].Key, states[i], current);
+                AddFound(component, found[i].Key, states[i], context);
                 if (states[i].Row is null) missing.Add((found[i], states[i].Tombstone));
-                if (current is not null) images.Add((null, current.Values));
+                images.AddRange(component.ImagesOf(found[i].Key));
             }
         }
 
@@ -149,8 +249,11 @@ internal sealed partial class ApplyWorker
         _withFewerLosers.Clear();
     }
 
-    private static UniqueLoser? CurrentOf(RowKey key, KeyState state, PlanContext context) =>
-        state.Row is { } row ? new UniqueLoser(context.VersionOf(key, state), row.Values) : state.Hidden;
+    private static void AddFound(UniqueComponent component, RowKey key, KeyState state, PlanContext context)
+    {
+        var revealed = HiddenRows.Reveal(component.Table, key, state, context);
+        component.Add(key, state, revealed, HiddenRows.CurrentOf(key, revealed, context));
+    }
 
     private async ValueTask<IReadOnlyList<KeyState>> ReadCapturedAsync(List<LocalKey> keys, ChangeTransaction part, CancellationToken cancellationToken)
     {
@@ -167,94 +270,4 @@ internal sealed partial class ApplyWorker
 
         return states;
     }
-
-    /// <summary>Shows the rules a hidden row as the row of its key, which it is.</summary>
-    private static KeyState Reveal(KeyState state) => state.Hidden is { } hidden && !Safeguards.IsOff(Safeguard.LosersAreVersions)
-        ? state with { Row = new LocalRow(hidden.Values, 0, hidden.Version.Stamp, hidden.Version.Origin, IsOwnWrite: false), Override = hidden.Version }
-        : state;
-
-    /// <summary>
-    /// Shows what a local write has made free: looks at every loser of a table, in a transaction of the node's own origin, which is nobody's write. Returns
-    /// whether the table still has losers.
-    /// </summary>
-    public async ValueTask<bool> SettleLosersAsync(TableName name, CancellationToken cancellationToken)
-    {
-        try
-        {
-            var count = 0;
-            RowKey? last = null;
-            while (true)
-            {
-                var read = await SettleLosersAsync(name, last, cancellationToken);
-                count += read.Count;
-                if (read.Count < LosersPerLook) break;
-                last = read[^1];
-            }
-
-            if (count > 0) return true;
-            // Alone: nobody who has entered the table is still under way.
-            await _node.Keys.EnterAsync(_origin, [], isAlone: true, cancellationToken);
-            await _session.BeginAsync(cancellationToken);
-            _isOpen = true;
-            var table = await FindTableAsync(name, cancellationToken);
-            var isEmpty = table is null || (await _session.ReadLosersAsync(table, null, 1, cancellationToken)).Count == 0;
-            if (isEmpty) _node.Losers.Remove(name);
-            await RollbackAsync();
-            return !isEmpty;
-        }
-        catch
-        {
-            await RollbackAsync();
-            throw;
-        }
-    }
-
-    private async ValueTask<IReadOnlyList<RowKey>> SettleLosersAsync(TableName name, RowKey? after, CancellationToken cancellationToken)
-    {
-        if (await ReadLosersAsync(name, after, cancellationToken) is not { Item1: { } table, Item2.Count: > 0 } read) return [];
-        var keys = read.Item2.Select(k => new LocalKey(table, k)).ToList();
-        var part = new ChangeTransaction { Origin = _origin, Position = default, Stamp = CommitTimestamp.Unknown, Dependencies = DependencyVector.Empty, Changes = [] };
-        await _node.Keys.EnterAsync(_origin, keys, isAlone: false, cancellationToken);
-        await _session.BeginAsync(cancellationToken);
-        _isOpen = true;
-        await PrepareToSettleAsync([table], part, cancellationToken);
-        var states = await ReadCapturedAsync(keys, part, cancellationToken);
-        var context = new PlanContext(part, [], _index, _fetched);
-        var component = new UniqueComponent(table);
-        var missing = new List<(LocalKey Key, RowVersion? Tombstone)>();
-        for (var i = 0; i < keys.Count; i++)
-        {
-            component.AddFound(keys[i].Key, states[i], CurrentOf(keys[i].Key, states[i], context));
-            if (states[i].Row is null) missing.Add((keys[i], states[i].Tombstone));
-        }
-
-        await WidenAsync(component, context, missing, cancellationToken);
-        if (context.Plan.Writes.Count == 0)
-        {
-            await RollbackAsync();
-            _node.Keys.Settle(_origin, isCommitted: true);
-            return read.Item2;
-        }
-
-        await _session.ExecuteAsync(context.Plan, cancellationToken);
-        await VerifyInsertsAsync(context.Plan, missing, part, cancellationToken);
-        await _session.CommitAsync(default, CommitTimestamp.Unknown, cancellationToken);
-        _isOpen = false;
-        _node.Keys.Settle(_origin, isCommitted: true);
-        NoteFewerLosers();
-        return read.Item2;
-    }
-
-    /// <summary>Without a lock: who waits at the gate holds none.</summary>
-    private async ValueTask<(LocalTable?, IReadOnlyList<RowKey>)> ReadLosersAsync(TableName name, RowKey? after, CancellationToken cancellationToken)
-    {
-        await _session.BeginAsync(cancellationToken);
-        var table = await FindTableAsync(name, cancellationToken);
-        var keys = table is null ? [] : await _session.ReadLosersAsync(table, after, LosersPerLook, cancellationToken);
-        await _session.RollbackAsync(CancellationToken.None);
-        return (table, keys);
-    }
-
-    private ValueTask<LocalTable?> FindTableAsync(TableName name, CancellationToken cancellationToken) =>
-        _session.FindTableAsync(new Relation(name, name, []), cancellationToken);
 }

@@ -200,7 +200,8 @@ internal sealed partial class ApplyWorker
         var states = await ReadStatesAsync(keys, part, members.Count == 1 ? [part] : members, cancellationToken);
         var missing = keys.Where(k => states[k.Key].Row is null).Select(k => (Key: k, states[k.Key].Tombstone)).ToList();
         var plan = new ApplyPlan { IsInOrder = _node.InOrder.IsAt(_origin, part.Position) };
-        var context = members.Count > 1 ? PlanGroup(members, states, plan) : PlanPart(part, tables.Count == 0 ? states : states.ToDictionary(s => s.Key, s => Reveal(s.Value)), plan);
+        var revealed = tables.Count == 0 ? states : Reveal(keys, states, part);
+        var context = members.Count > 1 ? PlanGroup(members, states, plan) : PlanPart(part, tables.Count == 0 ? states : new Dictionary<RowKey, KeyState>(revealed), plan);
         if (plan.RowsToFetch.Count > 0)
         {
             if (members.Count > 1) throw new GroupRefusedException($"A row of {members.Count} transactions must be fetched first.");
@@ -209,7 +210,12 @@ internal sealed partial class ApplyWorker
         }
 
         await TruncateUnseenAsync(part, keys, cancellationToken);
-        if (tables.Count > 0) await SettleAsync(tables, keys, states, context, missing, cancellationToken);
+        if (tables.Count > 0 && !await SettleAsync(tables, keys, states, revealed, context, missing, cancellationToken))
+        {
+            await ExcludeFromNowOnAsync(whole, cancellationToken);
+            return false;
+        }
+
         var tombstones = plan.TakeTombstones();
         await _session.ExecuteAsync(plan, cancellationToken);
         await VerifyInsertsAsync(plan, missing, part, cancellationToken);
@@ -297,7 +303,7 @@ internal sealed partial class ApplyWorker
     /// Decides about the rows that the writer of a TRUNCATE may not have seen, some at a time: there is no limit to their number. Those that the part itself
     /// writes are in its plan, which has their order; for the others it makes no difference that this comes first.
     /// </summary>
-    private async ValueTask TruncateUnseenAsync(ChangeTransaction part, List<LocalKey> planned, CancellationToken cancellationToken)
+    private async ValueTask TruncateUnseenAsync(ChangeTransaction part, List<LocalKey> planned, CancellationToken cancellationToken, Action<LocalTable, PlanContext>? change = null)
     {
         var own = new HashSet<RowKey>();
         // Once, however often a transaction truncates a table: what stays, stays.
@@ -310,9 +316,12 @@ internal sealed partial class ApplyWorker
             {
                 List<LocalKey> keys = [.. found.Where(k => !own.Contains(k.Key))];
                 var states = await _session.ReadKeysAsync(keys, cancellationToken);
-                var plan = ApplyPlanner.PlanTruncate(part, mapping, keys.Select((k, i) => (k.Key, State: states[i])).ToDictionary(k => k.Key, k => k.State), _index, _fetched);
-                await _session.ExecuteAsync(plan, cancellationToken);
-                _conflicts.AddRange(plan.Conflicts);
+                // What is out of sight is looked at by itself (TruncateLosersAsync).
+                var context = new PlanContext(part, keys.Select((k, i) => (k.Key, State: states[i])).Where(static k => k.State.Hidden is null).ToDictionary(k => k.Key, k => k.State), _index, _fetched);
+                ApplyPlanner.PlanTruncate(context, mapping);
+                change?.Invoke(mapping.Table, context);
+                await _session.ExecuteAsync(context.Plan, cancellationToken);
+                _conflicts.AddRange(context.Plan.Conflicts);
             }
         }
     }

@@ -17,7 +17,7 @@ internal sealed class KeyGate
 {
     private readonly Lock _lock = new();
 
-    // In order of arrival, holders and waiters alike: one enters once nobody before it is in its way.
+    // In order of arrival, holders and waiters alike: one enters once nobody before it, and nobody who is in, is in its way.
     private readonly List<Pass> _passes = [];
 
     // Whose transaction met another's keys in a later part, and was rolled back: it goes alone next time.
@@ -120,9 +120,10 @@ internal sealed class KeyGate
 
     private bool IsBlocked(int at)
     {
-        for (var i = 0; i < at; i++)
+        for (var i = 0; i < _passes.Count; i++)
         {
-            if (_passes[i].IsInTheWayOf(_passes[at])) return true;
+            // One that came later and is in can have taken more keys since.
+            if (i != at && (i < at || _passes[i].IsIn) && _passes[i].IsInTheWayOf(_passes[at])) return true;
         }
 
         return false;

@@ -18,17 +18,19 @@ internal sealed class UniqueComponent(LocalTable table)
 
     public bool Contains(RowKey key) => _members.ContainsKey(key);
 
-    /// <summary>Adds a key that the transaction writes, or wants to.</summary>
+    /// <summary>Whether the transaction decided about a key of which no row stood before, and none will stand: nothing that is written excludes a local insert of it.</summary>
+    public bool IsDecidedWithoutRow => _members.Values.Any(static m => m.IsDecided && m.Before.Row is null && !m.IsVisible);
+
+    /// <summary>Adds a key that the transaction writes, or wants to, or a row that another one led to.</summary>
     /// <param name="key">The key.</param>
     /// <param name="before">What stands in the database.</param>
-    /// <param name="current">The row that the key has by its rule, visible or not; null where it has none.</param>
-    /// <param name="isWritten">Whether the transaction's own version is the current one.</param>
+    /// <param name="after">What the key's rule makes of it.</param>
+    /// <param name="current">The row that the key then has, visible or not; null where it has none.</param>
+    /// <param name="isDecided">Whether the transaction changes anything of the key.</param>
+    /// <param name="isWritten">Whether the row has something of the transaction.</param>
     /// <param name="isInsert">Whether the key had no row before.</param>
-    public void AddWritten(RowKey key, KeyState before, UniqueLoser? current, bool isWritten, bool isInsert) =>
-        _members[key] = new Member(key, before, current, isWritten, isInsert);
-
-    /// <summary>Adds a row that another one led to.</summary>
-    public void AddFound(RowKey key, KeyState before, UniqueLoser? current) => _members[key] = new Member(key, before, current, false, false);
+    public void Add(RowKey key, KeyState before, KeyState after, UniqueLoser? current, bool isDecided = false, bool isWritten = false, bool isInsert = false) =>
+        _members[key] = new Member(key, before, current, after.Siblings, isDecided, isWritten, isInsert);
 
     /// <summary>
     /// The images to begin with: the rows that the transaction leaves, and those that it takes away, whose values become free. A key with an image is one whose
@@ -37,13 +39,16 @@ internal sealed class UniqueComponent(LocalTable table)
     public List<(RowKey? Updated, ColumnValue[] Values)> FirstImages()
     {
         var images = new List<(RowKey?, ColumnValue[])>();
-        foreach (var member in _members.Values)
-        {
-            if (member.Current is { } current) images.Add((member.IsUpdate ? member.Key : null, current.Values));
-            if (member.Before.Row is { } row && !ReferenceEquals(row.Values, member.Current?.Values)) images.Add((null, row.Values));
-        }
-
+        foreach (var key in _members.Keys) images.AddRange(ImagesOf(key));
         return images;
+    }
+
+    /// <summary>The images of one key.</summary>
+    public IEnumerable<(RowKey? Updated, ColumnValue[] Values)> ImagesOf(RowKey key)
+    {
+        var member = _members[key];
+        if (member.Current is { } current) yield return (member.IsUpdate ? key : null, current.Values);
+        if (member.Before.Row is { } row && !ReferenceEquals(row.Values, member.Current?.Values)) yield return (null, row.Values);
     }
 
     /// <summary>Notes that a row which is to be updated takes a value that the row of this key has in the database.</summary>
@@ -59,7 +64,7 @@ internal sealed class UniqueComponent(LocalTable table)
     public void Settle(IReadOnlyList<(int First, int Second)> clashes, PlanContext context, ApplyPlan plan)
     {
         var choice = Choice().ToList();
-        var hiddenBy = VisibleSet.Of([.. choice.Select(m => (m.Key, m.Current!.Version))], clashes);
+        var hiddenBy = VisibleSet.Of([.. choice.Select(m => (OrderOf(m.Key), m.Current!.Version))], clashes);
         for (var i = 0; i < choice.Count; i++)
         {
             choice[i].HiddenBy = hiddenBy[i] is { } winner ? choice[winner] : null;
@@ -73,6 +78,10 @@ internal sealed class UniqueComponent(LocalTable table)
         foreach (var member in _members.Values) Note(member, hasLosers && clashing.Contains(member), context, plan);
         Record(choice, clashes, context, plan);
     }
+
+    // The same on nodes that have the key's columns in another order.
+    private string OrderOf(RowKey key) => new RowKey(key.Table, [.. table.KeyOrdinals
+        .Select((ordinal, i) => (table.Columns[ordinal].Name, Value: key.Values[i])).OrderBy(static c => c.Name, StringComparer.Ordinal).Select(static c => c.Value)]).ToText();
 
     private IEnumerable<Member> Choice() => _members.Values.Where(static m => m.Current is not null);
 
@@ -95,34 +104,42 @@ internal sealed class UniqueComponent(LocalTable table)
 
     private void Note(Member member, bool isKept, PlanContext context, ApplyPlan plan)
     {
+        NoteLoser(member, plan);
+        if (member.IsVisible) NoteVersion(member, isKept, context, plan);
+        else if (member.Before.Override is not null) plan.Writes.Add(new SetOverride(table, member.Key, null));
+        // They are valid for one state of the row; what was stored for another must not look valid for this.
+        if (table.Settings.Resolver is null || Safeguards.IsOff(Safeguard.SiblingsOfLosers)) return;
+        if (member.IsMoved || member.IsUpdate || !ReferenceEquals(member.Siblings, member.Before.Siblings)) plan.Writes.Add(new SetSiblings(table, member.Key, member.Siblings));
+    }
+
+    private void NoteLoser(Member member, ApplyPlan plan)
+    {
         var (key, before) = (member.Key, member.Before);
         if (member.Current is { } hidden && member.HiddenBy is { } winner && !Safeguards.IsOff(Safeguard.KeepLosers))
         {
-            if (before.Row is not null || before.Loser?.Version != hidden.Version || member.IsWritten) plan.Writes.Add(new SetLoser(table, key, hidden, winner.Key));
+            if (before.Row is not null || before.Loser?.Version != hidden.Version || before.Loser.Values != hidden.Values) plan.Writes.Add(new SetLoser(table, key, hidden, winner.Key));
         }
         else if (before.Loser is not null)
         {
             plan.Writes.Add(new SetLoser(table, key, null));
         }
+    }
 
-        // The version of a row that a loser is compared with is kept: what its xmin tells is forgotten some day, and is another where the row comes back.
-        if (!member.IsVisible || (!isKept && before.Row is not null && !member.IsWritten))
-        {
-            if (!member.IsVisible && before.Override is not null) plan.Writes.Add(new SetOverride(table, key, null));
-            return;
-        }
-
-        var version = member.Current!.Version;
-        var isOwn = before.Row is null || member.IsWritten;
+    /// <summary>The version of a row that a loser is compared with is kept: what its xmin tells is forgotten some day, and is another where the row comes back.</summary>
+    private void NoteVersion(Member member, bool isKept, PlanContext context, ApplyPlan plan)
+    {
+        var (key, before, version) = (member.Key, member.Before, member.Current!.Version);
+        var isOwn = member.IsMoved || member.IsUpdate;
+        if (!isKept && !isOwn) return;
         if (!isKept && version == context.Incoming)
         {
             if (before.Override is not null) plan.Writes.Add(new SetOverride(table, key, null));
         }
         else if (isOwn)
         {
-            plan.Writes.Add(new SetOverride(table, key, version) { IsKept = true });
+            plan.Writes.Add(new SetOverride(table, key, version) { IsKept = isKept || member.IsMoved || !member.IsWritten });
         }
-        else if (before.Override != version)
+        else if (before.Override != version || !before.IsOverrideKept)
         {
             plan.Writes.Add(new SetOverride(table, key, version) { IsKept = true, Xid = before.Row!.Xid });
         }
@@ -158,13 +175,17 @@ internal sealed class UniqueComponent(LocalTable table)
         }
     }
 
-    private sealed class Member(RowKey key, KeyState before, UniqueLoser? current, bool isWritten, bool isInsert)
+    private sealed class Member(RowKey key, KeyState before, UniqueLoser? current, IReadOnlyList<Sibling> siblings, bool isDecided, bool isWritten, bool isInsert)
     {
         public RowKey Key => key;
 
         public KeyState Before => before;
 
         public UniqueLoser? Current => current;
+
+        public IReadOnlyList<Sibling> Siblings => siblings;
+
+        public bool IsDecided => isDecided;
 
         public bool IsWritten => isWritten;
 
@@ -175,7 +196,10 @@ internal sealed class UniqueComponent(LocalTable table)
         public bool IsVisible => Current is not null && HiddenBy is null;
 
         /// <summary>Whether its row is another one afterwards, if it is visible.</summary>
-        public bool IsUpdate => IsWritten && before.Row is not null && Current is not null;
+        public bool IsUpdate => before.Row is not null && Current is not null && before.Row.Values != Current.Values;
+
+        /// <summary>Whether a row goes or comes.</summary>
+        public bool IsMoved => before.Row is not null != IsVisible;
 
         /// <summary>Whether the row of another key is updated to a value that this one's has.</summary>
         public bool IsMovedFrom { get; set; }

@@ -43,6 +43,9 @@ internal sealed class UniqueLosers
     /// <summary>Transactions that met a taken value: their tables are settled.</summary>
     public OriginPositions Settled { get; } = new();
 
+    /// <summary>Transactions that decide about a key without writing a row of it: local writers of the table are kept out.</summary>
+    public OriginPositions Excluding { get; } = new();
+
     public void Add(TableName table)
     {
         lock (_lock)

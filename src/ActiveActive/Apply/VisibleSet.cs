@@ -8,10 +8,10 @@ namespace ActiveActive.Apply;
 /// </summary>
 internal static class VisibleSet
 {
-    /// <param name="rows">The current version of each key.</param>
+    /// <param name="rows">The current version of each key, and what orders keys of one version.</param>
     /// <param name="clashes">Two numbers each: rows that share a unique value.</param>
     /// <returns>For each row, the number of the newest visible row that keeps it out of sight, or null where it is visible.</returns>
-    public static int?[] Of(IReadOnlyList<(RowKey Key, RowVersion Version)> rows, IReadOnlyList<(int First, int Second)> clashes)
+    public static int?[] Of(IReadOnlyList<(string Order, RowVersion Version)> rows, IReadOnlyList<(int First, int Second)> clashes)
     {
         var neighbours = new List<int>[rows.Count];
         foreach (var (first, second) in clashes)
@@ -39,7 +39,8 @@ internal static class VisibleSet
         return hiddenBy;
     }
 
-    // Rows of one transaction share a version. At its end they do not clash; in between, any order that all nodes have will do.
-    private static int Compare((RowKey Key, RowVersion Version) left, (RowKey Key, RowVersion Version) right) =>
-        left.Version.IsNewerThan(right.Version) ? 1 : right.Version.IsNewerThan(left.Version) ? -1 : string.CompareOrdinal(left.Key.ToText(), right.Key.ToText());
+    // Rows of one transaction share a version, and can clash all the same: in between, or where deltas or siblings make them what nobody wrote. Any order
+    // that all nodes have will do.
+    private static int Compare((string Order, RowVersion Version) left, (string Order, RowVersion Version) right) =>
+        left.Version.IsNewerThan(right.Version) ? 1 : right.Version.IsNewerThan(left.Version) ? -1 : string.CompareOrdinal(left.Order, right.Order);
 }

@@ -75,6 +75,9 @@ internal interface ILocalDatabase : IAsyncDisposable
     /// <summary>The tables in which rows have lost a unique value.</summary>
     ValueTask<IReadOnlyList<TableName>> ReadTablesWithLosersAsync(CancellationToken cancellationToken);
 
+    /// <summary>The secondary unique keys of the replicated tables, in order.</summary>
+    ValueTask<IReadOnlyList<UniqueKey>> ReadUniqueKeysAsync(CancellationToken cancellationToken);
+
     /// <summary>Reads the conflict history.</summary>
     IAsyncEnumerable<ConflictRecord> ReadConflictsAsync(ConflictQuery query, CancellationToken cancellationToken);
 

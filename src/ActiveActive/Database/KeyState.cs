@@ -11,14 +11,20 @@ internal sealed record KeyState(LocalRow? Row, RowVersion? Tombstone, RowVersion
 {
     public static readonly KeyState Nothing = new(null, null, null, []);
 
+    /// <summary>Whether the override is stored, and never collected (<see cref="Apply.SetOverride.IsKept"/>).</summary>
+    public bool IsOverrideKept { get; init; }
+
     /// <summary>What is stored of a row that lost a unique value, whether it still counts or not; null where nothing is.</summary>
     public UniqueLoser? Loser { get; init; }
 
     /// <summary>
     /// The key's current version, where that is a row which a unique value keeps out of sight (convergence R6). A visible row of the key, or a newer
-    /// delete, has replaced it.
+    /// delete, has replaced it; in a table with delta columns the visible row adds to it.
     /// </summary>
-    public UniqueLoser? Hidden => Row is null && Loser is { } loser && !(Tombstone is { } deleted && deleted.IsNewerThan(loser.Version)) ? loser : null;
+    public UniqueLoser? Hidden => Row is null ? LiveLoser : null;
+
+    /// <summary>What is stored of a row that lost a unique value, if no newer delete has replaced it.</summary>
+    public UniqueLoser? LiveLoser => Loser is { } loser && !(Tombstone is { } deleted && deleted.IsNewerThan(loser.Version)) ? loser : null;
 
     /// <summary>The table's tombstone, whether the key's is newer or not.</summary>
     public RowVersion? TableTombstone { get; init; }

@@ -29,7 +29,7 @@ internal sealed class LocalTable
 
     public TableSettings Settings { get; }
 
-    /// <summary>Whether it has unique keys besides the primary key.</summary>
+    /// <summary>Whether it, or one of its partitions, has unique keys besides the primary key.</summary>
     public bool HasUniqueKeys { get; init; }
 
     /// <summary>Whether one of them is deferrable. PostgreSQL checks such a key by a trigger, which does not fire for an applier.</summary>
@@ -43,8 +43,8 @@ internal sealed class LocalTable
     /// </summary>
     public bool IsWrittenInAnyOrder => !HasUniqueKeys && !HasTriggers;
 
-    /// <summary>Whether rows that clash in a unique key are resolved (convergence R6); in tables with other rules they are refused.</summary>
-    public bool ResolvesUniqueKeys => HasUniqueKeys && !Settings.HasDeltaColumns && Settings.Resolver is null;
+    /// <summary>Whether the versions of two writes decide between them, whoever had seen what: last update wins.</summary>
+    public bool IsDecidedByVersion => !Settings.HasDeltaColumns && Settings.Resolver is null;
 
     /// <summary>The ordinal of a column, or -1.</summary>
     public int OrdinalOf(string column) => _ordinals.GetValueOrDefault(column, -1);

@@ -3,8 +3,8 @@ using Microsoft.Extensions.Diagnostics.HealthChecks;
 namespace ActiveActive.Diagnostics;
 
 /// <summary>
-/// Healthy while the node runs and hears every peer; degraded where a peer is away, holds, is refused or paused, or a
-/// transaction is in quarantine (local writes go on
+/// Healthy while the node runs and hears every peer; degraded where a peer is away, holds, is refused or paused, a
+/// transaction is in quarantine, or unique keys differ from a peer's (local writes go on
 /// and nothing is lost); unhealthy where the node itself does not replicate.
 /// </summary>
 internal sealed class ReplicationHealthCheck(ReplicationNode node) : IHealthCheck
@@ -24,6 +24,7 @@ internal sealed class ReplicationHealthCheck(ReplicationNode node) : IHealthChec
         }
 
         var troubles = status.Peers.Where(p => p.Receiving != PeerLinkState.Streaming || p.Message is not null).Select(p => $"Peer '{p.Peer}' is {p.Receiving}. {p.Message}").ToList();
+        troubles.AddRange(status.Peers.Where(p => p.UniqueKeyDifferences.Count > 0).Select(p => $"Unique keys differ from peer '{p.Peer}': {string.Join("; ", p.UniqueKeyDifferences.Take(5))}{(p.UniqueKeyDifferences.Count > 5 ? "; …" : "")}."));
         if (status.Quarantined > 0) troubles.Add($"{status.Quarantined} transactions are in quarantine: read active_active.quarantine, mend the causes, retry.");
         return Task.FromResult(troubles.Count == 0
             ? HealthCheckResult.Healthy($"Node '{status.Node}' replicates with {status.Peers.Count} peers.", data)

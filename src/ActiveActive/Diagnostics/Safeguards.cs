@@ -95,6 +95,21 @@ internal enum Safeguard
     /// <summary>The version of a row that a loser is compared with is kept for as long as the loser (R6).</summary>
     KeepComparedVersions,
 
+    /// <summary>A hidden row of a table with delta columns and a row that a local writer inserts in its place add up (R6, R2).</summary>
+    AddHiddenRow,
+
+    /// <summary>Where deltas or siblings are decided about and no row is written, local writers are kept out (R6, R2, R8).</summary>
+    ExcludeLocalWriters,
+
+    /// <summary>Among the rows of other keys a fold counts as its greatest version (R6, R8).</summary>
+    FoldVersion,
+
+    /// <summary>The versions that a row was folded from go out of sight and come back with it (R6, R8).</summary>
+    SiblingsOfLosers,
+
+    /// <summary>A truncate decides about hidden rows by the rule of their table (R6, R7).</summary>
+    TruncateLosers,
+
     /// <summary>A truncate leaves the table's tombstone (R7).</summary>
     TableTombstone,
 

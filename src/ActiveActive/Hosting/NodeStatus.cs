@@ -73,6 +73,12 @@ public sealed record PeerStatus
     /// <summary>What went wrong last with receiving, and what to do; null while all is well.</summary>
     public string? Message { get; init; }
 
+    /// <summary>
+    /// Unique keys of replicated tables that only one of this node and the peer has, as the peer told them last. Rows can differ until every node has
+    /// the same. Looked at every 10 s; empty where they agree.
+    /// </summary>
+    public IReadOnlyList<string> UniqueKeyDifferences { get; init; } = [];
+
     /// <summary>The peer's last transaction (or heartbeat) that is applied here, in the peer's log.</summary>
     public NpgsqlLogSequenceNumber AppliedPosition { get; init; }
 

@@ -48,6 +48,9 @@ internal sealed record RelationFrame(int Id, Relation Relation) : Frame;
 /// <summary>Sender → dialler: a transaction, a part of one, or a heartbeat.</summary>
 internal sealed record TransactionFrame(ChangeTransaction Transaction) : Frame;
 
+/// <summary>Dialler → sender: the secondary unique keys of my tables. Sent first, and again when they are others.</summary>
+internal sealed record UniqueKeysFrame(IReadOnlyList<UniqueKey> Keys) : Frame;
+
 /// <summary>Dialler → sender: everything up to this position is durably applied.</summary>
 internal sealed record AckFrame(NpgsqlLogSequenceNumber Position) : Frame;
 

@@ -25,6 +25,7 @@ internal static class FrameCodec
             case WelcomeFrame welcome: Write(ref writer, welcome); break;
             case RefuseFrame refuse: Write(ref writer, refuse); break;
             case RelationFrame relation: Write(ref writer, relation); break;
+            case UniqueKeysFrame keys: Write(ref writer, keys); break;
             case AckFrame ack: Write(ref writer, ack); break;
             case RowRequestFrame request: Write(ref writer, request); break;
             case RowFrame row: Write(ref writer, row); break;
@@ -117,6 +118,20 @@ internal static class FrameCodec
             WriteBounded(ref writer, column.Name, FrameLimits.MaxIdentifierBytes);
             WriteBounded(ref writer, column.TypeName, FrameLimits.MaxIdentifierBytes);
             writer.Write(column.IsKey);
+        }
+    }
+
+    private static void Write(ref MessagePackWriter writer, UniqueKeysFrame frame)
+    {
+        writer.WriteArrayHeader(2);
+        writer.Write((int)FrameKind.UniqueKeys);
+        var count = Math.Min(frame.Keys.Count, FrameLimits.MaxUniqueKeys);
+        writer.WriteArrayHeader(3 * count);
+        foreach (var (table, definition) in frame.Keys.Take(count))
+        {
+            WriteBounded(ref writer, table.Schema, FrameLimits.MaxIdentifierBytes);
+            WriteBounded(ref writer, table.Name, FrameLimits.MaxIdentifierBytes);
+            WriteBounded(ref writer, definition, FrameLimits.MaxSentenceBytes);
         }
     }
 

@@ -60,6 +60,7 @@ internal sealed partial class FrameDecoder(int maxFrameBytes, RelationWindow? re
                 (FrameKind.Refuse, 3) => new RefuseFrame(reader.ReadText(FrameLimits.MaxIdentifierBytes), reader.ReadText(FrameLimits.MaxSentenceBytes)),
                 (FrameKind.Relation, 7) => ReadRelation(ref reader),
                 (FrameKind.Transaction, 9) => ReadTransaction(ref reader),
+                (FrameKind.UniqueKeys, 2) => new UniqueKeysFrame(ReadUniqueKeys(ref reader)),
                 (FrameKind.Ack, 2) => new AckFrame(ReadPosition(ref reader)),
                 (FrameKind.Ping, 1) => new PingFrame(),
                 (FrameKind.RowRequest, 3) => new RowRequestFrame(ReadPosition(ref reader), ReadRequestedRows(ref reader)),
@@ -93,6 +94,15 @@ internal sealed partial class FrameDecoder(int maxFrameBytes, RelationWindow? re
         var purpose = (HelloPurpose)reader.ReadInt32();
         if (!Enum.IsDefined(purpose)) throw Corrupt($"A hello has the unknown purpose {(int)purpose}.");
         return new HelloFrame(min, max, from, to, origin, identity, settings, resumeAfter, purpose);
+    }
+
+    private static UniqueKey[] ReadUniqueKeys(ref PayloadReader reader)
+    {
+        var elements = reader.ReadArrayHeader(3 * FrameLimits.MaxUniqueKeys);
+        if (elements % 3 != 0) throw Corrupt("A list of unique keys has an incomplete one.");
+        var keys = new UniqueKey[elements / 3];
+        for (var i = 0; i < keys.Length; i++) keys[i] = new UniqueKey(ReadTableName(ref reader), reader.ReadText(FrameLimits.MaxSentenceBytes));
+        return keys;
     }
 
     private static RowToFetch[] ReadRequestedRows(ref PayloadReader reader)

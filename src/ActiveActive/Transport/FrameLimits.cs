@@ -24,16 +24,19 @@ internal static class FrameLimits
     /// <summary>Settings in a <see cref="HelloFrame"/>.</summary>
     public const int MaxSettings = 256;
 
+    /// <summary>Keys in a <see cref="UniqueKeysFrame"/>; what a node has beyond them is not compared.</summary>
+    public const int MaxUniqueKeys = 2_000;
+
     /// <summary>One name of a schema, table, column or type. PostgreSQL's identifiers have 63 bytes unless it was built otherwise.</summary>
     public const int MaxIdentifierBytes = 1_024;
 
-    /// <summary>One setting's value, or the sentence of a <see cref="RefuseFrame"/>.</summary>
+    /// <summary>One setting's value, a unique key's definition, or the sentence of a <see cref="RefuseFrame"/>.</summary>
     public const int MaxSentenceBytes = 4_096;
 
     /// <summary>Payload of a frame that carries no table and no row.</summary>
     public const int MaxControlBytes = 2 << 20;
 
-    /// <summary>Payload of a <see cref="RelationFrame"/>: <see cref="MaxColumns"/> columns with the longest names.</summary>
+    /// <summary>Payload of a <see cref="RelationFrame"/>: <see cref="MaxColumns"/> columns with the longest names; or of all unique keys.</summary>
     public const int MaxRelationBytes = 4 << 20;
 
     /// <summary>
@@ -46,7 +49,7 @@ internal static class FrameLimits
     public static int MaxPayloadBytes(FrameKind kind, int maxFrameBytes) => kind switch
     {
         FrameKind.Transaction or FrameKind.RowRequest or FrameKind.Row => maxFrameBytes,
-        FrameKind.Relation => MaxRelationBytes,
+        FrameKind.Relation or FrameKind.UniqueKeys => MaxRelationBytes,
         _ => MaxControlBytes,
     };
 }
@@ -63,6 +66,7 @@ internal enum FrameKind
     Ping = 7,
     RowRequest = 8,
     Row = 9,
+    UniqueKeys = 10,
 }
 
 /// <summary>The second element of a change: what it is and which row images follow.</summary>

@@ -17,15 +17,17 @@ internal sealed partial class PeerFeed
     private readonly NodeName _peer;
     private readonly ILocalDatabase _database;
     private readonly NodeName _self;
+    private readonly Action<IReadOnlyList<UniqueKey>> _onUniqueKeys;
     private readonly ILogger _logger;
     private readonly Lock _lock = new();
     private IPeerConnection? _current;
 
-    public PeerFeed(NodeName self, NodeName peer, ILocalDatabase database, ILogger logger)
+    public PeerFeed(NodeName self, NodeName peer, ILocalDatabase database, Action<IReadOnlyList<UniqueKey>> onUniqueKeys, ILogger logger)
     {
         _self = self;
         _peer = peer;
         _database = database;
+        _onUniqueKeys = onUniqueKeys;
         _logger = logger;
     }
 
@@ -81,8 +83,17 @@ internal sealed partial class PeerFeed
     {
         while (await frames.ReadAsync(cancellationToken) is { } frame)
         {
-            if (frame is AckFrame ack) Acknowledge(ack.Position);
-            else throw new ReplicationException(ReplicationErrorKind.Corrupt, $"Peer '{_peer}' sent a {frame.GetType().Name} where only acknowledgements belong.");
+            switch (frame)
+            {
+                case AckFrame ack:
+                    Acknowledge(ack.Position);
+                    break;
+                case UniqueKeysFrame { Keys: var keys }:
+                    _onUniqueKeys(keys);
+                    break;
+                default:
+                    throw new ReplicationException(ReplicationErrorKind.Corrupt, $"Peer '{_peer}' sent a {frame.GetType().Name} where only acknowledgements belong.");
+            }
         }
     }
 

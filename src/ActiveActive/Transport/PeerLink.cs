@@ -174,8 +174,16 @@ internal sealed partial class PeerLink
     {
         var commits = 0;
         var group = new List<ChangeTransaction>();
+        IReadOnlyList<UniqueKey>? told = null;
         while (true)
         {
+            // Heartbeats keep this loop going.
+            if (!source.IsRelayed && _context.UniqueKeys() is var keys && !ReferenceEquals(keys, told))
+            {
+                await source.Frames.WriteAsync(new UniqueKeysFrame(told = keys), cancellationToken);
+                await source.Frames.FlushAsync(cancellationToken);
+            }
+
             if (commits > 0 && (commits >= CommitsPerFlush || !queue.TryPeek(out _, out _)))
             {
                 // Acknowledged only when durable: the peer forgets what is acknowledged (M1).

@@ -24,6 +24,9 @@ internal sealed record PeerLinkContext
     /// <summary>What becomes of transactions that can't be applied, by table.</summary>
     public required Func<TableName, ApplyErrorPolicy> OnApplyError { get; init; }
 
+    /// <summary>The unique keys of this node's tables, which peers are told; another list once they are others.</summary>
+    public required Func<IReadOnlyList<UniqueKey>> UniqueKeys { get; init; }
+
     public required TimeSpan ReconnectDelay { get; init; }
 
     public required TimeSpan MaxReconnectDelay { get; init; }

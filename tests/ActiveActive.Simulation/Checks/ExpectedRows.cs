@@ -6,19 +6,23 @@ namespace ActiveActive.Simulation.Checks;
 internal sealed class ExpectedRows(IEnumerable<Acknowledged> transactions, SimulationOptions options)
 {
     private readonly List<Acknowledged> _transactions = [.. transactions];
-    private Dictionary<string, (string Value, long Amount)>? _visible;
+    private readonly Dictionary<int, Dictionary<string, (string Value, long Amount)>> _visible = [];
 
     public (string Value, long Amount)? Of(int table, string key)
     {
-        if (table == SimulatedTables.Unique) return (_visible ??= ChooseVisible()).TryGetValue(key, out var row) ? row : null;
+        if (!SimulatedTables.HasUniqueKeys(table)) return CurrentOf(table, key).Row;
+        if (!_visible.TryGetValue(table, out var visible)) _visible.Add(table, visible = ChooseVisible(table));
+        return visible.TryGetValue(key, out var row) ? row : null;
+    }
+
+    /// <summary>The row that a key has by its table's rule, and the version by which it is ordered among the rows of other keys.</summary>
+    private ((string Value, long Amount)? Row, KeyWrite? Latest) CurrentOf(int table, string key)
+    {
         var writes = WritesOf(table, key);
-        return writes.Count == 0 ? null : table switch
-        {
-            SimulatedTables.Delta => SumOf(writes),
-            SimulatedTables.Merge => FoldOf(writes),
-            // The greatest version stays, whoever had seen what.
-            _ => writes[^1].Row,
-        };
+        if (SimulatedTables.HasDeltas(table)) return SumOf(writes);
+        if (SimulatedTables.HasResolver(table)) return FoldOf(writes);
+        // The greatest version stays, whoever had seen what.
+        return (writes.LastOrDefault()?.Row, writes.LastOrDefault());
     }
 
     /// <summary>In the order of their versions.</summary>
@@ -37,23 +41,22 @@ internal sealed class ExpectedRows(IEnumerable<Acknowledged> transactions, Simul
         return writes;
     }
 
-    /// <summary>Of the latest row of each key, from the latest on, those that share no unique value with one that is visible already.</summary>
-    private Dictionary<string, (string Value, long Amount)> ChooseVisible()
+    /// <summary>Of the rows that the keys have by their rule, from the latest on, those that share no unique value with one that is visible already.</summary>
+    private Dictionary<string, (string Value, long Amount)> ChooseVisible(int table)
     {
-        var visible = new Dictionary<string, (string Value, long Amount)>(StringComparer.Ordinal);
-        var latest = new List<(KeyWrite Write, string Key)>();
-        for (var key = 0; key < options.Keys; key++)
+        var rows = new List<(KeyWrite Latest, string Key, (string Value, long Amount) Row)>();
+        for (var number = 0; number < options.Keys; number++)
         {
-            var name = SimulatedTables.KeyOf(key);
-            if (WritesOf(SimulatedTables.Unique, name) is [.., { Row: not null } last]) latest.Add((last, name));
+            var key = SimulatedTables.KeyOf(number);
+            if (CurrentOf(table, key) is { Row: { } row, Latest: { } latest }) rows.Add((latest, key, row));
         }
 
-        latest.Sort(static (left, right) => right.Write.CompareTo(left.Write));
-        foreach (var (write, key) in latest)
+        // Of two rows of one transaction, whose sums or folds meet, the one with the greater key.
+        rows.Sort(static (left, right) => ReferenceEquals(left.Latest.Transaction, right.Latest.Transaction) ? string.CompareOrdinal(right.Key, left.Key) : right.Latest.CompareTo(left.Latest));
+        var visible = new Dictionary<string, (string Value, long Amount)>(StringComparer.Ordinal);
+        foreach (var (_, key, row) in rows)
         {
-            var row = write.Row!.Value;
-            if (options.UniqueKeys > 0 && visible.Values.Any(other => other.Amount == row.Amount)) continue;
-            if (options.UniqueKeys > 1 && visible.Values.Any(other => other.Value == row.Value)) continue;
+            if (SimulatedTables.UniqueOrdinals(table).Take(options.UniqueKeys).Any(o => visible.Values.Any(other => o == 1 ? other.Value == row.Value : other.Amount == row.Amount))) continue;
             visible.Add(key, row);
         }
 
@@ -61,27 +64,27 @@ internal sealed class ExpectedRows(IEnumerable<Acknowledged> transactions, Simul
     }
 
     /// <summary>Rule E: of what follows the greatest delete knowingly, amounts add up and the greatest version gives the value.</summary>
-    private static (string Value, long Amount)? SumOf(List<KeyWrite> writes)
+    private static ((string Value, long Amount)? Row, KeyWrite? Latest) SumOf(List<KeyWrite> writes)
     {
         var greatest = writes.FindLast(w => w.Effect.IsDelete);
         var alive = writes.Where(w => !w.Effect.IsDelete && (greatest is null || w.Covers(greatest))).ToList();
-        return alive.Count == 0 ? null : (alive[^1].Effect.Value!, alive.Sum(w => w.Effect.Delta));
+        return alive.Count == 0 ? (null, null) : ((alive[^1].Effect.Value!, alive.Sum(w => w.Effect.Delta)), alive[^1]);
     }
 
     /// <summary>The writes after the greatest truncate that no other write of the key had seen, folded in the order of their versions.</summary>
-    private static (string Value, long Amount)? FoldOf(List<KeyWrite> writes)
+    private static ((string Value, long Amount)? Row, KeyWrite? Latest) FoldOf(List<KeyWrite> writes)
     {
         (string Value, long Amount)? folded = null;
-        var isFirst = true;
+        KeyWrite? latest = null;
         var truncate = writes.FindLastIndex(w => w.Effect.Key is null);
         writes = writes[Math.Max(truncate, 0)..];
         foreach (var write in writes.Where(w => !writes.Any(other => other != w && other.Covers(w))))
         {
-            folded = isFirst || folded is null || write.Row is null ? write.Row : (TagSet.Union(folded.Value.Value, write.Row.Value.Value), write.Row.Value.Amount);
-            isFirst = false;
+            folded = latest is null || folded is null || write.Row is null ? write.Row : (TagSet.Union(folded.Value.Value, write.Row.Value.Value), write.Row.Value.Amount);
+            latest = write;
         }
 
-        return folded;
+        return (folded, latest);
     }
 }
 

@@ -17,7 +17,7 @@ internal sealed record Effect(int Table, string? Key, string? Value, long Amount
 
     public override string ToString() => Key is null ? $"truncate {SimulatedTables.Names[Table]}"
         : IsDelete ? $"delete {SimulatedTables.Names[Table]}/{Key}"
-        : $"{(IsInsert ? "insert" : "update")} {SimulatedTables.Names[Table]}/{Key} = {Value} {(Table == SimulatedTables.Child ? SimulatedTables.ThirdOf(Table, Amount).Text ?? "null" : Amount)}{(Table == SimulatedTables.Delta ? $" ({Delta:+0;-0;+0})" : "")}";
+        : $"{(IsInsert ? "insert" : "update")} {SimulatedTables.Names[Table]}/{Key} = {Value} {(Table == SimulatedTables.Child ? SimulatedTables.ThirdOf(Table, Amount).Text ?? "null" : Amount)}{(SimulatedTables.HasDeltas(Table) ? $" ({Delta:+0;-0;+0})" : "")}";
 }
 
 /// <summary>An acknowledged transaction, and what its node showed when it committed.</summary>

@@ -102,7 +102,7 @@ internal sealed class Treatments(SimulatedCluster cluster)
         var named = child[child.FindLastIndex(w => w.Row?.Amount != number) + 1].Transaction;
         // A parent that is out of sight for a unique value was not deleted, and any row can bring it back.
         var last = known.WritesOf(table, parent)[^1];
-        if (table == SimulatedTables.Unique && !last.Effect.IsDelete) return;
+        if (SimulatedTables.HasUniqueKeys(table) && !last.Effect.IsDelete) return;
         var gone = (known.WritesOf(table, parent).FindLast(w => w.Effect.IsDelete) ?? last).Transaction;
         var unaware = all.Where(t => !look.Knowledge.Covers(t) && t != transaction && !(t.Covers(named) && t.Covers(gone)) && t.Effects.Any(e => e.Touches(SimulatedTables.Child, key) || e.Touches(table, parent))).ToList();
         if (unaware.Count == 0) return;

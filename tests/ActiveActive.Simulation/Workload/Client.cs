@@ -79,8 +79,8 @@ internal sealed class Client(SimulatedNode node, SimulatedCluster cluster, Workl
 
     private async ValueTask InsertAsync(InMemoryTransaction transaction, int table, string key)
     {
-        var value = NewValue();
-        var amount = table switch { SimulatedTables.Unique => NewUnique(), SimulatedTables.Child => NewParent(transaction), _ => NewAmount() };
+        var value = table switch { SimulatedTables.UniqueDelta => NewUniqueValue(), SimulatedTables.UniqueMerge => NewTag(), _ => NewValue() };
+        var amount = table switch { SimulatedTables.Unique or SimulatedTables.UniqueMerge => NewUnique(), SimulatedTables.UniqueDelta => NewSmallAmount(), SimulatedTables.Child => NewParent(transaction), _ => NewAmount() };
         if (await transaction.InsertAsync(node.Tables[table], Row(table, key, value, amount))) _effects.Add(new Effect(table, key, value, amount, amount, true));
     }
 
@@ -143,10 +143,14 @@ internal sealed class Client(SimulatedNode node, SimulatedCluster cluster, Workl
         var value = old[1].Text!;
         var amount = SimulatedTables.NumberOf(table, old[2].Text);
         delta = 0;
-        if (table == SimulatedTables.Merge)
+        if (SimulatedTables.HasResolver(table))
         {
             var tags = TagSet.Read(value);
-            value = tags.Length > 0 && _random.Chance(25) ? TagSet.Without(value, _random.Pick(tags)) : TagSet.Union(value, NewValue());
+            value = tags.Length > 0 && _random.Chance(25) ? TagSet.Without(value, _random.Pick(tags)) : TagSet.Union(value, table == SimulatedTables.UniqueMerge ? NewTag() : NewValue());
+        }
+        else if (table == SimulatedTables.UniqueDelta)
+        {
+            if (_random.Chance(40)) value = NewUniqueValue();
         }
         else if (_random.Chance(table == SimulatedTables.LastUpdateWins ? 70 : 40) || (table is SimulatedTables.Unique or SimulatedTables.Child && _options.Deaths))
         {
@@ -159,14 +163,20 @@ internal sealed class Client(SimulatedNode node, SimulatedCluster cluster, Workl
             amount = _random.Between(0, 9);
         }
 
-        if (table == SimulatedTables.Unique && _random.Chance(50)) amount = NewUnique();
-        if (table == SimulatedTables.Delta && _random.Chance(80)) delta = NewAmount();
+        if (table is SimulatedTables.Unique or SimulatedTables.UniqueMerge && _random.Chance(50)) amount = NewUnique();
+        if (SimulatedTables.HasDeltas(table) && _random.Chance(80)) delta = table == SimulatedTables.UniqueDelta ? NewSmallAmount() : NewAmount();
         return (value, amount + delta);
     }
 
     private string NewValue() => _random.Chance(_options.SameValuePercent) ? "same" : $"{node.Name}{budget.NextNumber()}";
 
     private long NewUnique() => _random.Next(_options.Keys + 1);
+
+    private string NewUniqueValue() => $"u{NewUnique()}";
+
+    private string NewTag() => $"t{_random.Next(4)}";
+
+    private long NewSmallAmount() => _random.Between(-3, 3);
 
     private long NewAmount() => _random.Between(-99, 99);
 

@@ -8,7 +8,7 @@ using ActiveActive.Testing.Database;
 namespace ActiveActive.Simulation.Workload;
 
 /// <summary>
-/// One table of each regime, and a last-update-wins table with unique keys on amount and, where there are two, on value. Their columns are <c>id</c>, <c>value</c> (tags in the third; large in all) and <c>amount</c>.
+/// One table of each regime, and one of each with unique keys. Their columns are <c>id</c>, <c>value</c> (tags with a resolver; large in all) and <c>amount</c>.
 /// Where there is a foreign key, also a last-update-wins table of children, with <c>parent</c> for amount, and the library's own of children out of sight.
 /// </summary>
 internal static class SimulatedTables
@@ -17,14 +17,22 @@ internal static class SimulatedTables
     public const int Delta = 1;
     public const int Merge = 2;
     public const int Unique = 3;
-    public const int Child = 4;
-    public const int Orphan = 5;
+    public const int UniqueDelta = 4;
+    public const int UniqueMerge = 5;
+    public const int Child = 6;
+    public const int Orphan = 7;
 
-    private static readonly string[] s_names = ["register", "account", "tags", "member", "child", "orphan"];
+    private static readonly string[] s_names = ["register", "account", "tags", "member", "wallet", "label", "child", "orphan"];
 
     public static IReadOnlyList<string> Names => s_names;
 
     public static int IndexOf(string name) => Array.IndexOf(s_names, name);
+
+    public static bool HasDeltas(int table) => table is Delta or UniqueDelta;
+
+    public static bool HasResolver(int table) => table is Merge or UniqueMerge;
+
+    public static bool HasUniqueKeys(int table) => table is Unique or UniqueDelta or UniqueMerge;
 
     private static readonly LocalColumn[] s_columns = [new("id", "text"), new("value", "text"), new("amount", "bigint")];
 
@@ -44,15 +52,17 @@ internal static class SimulatedTables
         new(new TableName("public", s_names[1]), s_columns, [0], new TableSettings([new DeltaColumn("amount")], null)),
         new(new TableName("public", s_names[2]), s_columns, [0], new TableSettings([], new UnionResolver())),
         new(new TableName("public", s_names[3]), s_columns, [0], TableSettings.Default) { HasUniqueKeys = true },
-        new(new TableName("public", s_names[4]), s_childColumns, [0], TableSettings.Default),
+        new(new TableName("public", s_names[4]), s_columns, [0], new TableSettings([new DeltaColumn("amount")], null)) { HasUniqueKeys = true },
+        new(new TableName("public", s_names[5]), s_columns, [0], new TableSettings([], new UnionResolver())) { HasUniqueKeys = true },
+        new(new TableName("public", s_names[6]), s_childColumns, [0], TableSettings.Default),
     ];
 
-    /// <summary>The columns that are unique, of the first so many keys.</summary>
-    public static readonly IReadOnlyList<int> UniqueOrdinals = [2, 1];
+    /// <summary>The columns that are unique, each by itself, of the first so many keys: first the one that a write sets, then (without deltas, too) another.</summary>
+    public static IReadOnlyList<int> UniqueOrdinals(int table) => table == UniqueDelta ? [1, 2] : [2, 1];
 
     public static IReadOnlyList<InMemoryTableDefinition> Define(LocalTable[] tables, SimulationOptions options) => [.. tables.Select((t, i) => new InMemoryTableDefinition(t, "value")
     {
-        UniqueKeys = i == Unique ? [.. UniqueOrdinals.Take(options.UniqueKeys).Select(o => new InMemoryUniqueKey(s_columns[o].Name, [o]))] : [],
+        UniqueKeys = HasUniqueKeys(i) ? [.. UniqueOrdinals(i).Take(options.UniqueKeys).Select(o => new InMemoryUniqueKey(s_columns[o].Name, [o]))] : [],
         ForeignKeys = i == Child && options.Orphans is { } policy ? [ForeignKeyTo(tables[options.Parent], t, policy)] : [],
     })];
 

@@ -42,6 +42,20 @@ public sealed class KeyGateTests
     }
 
     [Fact]
+    public async Task One_who_waits_does_not_enter_while_a_later_one_has_taken_its_key_since()
+    {
+        var gate = Settled(s_a, s_b, s_c);
+        await EnterAsync(gate, s_a, [1]);
+        var waiting = EnterAsync(gate, s_b, [1, 2]);
+        await EnterAsync(gate, s_c, [3]);
+        gate.Extend(s_c, Keys(2), isAlone: false);
+        gate.Settle(s_a, isCommitted: true);
+        Assert.False(waiting.IsCompleted);
+        gate.Settle(s_c, isCommitted: true);
+        await waiting;
+    }
+
+    [Fact]
     public async Task One_that_goes_alone_waits_for_all_and_all_for_it()
     {
         var gate = Settled(s_a, s_b, s_c);

@@ -113,9 +113,10 @@ internal sealed class RuleNode
     {
         var written = ApplyPlanner.KeysOf(transaction, MappingOf).Select(k => k.Key).ToHashSet();
         var others = _states.Where(s => !written.Contains(s.Key)).ToDictionary();
-        var plan = ApplyPlanner.PlanTruncate(transaction, MappingOf(truncate.Relation), others, _index, FetchedOf(transaction.Origin));
+        var context = new PlanContext(transaction, others, _index, FetchedOf(transaction.Origin));
+        ApplyPlanner.PlanTruncate(context, MappingOf(truncate.Relation));
         foreach (var (key, state) in others) _states[key] = state with { Tombstone = PlanContext.Later(state.Tombstone, transaction.Version), TableTombstone = PlanContext.Later(state.TableTombstone, transaction.Version) };
-        return plan.Conflicts;
+        return context.Plan.Conflicts;
 
         RelationMapping MappingOf(Relation relation) =>
             _mappings.TryGetValue(relation, out var known) ? known : _mappings[relation] = RelationMapping.Create(relation, _table, transaction.Origin);

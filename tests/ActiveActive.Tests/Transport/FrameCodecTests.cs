@@ -14,7 +14,7 @@ public sealed class FrameCodecTests
     [InlineData(7)]
     public void Control_frames_come_back_as_they_went(int segmentBytes)
     {
-        foreach (var frame in new Frame[] { Hello, Hello with { Purpose = HelloPurpose.Rows }, Welcome, Refuse, Ack, RowRequest, FoundRow, GoneRow, new RelationFrame(9, Accounts()) })
+        foreach (var frame in new Frame[] { Hello, Hello with { Purpose = HelloPurpose.Rows }, Welcome, Refuse, UniqueKeys, Ack, RowRequest, FoundRow, GoneRow, new RelationFrame(9, Accounts()) })
         {
             Assert.Equal(Describe(frame), Describe(Decode(new FrameDecoder(MaxFrameBytes), FrameCodec.Encode(frame), segmentBytes)));
         }
@@ -50,6 +50,9 @@ public sealed class FrameCodecTests
 
     [Fact]
     public void Relation_bytes() => Snapshot.Verify(Hex(FrameCodec.Encode(new RelationFrame(9, Accounts()))));
+
+    [Fact]
+    public void Unique_keys_bytes() => Snapshot.Verify(Hex(FrameCodec.Encode(UniqueKeys)));
 
     [Fact]
     public void Ack_bytes() => Snapshot.Verify(Hex(FrameCodec.Encode(Ack)));

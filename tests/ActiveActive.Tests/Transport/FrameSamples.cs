@@ -22,6 +22,8 @@ internal static class FrameSamples
 
     public static RefuseFrame Refuse { get; } = new("settings-differ", "'tables' is public.* there and app.* here. Make them equal.");
 
+    public static UniqueKeysFrame UniqueKeys { get; } = new([new(new("public", "people"), "(email)"), new(new("public", "people"), "(lower(name)) WHERE (age > 17)")]);
+
     public static AckFrame Ack { get; } = new(new(0xFF_0000_1234));
 
     public static RowRequestFrame RowRequest { get; } = new(
@@ -79,6 +81,7 @@ internal static class FrameSamples
     public static string Describe(Frame frame) => frame switch
     {
         HelloFrame h => $"hello {h.MinProtocol}-{h.MaxProtocol} {h.From}>{h.To} of {h.Origin} {h.Identity} [{string.Join(";", h.Settings)}] {h.ResumeAfter} {h.Purpose}",
+        UniqueKeysFrame k => $"unique {string.Join(";", k.Keys)}",
         RowRequestFrame r => $"rows of {r.Position} {string.Join(";", r.Rows.Select(w => $"{w.Table} {string.Join("|", w.Key)}"))}",
         RowFrame { Row: var (position, row) } => $"row {position} {(row is null ? "-" : string.Join("|", row))}",
         RelationFrame r => $"relation {r.Id} {r.Relation.Name} {r.Relation.Root} {string.Join(";", r.Relation.Columns)}",

@@ -16,7 +16,7 @@ internal sealed class KeyReader(NpgsqlConnection connection, LocalTableCatalog c
     private const string SideTables =
         $"""
         SELECT k.ord, s.stamp, s.origin, s.position{NamedKeys}tombstone s USING (table_name, key);
-        SELECT k.ord, s.xid, s.stamp, s.origin, s.position{NamedKeys}version_override s USING (table_name, key);
+        SELECT k.ord, s.xid, s.stamp, s.origin, s.position, s.is_kept{NamedKeys}version_override s USING (table_name, key);
         SELECT k.ord, s.xid, s.versions{NamedKeys}sibling s USING (table_name, key)
         """;
 
@@ -37,7 +37,7 @@ internal sealed class KeyReader(NpgsqlConnection connection, LocalTableCatalog c
         await using var command = new NpgsqlCommand { Connection = connection, AllResultTypesAreUnknown = true };
         var sql = new StringBuilder(prefix);
         for (var g = 0; g < groups.Count; g++) AppendRowRead(command, sql, $"g{g}k", groups[g].Table, groups[g].Asked, keys);
-        var hasUniqueKeys = groups.Exists(static g => g.Table.ResolvesUniqueKeys);
+        var hasUniqueKeys = groups.Exists(static g => g.Table.HasUniqueKeys);
         command.CommandText = sql.Append(SideTables).Append(hasUniqueKeys ? Losers : "").ToString();
         var names = AppendNames(command, groups, keys);
 
@@ -128,7 +128,7 @@ internal sealed class KeyReader(NpgsqlConnection connection, LocalTableCatalog c
         await reader.NextResultAsync(cancellationToken);
         while (await reader.ReadAsync(cancellationToken))
         {
-            read.Overrides[Number(reader, 0) - 1] = (Number(reader, 1), TombstoneTable.ReadVersion(reader, 2));
+            read.Overrides[Number(reader, 0) - 1] = (Number(reader, 1), TombstoneTable.ReadVersion(reader, 2), reader.GetString(5) == "t");
         }
 
         await reader.NextResultAsync(cancellationToken);
@@ -150,7 +150,7 @@ internal sealed class KeyReader(NpgsqlConnection connection, LocalTableCatalog c
         public readonly FoundRow?[] Rows = new FoundRow?[count];
         public readonly RowVersion?[] Tombstones = new RowVersion?[count];
         public readonly Dictionary<LocalTable, RowVersion> TableTombstones = [];
-        public readonly (long Xid, RowVersion Version)?[] Overrides = new (long, RowVersion)?[count];
+        public readonly (long Xid, RowVersion Version, bool IsKept)?[] Overrides = new (long, RowVersion, bool)?[count];
         public readonly (long Xid, IReadOnlyList<Sibling> Versions)?[] Siblings = new (long, IReadOnlyList<Sibling>)?[count];
 
         public readonly UniqueLoser?[] Losers = new UniqueLoser?[count];
@@ -166,9 +166,10 @@ internal sealed class KeyReader(NpgsqlConnection connection, LocalTableCatalog c
                 var tombstone = Tombstones[i];
                 RowVersion? whole = TableTombstones.TryGetValue(keys[i].Table, out var truncated) ? truncated : null;
                 if (whole is { } later && (tombstone is null || later.IsNewerThan(tombstone.Value))) tombstone = whole;
-                RowVersion? trueVersion = row is null ? null : Overrides[i] is { } entry && entry.Xid == row.Xid ? entry.Version : rewritten.VersionOf(keys[i].Table.Name, row);
+                var entry = row is not null && Overrides[i] is { } stored && stored.Xid == row.Xid ? stored : default((long Xid, RowVersion Version, bool IsKept)?);
+                RowVersion? trueVersion = row is null ? null : entry is { } valid ? valid.Version : rewritten.VersionOf(keys[i].Table.Name, row);
                 var siblings = Siblings[i] is { } folded && folded.Xid == (row?.Xid ?? 0) ? folded.Versions : [];
-                states[i] = new KeyState(row, tombstone, trueVersion, siblings) { TableTombstone = whole, Loser = Losers[i] };
+                states[i] = new KeyState(row, tombstone, trueVersion, siblings) { TableTombstone = whole, Loser = Losers[i], IsOverrideKept = entry is { IsKept: true } };
             }
 
             return states;

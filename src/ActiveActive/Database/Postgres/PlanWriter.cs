@@ -290,9 +290,7 @@ internal sealed class PlanWriter(NpgsqlConnection connection, LocalTableCatalog 
         await using (var rollback = new NpgsqlCommand("ROLLBACK", connection)) await rollback.ExecuteNonQueryAsync(cancellationToken);
         await using var command = new NpgsqlCommand(
             """
-            SELECT i.indisprimary,
-                   i.indrelid = to_regclass($3)
-                   OR EXISTS (SELECT FROM pg_partition_ancestors(i.indexrelid) a JOIN pg_index r ON r.indexrelid = a.relid WHERE r.indrelid = to_regclass($3))
+            SELECT i.indisprimary
             FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_namespace n ON n.oid = c.relnamespace
             WHERE n.nspname = $1 AND c.relname = $2 AND COALESCE(pg_partition_root(i.indrelid), i.indrelid) = to_regclass($3)
             """, connection);
@@ -303,7 +301,6 @@ internal sealed class PlanWriter(NpgsqlConnection connection, LocalTableCatalog 
         var isFound = await reader.ReadAsync(cancellationToken);
         if (isFound && reader.GetBoolean(0)) return PostgresErrors.Refusal(ReplicationErrorKind.Transient, e, $"{doing}, where a concurrent local insert took the primary key");
         var refusal = PostgresErrors.Refusal(ReplicationErrorKind.ApplyRefused, e, doing);
-        // A unique index of a single partition is not the table's: other nodes may not have it.
-        return isFound && reader.GetBoolean(1) ? new UniqueKeyTakenException(failed.Table.Name, refusal.Message, refusal.InnerException) : refusal;
+        return isFound ? new UniqueKeyTakenException(failed.Table.Name, refusal.Message, refusal.InnerException) : refusal;
     }
 }

@@ -124,6 +124,9 @@ internal sealed class PostgresDatabase : ILocalDatabase
         return rows;
     });
 
+    public ValueTask<IReadOnlyList<UniqueKey>> ReadUniqueKeysAsync(CancellationToken cancellationToken) =>
+        RunAsync("reading the unique keys of tables", () => UniqueKeyCatalog.ReadAsync(_dataSource, _options.Tables, cancellationToken));
+
     public async IAsyncEnumerable<ConflictRecord> ReadConflictsAsync(
         ConflictQuery query, [EnumeratorCancellation] CancellationToken cancellationToken)
     {

@@ -11,10 +11,17 @@ namespace ActiveActive.Database.Postgres;
 /// <param name="Keys">Its columns and expressions, as SQL with column names that are not qualified.</param>
 /// <param name="Operators">The equality of each, <c>schema.operator</c>.</param>
 /// <param name="Collations">The collation of each, <c>schema.collation</c>; empty where its type has none.</param>
-internal sealed record UniqueIndex(bool IsImmediate, bool NullsNotDistinct, string? Predicate, string[] Keys, string[] Operators, string[] Collations);
+/// <param name="Partition">The partition that has it alone, quoted; null where the whole table has it.</param>
+/// <param name="PartitionConstraint">Which rows of the table that partition holds.</param>
+internal sealed record UniqueIndex(
+    bool IsImmediate, bool NullsNotDistinct, string? Predicate, string[] Keys, string[] Operators, string[] Collations, string? Partition, string? PartitionConstraint)
+{
+    /// <summary>Which rows of the table it holds.</summary>
+    public string Holds => PartitionConstraint is null ? Predicate ?? "true" : $"({PartitionConstraint}) AND ({Predicate ?? "true"})";
+}
 
 /// <summary>
-/// Finds rows that share a value of a secondary unique key: several indexes, on columns or expressions, partial or not. The server computes and compares
+/// Finds rows that share a value of a secondary unique key: several indexes, on columns or expressions, partial or not, of the table or of a partition. The server computes and compares
 /// all values itself, from the index's own definition.
 /// </summary>
 internal sealed class UniqueKeys
@@ -35,9 +42,14 @@ internal sealed class UniqueKeys
                      FROM unnest(i.indcollation::oid[]) WITH ORDINALITY AS k(id, place)
                      LEFT JOIN pg_collation l ON l.oid = k.id
                      LEFT JOIN pg_namespace s ON s.oid = l.collnamespace
-                     ORDER BY k.place)
+                     ORDER BY k.place),
+               CASE WHEN i.indrelid <> $1::regclass THEN format('%I.%I', n.nspname, p.relname) END,
+               CASE WHEN i.indrelid <> $1::regclass THEN COALESCE(pg_get_partition_constraintdef(i.indrelid), 'true') END
         FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid JOIN pg_am m ON m.oid = x.relam
-        WHERE i.indrelid = $1::regclass AND i.indisunique AND NOT i.indisprimary AND i.indisready AND m.amname = 'btree'
+        JOIN pg_class p ON p.oid = i.indrelid JOIN pg_namespace n ON n.oid = p.relnamespace
+        WHERE i.indrelid IN (SELECT $1::regclass UNION SELECT relid FROM pg_partition_tree($1::regclass))
+          AND i.indisunique AND NOT i.indisprimary AND i.indisready AND m.amname = 'btree'
+          AND NOT EXISTS (SELECT FROM pg_inherits h WHERE h.inhrelid = i.indexrelid)
         ORDER BY i.indexrelid
         """;
 
@@ -62,7 +74,7 @@ internal sealed class UniqueKeys
         string Values(string source) => $"SELECT r.\"aa id\"{IndexValues()} FROM (SELECT r.*{computed} FROM (SELECT x.id AS \"aa id\", {columns} FROM ({source}) x) r) r";
         var asked = $"WITH u AS MATERIALIZED ({Values("SELECT e.ord - 1 AS id, e.value AS row FROM json_array_elements(@rows::json) WITH ORDINALITY AS e(value, ord)")})";
         var key = string.Join(", ", table.KeyOrdinals.Select(i => "t." + PostgresNames.Quote(table.Columns[i].Name)));
-        var visible = string.Join(" UNION ALL ", indexes.Select((_, k) => $"SELECT {key} FROM {target} AS t WHERE {MatchesTable(k)}"));
+        var visible = string.Join(" UNION ALL ", indexes.Select((index, k) => $"SELECT {key} FROM {index.Partition ?? target} AS t WHERE {MatchesTable(k)}"));
         _sql =
             $"""
             {asked} SELECT u."aa id", f.* FROM u CROSS JOIN LATERAL ({visible}) f;
@@ -81,7 +93,8 @@ internal sealed class UniqueKeys
         while (await reader.ReadAsync(cancellationToken))
         {
             indexes.Add(new UniqueIndex(reader.GetBoolean(0), reader.GetBoolean(1), reader.IsDBNull(2) ? null : reader.GetString(2),
-                reader.GetFieldValue<string[]>(3), reader.GetFieldValue<string[]>(4), reader.GetFieldValue<string[]>(5)));
+                reader.GetFieldValue<string[]>(3), reader.GetFieldValue<string[]>(4), reader.GetFieldValue<string[]>(5),
+                reader.IsDBNull(6) ? null : reader.GetString(6), reader.IsDBNull(7) ? null : reader.GetString(7)));
         }
 
         return indexes;
@@ -144,7 +157,7 @@ internal sealed class UniqueKeys
         var sql = new StringBuilder();
         for (var k = 0; k < _indexes.Count; k++)
         {
-            sql.Append($", ({_indexes[k].Predicate ?? "true"}) AS \"aa p{k}\"");
+            sql.Append($", ({_indexes[k].Holds}) AS \"aa p{k}\"");
             for (var j = 0; j < _indexes[k].Keys.Length; j++) sql.Append($", {KeyOf(k, j)} AS \"aa v{k} {j}\"");
         }
 

@@ -24,10 +24,7 @@ internal static class TableCatalog
                EXISTS (SELECT FROM pg_inherits h JOIN pg_class k ON k.oid = h.inhrelid WHERE h.inhparent = c.oid AND NOT k.relispartition),
                coalesce(pk.key, '{}'), coalesce(pk.name, ''), coalesce(NOT pk.indimmediate, false), coalesce(pk.indisreplident, false),
                ARRAY(SELECT x.relname::text FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid
-                     WHERE i.indrelid = c.oid AND i.indisexclusion ORDER BY 1),
-               ARRAY(SELECT x.relname::text FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid
-                     WHERE i.indrelid = c.oid AND i.indisunique AND NOT i.indisprimary AND NOT i.indisexclusion AND NOT i.indimmediate
-                     AND NOT EXISTS (SELECT FROM pg_inherits h WHERE h.inhrelid = i.indexrelid) ORDER BY 1)
+                     WHERE i.indrelid = c.oid AND i.indisexclusion ORDER BY 1)
         FROM pg_class c
         LEFT JOIN LATERAL (
             SELECT i.indimmediate, i.indisreplident, x.relname::text AS name,
@@ -145,7 +142,6 @@ internal static class TableCatalog
                 IsKeyDeferrable = reader.GetBoolean(11),
                 IsIdentityTheKey = reader.GetBoolean(12),
                 ExclusionConstraints = reader.GetFieldValue<string[]>(13),
-                DeferrableUniqueConstraints = reader.GetFieldValue<string[]>(14),
             });
         }
 

@@ -33,14 +33,6 @@ internal static class TableCheck
                     $"ALTER TABLE {Quote(part.Name)} DROP CONSTRAINT {Quote(constraint)}; or exclude '{table.Name}'.");
             }
 
-            // In other tables the applier looks for equal values itself, by the unique keys of the table as a whole.
-            foreach (var constraint in part.Relation.IsPartition || table.Settings.HasDeltaColumns || table.Settings.Resolver is not null ? part.DeferrableUniqueConstraints : [])
-            {
-                yield return new(DeferrableUnique,
-                    $"The unique constraint {constraint} of table {part.Name} is deferrable: PostgreSQL checks it by a trigger, which does not fire for replicated rows, and {(part.Relation.IsPartition ? "on a single partition" : "in a table with delta columns or a resolver")} nothing else would notice equal values.",
-                    $"ALTER TABLE {Quote(part.Name)} DROP CONSTRAINT {Quote(constraint)}; and add it again NOT DEFERRABLE, or exclude '{table.Name}'.");
-            }
-
             // With NOTHING, PostgreSQL refuses every update once the table is published; with another index the log lacks the key.
             // Where set-up makes it FULL, and on a root, which holds no rows, it does not matter.
             if (part.Relation.Kind == 'r' && !table.Settings.NeedsFullReplicaIdentity

@@ -51,9 +51,6 @@ internal sealed record TableFacts
 
     public IReadOnlyList<string> ExclusionConstraints { get; init; } = [];
 
-    /// <summary>Unique constraints, but the primary key, that are checked by a trigger; of a partition, those that are not its root's.</summary>
-    public IReadOnlyList<string> DeferrableUniqueConstraints { get; init; } = [];
-
     public IReadOnlyList<ColumnFacts> Columns { get; init; } = [];
 
     /// <summary>Partitions of every level, with the same facts (columns left out).</summary>
