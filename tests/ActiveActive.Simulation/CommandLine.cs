@@ -18,6 +18,7 @@ internal sealed record CommandLine
           --mutant NAME     only that one
         Options of all seeds instead of drawn ones: --nodes --keys --transactions --clients --tables 0,1,2 --truncates --crashes --network --slow-capture --ties --deaths (0 or 1)
         --deletes --skew --granule --latency --think --hold --heartbeat --log --commit --steps --part --relay-after --quarantine --interrupts --slowness --slowness-back --truncate-percent --same --unique
+        --orphans none|keep|setnull|quarantine --parent-at --orphan-check
         """;
 
     public int Seeds => GivenSeeds ?? (Mutants ? 100_000 : 1000);
@@ -121,6 +122,9 @@ internal sealed record CommandLine
                 "--same" => options with { SameValuePercent = Number(value) },
                 "--unique" => options with { UniqueKeys = Number(value) },
                 "--quarantine" => options with { QuarantinePercent = Number(value) },
+                "--orphans" => options with { Orphans = value == "none" ? null : Enum.Parse<OrphanPolicy>(value, ignoreCase: true) },
+                "--parent-at" => options with { ParentAt = Number(value) },
+                "--orphan-check" => options with { OrphanCheckMicroseconds = Number(value) },
                 "--log" => options with { LogEntries = Number(value) },
                 _ => throw new FormatException($"'{name}' is not an option."),
             };

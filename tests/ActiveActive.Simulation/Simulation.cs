@@ -5,7 +5,7 @@ using ActiveActive.Simulation.Workload;
 namespace ActiveActive.Simulation;
 
 /// <summary>What one seed came to.</summary>
-internal sealed record SimulationResult(SimulationOptions Options, Findings Findings, Trace Trace, long Steps, int Transactions, int Operations, int Relays, int Groups, bool IsValueNowhere);
+internal sealed record SimulationResult(SimulationOptions Options, Findings Findings, Trace Trace, long Steps, int Transactions, int Operations, int Relays, int Groups, int Treatments, bool IsValueNowhere);
 
 /// <summary>One run: a workload under faults; then everything heals, and the nodes must become equal in bounded time; then the checkers.</summary>
 internal static class Simulation
@@ -49,6 +49,14 @@ internal static class Simulation
 
         if (isNowhere) return End(isNowhere);
         if (findings.IsClean && !cluster.Loop.Run(() => IsSettled(cluster) || !findings.IsClean, MostSteps, cluster.Loop.Now + DrainTime)) Stuck(cluster, "losers of unique values were looked at for ever");
+        if (findings.IsClean && options.Orphans is not null)
+        {
+            // Where rows differ, that is why.
+            if (!cluster.Loop.Run(() => cluster.Treatments.AreOver || !findings.IsClean, MostSteps, cluster.Loop.Now + DrainTime)) new FinalRows(cluster).Check();
+            if (findings.IsClean && !cluster.Treatments.AreOver) Stuck(cluster, "orphans were not told of, or not treated,");
+            if (findings.IsClean) cluster.Treatments.Check();
+        }
+
         if (findings.IsClean) new FinalRows(cluster).Check();
         // While a dead node is a member nothing more is stable.
         var mustCollect = cluster.History.Dead.Count == 0;
@@ -60,7 +68,7 @@ internal static class Simulation
         SimulationResult End(bool isNowhere)
         {
             foreach (var node in cluster.Nodes) node.Life?.End();
-            return new SimulationResult(options, findings, trace, cluster.Loop.Steps, cluster.History.Committed.Sum(c => c.Count), cluster.History.Committed.Sum(c => c.Sum(t => t.Effects.Count)), cluster.Network.Relays, cluster.Groups, isNowhere);
+            return new SimulationResult(options, findings, trace, cluster.Loop.Steps, cluster.History.Committed.Sum(c => c.Count), cluster.History.Committed.Sum(c => c.Sum(t => t.Effects.Count)), cluster.Network.Relays, cluster.Groups, cluster.Treatments.Count, isNowhere);
         }
     }
 

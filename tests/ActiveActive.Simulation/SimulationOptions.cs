@@ -1,4 +1,5 @@
 using ActiveActive.Simulation.Time;
+using ActiveActive.Simulation.Workload;
 
 namespace ActiveActive.Simulation;
 
@@ -16,7 +17,7 @@ internal sealed record SimulationOptions
 
     public int ClientsPerNode { get; init; } = 2;
 
-    /// <summary>Which tables take part: indexes into <see cref="Workload.SimulatedTables"/>.</summary>
+    /// <summary>Which tables take part: indexes into <see cref="SimulatedTables"/>; the child table, where there is one, goes without saying.</summary>
     public IReadOnlyList<int> Tables { get; init; } = [0, 1, 2];
 
     public bool Truncates { get; init; }
@@ -87,6 +88,23 @@ internal sealed record SimulationOptions
     /// <summary>Unique keys of each table that has some, 0 to 2.</summary>
     public int UniqueKeys { get; init; }
 
+    /// <summary>What becomes of orphans of the child table's foreign key; null where there is none.</summary>
+    public OrphanPolicy? Orphans { get; init; }
+
+    /// <summary>Which of the tables the foreign key refers to, modulo their number.</summary>
+    public int ParentAt { get; init; }
+
+    public int Parent => Tables[ParentAt % Tables.Count];
+
+    /// <summary>Interval of the checks for orphans, microseconds.</summary>
+    public int OrphanCheckMicroseconds { get; init; } = 10_000;
+
+    /// <summary>The tables that clients write.</summary>
+    public IReadOnlyList<int> WrittenTables => Orphans is null ? Tables : [.. Tables, SimulatedTables.Child];
+
+    /// <summary>The tables that nodes must agree about.</summary>
+    public IReadOnlyList<int> ComparedTables => Orphans is null ? Tables : [.. Tables, SimulatedTables.Child, SimulatedTables.Orphan];
+
     /// <summary>Entries of the change log in memory, so that peers fall behind it.</summary>
     public int LogEntries { get; init; } = 1000;
 
@@ -96,7 +114,7 @@ internal sealed record SimulationOptions
         // Small histories find most and are easy to read; large ones meet what needs time.
         var transactions = random.Next(4) switch { 0 => random.Between(4, 20), 1 => random.Between(20, 80), _ => random.Between(80, 200) };
         IReadOnlyList<int> tables = random.Next(4) switch { 0 => [0], 1 => [1], 2 => [2], _ => [0, 1, 2] };
-        return WithOtherUniqueTables(WithUniqueKeys(WithDeaths(new SimulationOptions
+        return WithOtherUniqueTables(WithForeignKey(WithUniqueKeys(WithDeaths(new SimulationOptions
         {
             Seed = seed,
             Nodes = random.Between(2, 4),
@@ -121,7 +139,7 @@ internal sealed record SimulationOptions
             CommitMicroseconds = random.Pick([20, 200, 3000]),
             ChangesPerPart = random.Pick([1, 2, 5000, 5000]),
             QuarantinePercent = random.Pick([0, 0, 0, 0, 0, 2, 5]),
-        })));
+        }))));
 
         SimulationOptions WithOtherUniqueTables(SimulationOptions options)
         {
@@ -130,6 +148,14 @@ internal sealed record SimulationOptions
             IReadOnlyList<int> tables = random.Pick([[4], [5], [4], [5], [4, 5], [.. options.Tables, 4], [.. options.Tables, 5], (int[])[.. options.Tables, 4, 5]]);
             return options with { UniqueKeys = Math.Max(options.UniqueKeys, keys), Tables = tables };
         }
+
+        SimulationOptions WithForeignKey(SimulationOptions options) => !random.Chance(15) ? options : options with
+        {
+            Orphans = random.Pick([OrphanPolicy.Keep, OrphanPolicy.SetNull, OrphanPolicy.Quarantine, OrphanPolicy.Quarantine]),
+            ParentAt = random.Next(4),
+            OrphanCheckMicroseconds = random.Pick([2_000, 10_000, 50_000]),
+            DeletePercent = random.Pick([15, 35]),
+        };
 
         SimulationOptions WithUniqueKeys(SimulationOptions options)
         {
@@ -149,5 +175,6 @@ internal sealed record SimulationOptions
     public override string ToString() =>
         $"seed {Seed}: {Nodes} nodes, {Keys} keys, {Transactions} transactions, {ClientsPerNode} clients a node, tables {string.Join('+', Tables)}{(UniqueKeys > 0 ? $" ({UniqueKeys} unique)" : "")}, deletes {DeletePercent} %"
         + $"{(Truncates ? ", truncates" : "")}{(Crashes ? ", crashes" : "")}{(NetworkFaults ? ", network faults" : "")}{(SlowCapture ? ", slow capture" : "")}{(Deaths ? ", a death" : "")}, relay after {RelayAfterMicroseconds} µs"
-        + $", skew {SkewMicroseconds} µs, granule {GranuleMicroseconds} µs{(TiesWithinNode ? " (with ties)" : "")}, latency {LatencyMicroseconds} µs, steps {ClockStepMicroseconds} µs, {ChangesPerPart} changes a part, think {ThinkMicroseconds} µs, commit {CommitMicroseconds} µs, hold {HoldMicroseconds} µs, heartbeat {HeartbeatMicroseconds} µs, log {LogEntries}, interrupts {InterruptPercent} %, quarantine {QuarantinePercent} %";
+        + $", skew {SkewMicroseconds} µs, granule {GranuleMicroseconds} µs{(TiesWithinNode ? " (with ties)" : "")}, latency {LatencyMicroseconds} µs, steps {ClockStepMicroseconds} µs, {ChangesPerPart} changes a part, think {ThinkMicroseconds} µs, commit {CommitMicroseconds} µs, hold {HoldMicroseconds} µs, heartbeat {HeartbeatMicroseconds} µs, log {LogEntries}, interrupts {InterruptPercent} %, quarantine {QuarantinePercent} %"
+        + (Orphans is null ? "" : $", children of {SimulatedTables.Names[Parent]}, orphans {Orphans}, checks {OrphanCheckMicroseconds} µs");
 }

@@ -27,6 +27,7 @@ internal static class Trimming
 
     private static IEnumerable<Func<SimulationOptions, SimulationOptions>> Simplifications =>
     [
+        o => o with { Orphans = null },
         o => o with { QuarantinePercent = 0 },
         o => o with { Crashes = false },
         o => o with { NetworkFaults = false },

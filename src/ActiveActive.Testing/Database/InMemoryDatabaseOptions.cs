@@ -33,6 +33,12 @@ internal sealed record InMemoryDatabaseOptions
 
     /// <summary>Awaited wherever a server may let others go first: before each row that a statement locks. Default: nothing.</summary>
     public Func<ValueTask>? Interrupt { get; init; }
+
+    /// <summary>Told which row a session that treats orphans has locked and decides about now. Default: nobody.</summary>
+    public Action<RowKey>? OrphanLocked { get; init; }
+
+    /// <summary>Told of that session's commit, when its record is written and before the rows are shown. Default: nobody.</summary>
+    public Action<InMemoryTransaction>? OrphanTreated { get; init; }
 }
 
 /// <summary>A table of an <see cref="InMemoryDatabase"/>.</summary>

@@ -34,6 +34,7 @@ internal sealed class InMemoryOrphanSession(InMemoryServer server) : IOrphanSess
         var table = server.TableOf(key.Table);
         var rowKey = new RowKey(key.Table, [.. orphan.Key]);
         if (await transaction.ReadForUpdateAsync(table.Definition, rowKey, cancellationToken) is not { } row) return false;
+        server.OrphanLocked?.Invoke(rowKey);
         if (!Safeguards.IsOff(Safeguard.RepairWhatIsStillOrphaned) && !IsStill(table, key, orphan, row, transaction)) return false;
         var isWritten = key.Policy switch
         {
@@ -41,7 +42,7 @@ internal sealed class InMemoryOrphanSession(InMemoryServer server) : IOrphanSess
             OrphanPolicy.Quarantine => await HideAsync(transaction, table, key, rowKey, row, cancellationToken),
             _ => false,
         };
-        if (isWritten) transaction.Commit();
+        if (isWritten) await CommitAsync(transaction);
         return isWritten;
     }
 
@@ -62,6 +63,7 @@ internal sealed class InMemoryOrphanSession(InMemoryServer server) : IOrphanSess
         var (table, orphans) = (server.TableOf(key.Table), server.TableOf(ReplicatedTables.Orphans));
         var entry = InMemoryOrphans.KeyOf(key);
         if (await transaction.ReadForUpdateAsync(orphans.Definition, entry, cancellationToken) is not { } stored || InMemoryOrphans.Read(stored).IsReplaced) return OrphanReturn.Gone;
+        server.OrphanLocked?.Invoke(key);
         var outcome = OrphanReturn.Replaced;
         if (transaction.Read(table.Definition, key) is null)
         {
@@ -77,7 +79,7 @@ internal sealed class InMemoryOrphanSession(InMemoryServer server) : IOrphanSess
             await transaction.UpdateAsync(orphans.Definition, entry, InMemoryOrphans.Replaced(), cancellationToken);
         }
 
-        if (!isDryRun) transaction.Commit();
+        if (!isDryRun) await CommitAsync(transaction);
         return outcome;
     }
 
@@ -85,7 +87,7 @@ internal sealed class InMemoryOrphanSession(InMemoryServer server) : IOrphanSess
     {
         using var transaction = Begin(isReplica: true);
         if (!await transaction.DeleteAsync(server.TableOf(ReplicatedTables.Orphans).Definition, InMemoryOrphans.KeyOf(key), cancellationToken)) return false;
-        transaction.Commit();
+        await CommitAsync(transaction);
         return true;
     }
 
@@ -109,6 +111,8 @@ internal sealed class InMemoryOrphanSession(InMemoryServer server) : IOrphanSess
             return transaction;
         }
     }
+
+    private async ValueTask CommitAsync(InMemoryTransaction transaction) => await transaction.CommitAsync(_ => server.OrphanTreated?.Invoke(transaction));
 
     private bool IsStill(InMemoryTable table, ForeignKey key, OrphanedRow orphan, ColumnValue[] row, InMemoryTransaction transaction) =>
         ValuesOf(table, key, row).SequenceEqual(orphan.Values) && IsOrphan(key, row, transaction);

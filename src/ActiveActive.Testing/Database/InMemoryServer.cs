@@ -56,6 +56,10 @@ internal sealed class InMemoryServer : IDisposable
 
     public Func<ValueTask>? CommitInterrupt => _options.CommitInterrupt;
 
+    public Action<RowKey>? OrphanLocked => _options.OrphanLocked;
+
+    public Action<InMemoryTransaction>? OrphanTreated => _options.OrphanTreated;
+
     public IEnumerable<InMemoryTable> Tables => _tables.Values;
 
     public CommitTimestamp Now() => CommitTimestamp.From(_options.Clock.GetUtcNow());

@@ -27,12 +27,14 @@ internal static class ApplyPlanner
     public static ApplyPlan Plan(PlanContext context, Func<Relation, RelationMapping> mapping)
     {
         var mapped = new List<MappedChange>(2);
-        foreach (var change in context.Transaction.Changes)
+        var changes = context.Transaction.Changes;
+        for (var at = 0; at < changes.Count; at++)
         {
+            var change = changes[at];
             var relation = mapping(change.Relation);
             if (change.Kind == ChangeKind.Truncate)
             {
-                Truncate(relation, KeysIn(context.Transaction, relation, mapping), context);
+                Truncate(relation, KeysIn(context.Transaction, relation, mapping), at, mapping, context);
                 continue;
             }
 
@@ -85,11 +87,12 @@ internal static class ApplyPlanner
     /// </summary>
     /// <param name="context">The part that holds the TRUNCATE, and what stands under some keys of the table.</param>
     /// <param name="mapping">Of the truncated table.</param>
-    public static void PlanTruncate(PlanContext context, RelationMapping mapping) => DeleteEach([.. context.Keys], mapping, context);
+    public static void PlanTruncate(PlanContext context, RelationMapping mapping) => DeleteEach([.. context.Keys], mapping, context, isRepeated: false);
 
-    private static void Truncate(RelationMapping mapping, IReadOnlyList<RowKey> keys, PlanContext context)
+    private static void Truncate(RelationMapping mapping, IReadOnlyList<RowKey> keys, int at, Func<Relation, RelationMapping> mappings, PlanContext context)
     {
-        DeleteEach(keys, mapping, context);
+        var isFirst = context.Truncated.Add(mapping.Relation.Name);
+        DeleteEach(isFirst ? keys : WrittenSinceTruncate(at, mapping, mappings, context), mapping, context, isRepeated: !isFirst);
         var isPartition = mapping.Relation.Name != mapping.Relation.Root;
         context.Plan.Writes.Add(new TruncateTable(mapping.Table, context.Incoming, context.FindUnseen(), isPartition ? mapping.Relation.Name : null));
         if (isPartition) return;
@@ -102,12 +105,22 @@ internal static class ApplyPlanner
         }
     }
 
-    private static void DeleteEach(IReadOnlyList<RowKey> keys, RelationMapping mapping, PlanContext context)
+    /// <summary>What another TRUNCATE finds of the transaction's own; of others' rows it leaves what the one before it has left.</summary>
+    private static List<RowKey> WrittenSinceTruncate(int at, RelationMapping truncated, Func<Relation, RelationMapping> mapping, PlanContext context)
+    {
+        var changes = context.Transaction.Changes;
+        var from = at;
+        while (from > 0 && !(changes[from - 1].Kind == ChangeKind.Truncate && changes[from - 1].Relation.Name == truncated.Relation.Name)) from--;
+        var since = context.Transaction with { Changes = [.. changes.Skip(from).Take(at - from)] };
+        return [.. KeysIn(since, truncated, mapping).Where(k => context[k].Row is { IsOwnWrite: true })];
+    }
+
+    private static void DeleteEach(IReadOnlyList<RowKey> keys, RelationMapping mapping, PlanContext context, bool isRepeated)
     {
         foreach (var key in keys)
         {
             if (context[key].Row is null && context[key].Siblings.Count == 0) continue;
-            ConflictRule.For(mapping.Table).Apply(new MappedChange(ChangeKind.Delete, mapping, key, null, null) { IsTruncate = true }, context);
+            ConflictRule.For(mapping.Table).Apply(new MappedChange(ChangeKind.Delete, mapping, key, null, null) { IsTruncate = true, IsRepeated = isRepeated }, context);
         }
     }
 

@@ -26,6 +26,7 @@ internal sealed partial class ApplyWorker
     private readonly TimeProvider _timeProvider;
     private readonly Dictionary<Relation, RelationMapping> _mappings = [];
     private readonly List<ConflictRecord> _conflicts = [];
+    private readonly HashSet<TableName> _truncated = [];
     private DateTimeOffset _started;
     private int _changes;
     private bool _isOpen;
@@ -124,6 +125,7 @@ internal sealed partial class ApplyWorker
         if (part.Part == 0)
         {
             _conflicts.Clear();
+            _truncated.Clear();
             _changes = 0;
             _hasNotes = false;
             _unverified.Clear();
@@ -158,7 +160,7 @@ internal sealed partial class ApplyWorker
             await SettleFromNowOnAsync(part, e, cancellationToken);
             return;
         }
-        catch (RowSetRefusedException) when (members.Count == 1)
+        catch (RowSetRefusedException) when (members.Count == 1 && !Safeguards.IsOff(Safeguard.SplitRefusedSets))
         {
             // Or it must be delivered again from its beginning.
             _node.InOrder.Set(_origin, part.Position);
@@ -220,13 +222,14 @@ internal sealed partial class ApplyWorker
         // Entered last: while this transaction holds the tombstone of a key, capture could not enter its own, and the wait for it would fail.
         if (tombstones.Writes.Count > 0) await _session.ExecuteAsync(tombstones, cancellationToken);
         _conflicts.AddRange(plan.Conflicts);
+        _truncated.UnionWith(context.Truncated);
         _hasNotes |= plan.Writes.Exists(static w => w is SetOverride or SetSiblings or SetLoser or TruncateTable);
         return true;
     }
 
     private PlanContext PlanPart(ChangeTransaction part, Dictionary<RowKey, KeyState> states, ApplyPlan plan)
     {
-        var context = new PlanContext(part, states, _index, _fetched, plan);
+        var context = new PlanContext(part, states, _index, _fetched, plan) { Truncated = [.. _truncated] };
         ApplyPlanner.Plan(context, MappingOf);
         return context;
     }
@@ -303,8 +306,8 @@ internal sealed partial class ApplyWorker
     private async ValueTask TruncateUnseenAsync(ChangeTransaction part, List<LocalKey> planned, CancellationToken cancellationToken, Action<LocalTable, PlanContext>? change = null)
     {
         var own = new HashSet<RowKey>();
-        // Once, however often a part truncates a table: what stays, stays.
-        foreach (var relation in part.Changes.Where(static c => c.Kind == ChangeKind.Truncate).Select(static c => c.Relation).Distinct())
+        // Once, however often a transaction truncates a table: what stays, stays.
+        foreach (var relation in part.Changes.Where(static c => c.Kind == ChangeKind.Truncate).Select(static c => c.Relation).DistinctBy(static r => r.Name).Where(r => !_truncated.Contains(r.Name)))
         {
             if (own.Count == 0) own.UnionWith(planned.Select(k => k.Key));
             var mapping = MappingOf(relation);

@@ -16,6 +16,9 @@ internal sealed record MappedChange(ChangeKind Kind, RelationMapping Mapping, Ro
     /// <summary>Whether it is a delete that a TRUNCATE comes to for one row. The table's tombstone stands for the key's.</summary>
     public bool IsTruncate { get; init; }
 
+    /// <summary>Whether a TRUNCATE of the same transaction has decided, and recorded, what becomes of others' versions of the row.</summary>
+    public bool IsRepeated { get; init; }
+
     /// <summary>Whether a value that the peer sends is missing (unchanged TOAST).</summary>
     public bool HasGaps
     {

@@ -45,6 +45,9 @@ internal sealed class PlanContext
     /// <summary>Keys whose rows have values that came from their origin: those that its transaction left, which may have written the key again.</summary>
     public HashSet<RowKey> Filled { get; } = [];
 
+    /// <summary>The tables and partitions that the transaction has truncated so far: what another TRUNCATE of it finds there of others was left by the first.</summary>
+    public HashSet<TableName> Truncated { get; init; } = [];
+
     public IEnumerable<RowKey> Keys => _states.Keys;
 
     /// <summary>What the rows show that the incoming writer had not seen.</summary>

@@ -77,7 +77,7 @@ internal abstract class ConflictRule
     protected static void Record(
         MappedChange change, PlanContext context, ConflictType type, ConflictOutcome outcome, KeyState state, RowVersion? localVersion, NodeName winner, string resolver, string reason)
     {
-        if (change.IsTruncate && Safeguards.IsOff(Safeguard.RecordTruncated)) return;
+        if (change.IsRepeated || (change.IsTruncate && Safeguards.IsOff(Safeguard.RecordTruncated))) return;
         context.Plan.Conflicts.Add(new ConflictRecord
         {
             Table = change.Table.Name,

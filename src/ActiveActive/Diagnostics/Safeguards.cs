@@ -149,6 +149,15 @@ internal enum Safeguard
     /// <summary>What left the quarantine late does not end the search for what a writer had not seen (R1).</summary>
     LateTransactions,
 
+    /// <summary>Rows in a file that is not known are not taken for seen ones (adr/0020).</summary>
+    KnownFiles,
+
+    /// <summary>A set of rows that is refused is tried again row by row.</summary>
+    SplitRefusedSets,
+
+    /// <summary>What applies several transactions waits for no lock for long.</summary>
+    GroupsGiveWay,
+
     /// <summary>A relayed transaction has its own vector, not what its relayer had seen (R10).</summary>
     RelayedVector,
 
@@ -157,6 +166,9 @@ internal enum Safeguard
 
     /// <summary>What is written to an orphan is written only if it is still the one that was found.</summary>
     RepairWhatIsStillOrphaned,
+
+    /// <summary>As a rule one node treats an orphan: each further one by name lets one more turn pass.</summary>
+    RepairByOneNode,
 }
 
 /// <summary>Switches one of them off, in tests only.</summary>

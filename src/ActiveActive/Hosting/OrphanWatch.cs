@@ -19,7 +19,7 @@ internal sealed partial class OrphanWatch(
 
     private static readonly TimeSpan s_statementTimeout = TimeSpan.FromSeconds(30);
 
-    private readonly int _rank = nodes.Order().ToList().IndexOf(progress.Self);
+    private readonly int _rank = Safeguards.IsOff(Safeguard.RepairByOneNode) ? 0 : nodes.Order().ToList().IndexOf(progress.Self);
     private readonly Dictionary<string, string> _faults = new(StringComparer.Ordinal);
     private OrphanCandidates? _candidates;
     private Dictionary<RowKey, int> _returns = [];

@@ -73,10 +73,11 @@ public sealed class ApplySessionTests(ApplyServers servers)
             lane.Session.GiveWay();
             var plan = new ApplyPlan();
             plan.Writes.Add(new UpdateRow(table, Key(table, "1"), Values("1", "applied")));
+            using var patience = new CancellationTokenSource(TimeSpan.FromSeconds(20));
             var gaveWay = await Assert.ThrowsAsync<ReplicationException>(async () =>
             {
-                if (isLooking) await lane.Session.ReadKeysAsync([At(table, "1")], default);
-                else await lane.Session.TryWriteSeenAsync(plan, new(Us, horizon, []), default);
+                if (isLooking) await lane.Session.ReadKeysAsync([At(table, "1")], patience.Token);
+                else await lane.Session.TryWriteSeenAsync(plan, new(Us, horizon, []), patience.Token);
             });
             await lane.Session.RollbackAsync(default);
             Assert.Equal(ReplicationErrorKind.Transient, gaveWay.Kind);
@@ -85,6 +86,25 @@ public sealed class ApplySessionTests(ApplyServers servers)
         await transaction.CommitAsync();
         await lane.ApplyAsync(7, new UpdateRow(table, Key(table, "1"), Values("1", "applied")));
         Assert.Equal("applied", await database.ReadAsync("SELECT name FROM item"));
+    }
+
+    [Theory, MemberData(nameof(Versions))]
+    public async Task Rows_of_a_rewritten_table_are_not_taken_for_seen_ones(int version)
+    {
+        await using var database = await servers.CreateDatabaseAsync(version);
+        await database.RunAsync("CREATE TABLE item (id int PRIMARY KEY, n int); INSERT INTO item VALUES (1, 1)");
+        await using var lane = await database.OpenLaneAsync();
+        var table = await lane.TableAsync("item");
+        var plan = new ApplyPlan();
+        plan.Writes.Add(new UpdateRow(table, Key(table, "1"), Values("1", "2")));
+        foreach (var isRewritten in new[] { false, true })
+        {
+            if (isRewritten) await database.RunAsync("ALTER TABLE item ALTER COLUMN n TYPE int USING n + 0");
+            var horizon = (await database.Node.WriteMarkerAsync(CommitTimestamp.Unknown, default)).Horizon;
+            await lane.Session.BeginAsync(default);
+            Assert.Equal(!isRewritten, await lane.Session.TryWriteSeenAsync(plan, new(Us, horizon, []), default));
+            await lane.Session.RollbackAsync(default);
+        }
     }
 
     [Theory, MemberData(nameof(Versions))]

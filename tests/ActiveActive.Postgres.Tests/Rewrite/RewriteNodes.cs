@@ -12,6 +12,7 @@ public abstract class RewriteNodes(ClusterServers servers, params int[] versions
         CREATE TABLE drafts (id int PRIMARY KEY, n bigint, body text);
         CREATE TABLE moved (id int PRIMARY KEY, n bigint);
         CREATE TABLE restarted (id int PRIMARY KEY, n bigint, body text);
+        CREATE TABLE grouped (id int PRIMARY KEY, n bigint, body text);
         CREATE TABLE emptied (id int PRIMARY KEY, n bigint, body text);
         CREATE TABLE accounts (id int PRIMARY KEY, owner text NOT NULL, balance bigint NOT NULL);
         CREATE TABLE profiles (id int PRIMARY KEY, n bigint, tags text[] NOT NULL);

@@ -52,6 +52,35 @@ public abstract class RewriteStories(RewriteNodes nodes)
 
     [Fact]
     [Trait("Story", "42")]
+    public async Task Rows_of_several_transactions_in_one_commit_that_are_rewritten_keep_each_its_own_version()
+    {
+        await A.ExecuteAsync("INSERT INTO grouped VALUES (1, 1, 'old'), (2, 2, 'old'), (3, 3, 'old')");
+        await _cluster.PauseAllAsync();
+        await B.ExecuteAsync("UPDATE grouped SET body = 'b' WHERE id = 3");
+        await B.ExecuteAsync("UPDATE grouped SET body = 'b' WHERE id = 1");
+        await C.ExecuteAsync("UPDATE grouped SET body = 'newer' WHERE id = 1");
+        await B.ExecuteAsync("UPDATE grouped SET body = 'b' WHERE id = 2");
+        // The first waits for a local writer. Meanwhile the others come, and go together.
+        await using (var local = await A.Sql.OpenConnectionAsync())
+        {
+            await using var transaction = await local.BeginTransactionAsync();
+            await using (var update = new Npgsql.NpgsqlCommand("UPDATE grouped SET n = 0 WHERE id = 3", local)) await update.ExecuteNonQueryAsync();
+            A.Resume(B);
+            await _cluster.UntilAsync("a has received all of b", () => Task.FromResult(
+                A.Node.Status.Peers.Single(p => p.Peer.Value == B.Name).ReceivedPosition >= B.Node.Status.PublishedPosition));
+            await transaction.RollbackAsync();
+        }
+
+        await _cluster.UntilAsync(A, "SELECT body FROM grouped", "(b) (b) (b)");
+        Assert.Equal(1, await A.ScalarAsync<long>("SELECT count(DISTINCT xmin::text) FROM grouped WHERE id < 3"));
+        await A.ExecuteAsync(Rewriting("grouped"));
+        await _cluster.ResumeAllAsync();
+
+        await _cluster.AssertEverywhereAsync("(1,1,newer) (2,2,b) (3,3,b)", "SELECT * FROM grouped");
+    }
+
+    [Fact]
+    [Trait("Story", "42")]
     public async Task Transaction_that_rewrites_and_writes_has_written_only_what_it_wrote()
     {
         await A.ExecuteAsync("INSERT INTO drafts VALUES (1, 1, 'old'), (2, 2, 'old'), (3, 3, 'old')");

@@ -55,6 +55,18 @@ public sealed class PartitionTests(ClusterServers servers)
     }
 
     [Fact]
+    public async Task Rows_that_change_places_in_a_partition_with_a_unique_index_of_its_own_arrive()
+    {
+        const string Seats = "CREATE TABLE p (id int PRIMARY KEY, place text) PARTITION BY RANGE (id); CREATE TABLE p_1 PARTITION OF p FOR VALUES FROM (1) TO (100); CREATE UNIQUE INDEX ON p_1 (place);";
+        await using var cluster = await TwoNodes.StartAsync(servers, Seats);
+        await cluster[0].ExecuteAsync("INSERT INTO p SELECT g, chr(96 + g) FROM generate_series(1, 5) g");
+        await cluster.QuietAsync();
+        // As one set of rows each has two values at once: it is refused, and comes again in its order.
+        await cluster[0].ExecuteAsync("BEGIN; UPDATE p SET place = 't' WHERE id = 1; UPDATE p SET place = 'a' WHERE id = 2; UPDATE p SET place = 'b' WHERE id = 1; UPDATE p SET place = upper(place) WHERE id > 2; COMMIT");
+        await cluster.AssertSameAsync("(1,b) (2,a) (3,C) (4,D) (5,E)", "SELECT * FROM p");
+    }
+
+    [Fact]
     public async Task Rows_written_between_the_truncates_of_leaves_stay_or_go_as_on_their_node()
     {
         await using var cluster = await TwoNodes.StartAsync(servers, "", ByRange, ByRange);

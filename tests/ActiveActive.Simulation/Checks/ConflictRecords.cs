@@ -1,3 +1,4 @@
+using ActiveActive.Changes;
 using ActiveActive.Simulation.Cluster;
 using ActiveActive.Simulation.Workload;
 
@@ -15,10 +16,11 @@ internal static class ConflictRecords
         foreach (var node in cluster.Nodes.Where(n => !n.IsDead))
         {
             var seen = new Dictionary<(int, int, string, int, bool), int>();
+            var truncated = new HashSet<(Acknowledged, int, string, RowVersion?)>();
             foreach (var record in Read(node))
             {
                 var table = SimulatedTables.IndexOf(record.Table.Name);
-                var key = record.Key.Count > 0 ? record.Key[0] : "";
+                var key = record.Key.Count == 0 ? "" : table == SimulatedTables.Orphan ? KeyText.Read(record.Key[1])[0] : record.Key[0];
                 var incoming = cluster.History.Find(node.IndexOf(record.RemoteVersion.Origin), (ulong)record.RemoteVersion.Position);
                 var what = $"node {node.Name} recorded {record.Type}, {record.Outcome} of {SimulatedTables.Names[table]}/{key} (\"{record.Reason}\")";
                 if (incoming is null || !incoming.Effects.Any(e => e.Touches(table, key)))
@@ -30,21 +32,21 @@ internal static class ConflictRecords
                 var pair = (incoming.Node, incoming.Index, key, table, IsUnique(record));
                 var count = seen[pair] = seen.GetValueOrDefault(pair) + 1;
                 if (count > incoming.Effects.Count(e => e.Touches(table, key))) cluster.Findings.Violation($"{what} for {incoming.Name} more than once", (table, key));
+                if (record.Type == ConflictType.TruncateOriginDiffers && !truncated.Add((incoming, table, key, record.LocalVersion))) cluster.Findings.Violation($"{what} for {incoming.Name} against the same write more than once", (table, key));
                 CheckPair(cluster, record, incoming, table, key, what);
                 recorded.Add((incoming, table, key));
                 if (record.LocalVersion is { } version && cluster.History.Find(node.IndexOf(version.Origin), (ulong)version.Position) is { } local) recorded.Add((local, table, key));
             }
         }
 
-        if (cluster.Options.Tables.Contains(SimulatedTables.LastUpdateWins)) CheckNothingIsMissing(cluster, recorded);
+        foreach (var table in cluster.Options.ComparedTables.Where(t => t is SimulatedTables.LastUpdateWins or SimulatedTables.Child or SimulatedTables.Orphan)) CheckNothingIsMissing(cluster, table, recorded);
     }
 
-    private static void CheckNothingIsMissing(SimulatedCluster cluster, HashSet<(Acknowledged, int, string)> recorded)
+    private static void CheckNothingIsMissing(SimulatedCluster cluster, int table, HashSet<(Acknowledged, int, string)> recorded)
     {
-        const int table = SimulatedTables.LastUpdateWins;
         for (var at = 0; at < cluster.Options.Keys; at++)
         {
-            var key = ((char)('p' + at)).ToString();
+            var key = SimulatedTables.KeyOf(at);
             var writes = cluster.History.All.Where(t => t.Effects.Any(e => e.Touches(table, key))).ToList();
             writes.Sort((left, right) => left.CompareTo(right));
             foreach (var write in writes.SkipLast(1))

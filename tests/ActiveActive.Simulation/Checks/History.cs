@@ -17,7 +17,7 @@ internal sealed record Effect(int Table, string? Key, string? Value, long Amount
 
     public override string ToString() => Key is null ? $"truncate {SimulatedTables.Names[Table]}"
         : IsDelete ? $"delete {SimulatedTables.Names[Table]}/{Key}"
-        : $"{(IsInsert ? "insert" : "update")} {SimulatedTables.Names[Table]}/{Key} = {Value} {Amount}{(SimulatedTables.HasDeltas(Table) ? $" ({Delta:+0;-0;+0})" : "")}";
+        : $"{(IsInsert ? "insert" : "update")} {SimulatedTables.Names[Table]}/{Key} = {Value} {(Table == SimulatedTables.Child ? SimulatedTables.ThirdOf(Table, Amount).Text ?? "null" : Amount)}{(SimulatedTables.HasDeltas(Table) ? $" ({Delta:+0;-0;+0})" : "")}";
 }
 
 /// <summary>An acknowledged transaction, and what its node showed when it committed.</summary>
@@ -86,18 +86,22 @@ internal sealed class History(SimulationOptions options, Trace trace, Findings f
     /// <summary>Every acknowledged transaction, but those of a dead node that reached nobody.</summary>
     public IEnumerable<Acknowledged> All => Committed.SelectMany((c, origin) => c.Take(SurvivingOf(origin)));
 
+    /// <summary>What a node shows now, to ask which transactions that covers.</summary>
+    public Acknowledged KnowledgeOf(int node) => new(node, Seen[node][node] - 1, 0, 0, [.. Seen[node]], Quarantined[node].ToHashSet(), []);
+
     public void Bury(int node) => Dead.Add(node);
 
     private int SurvivingOf(int origin) =>
         Dead.Contains(origin) ? Enumerable.Range(0, _nodes).Where(n => !Dead.Contains(n)).Max(n => Seen[n][origin]) : Committed[origin].Count;
 
-    public void Commit(int node, ulong position, long stamp, IReadOnlyList<Effect> effects)
+    public Acknowledged Commit(int node, ulong position, long stamp, IReadOnlyList<Effect> effects)
     {
         var transaction = new Acknowledged(node, Committed[node].Count, position, stamp, (int[])Seen[node].Clone(), Quarantined[node].ToHashSet(), effects);
         if (options.ClockStepMicroseconds == 0) CheckShownStamp(transaction);
         Committed[node].Add(transaction);
         Seen[node][node]++;
         trace.Note(TraceEvent.Commit, node, node, transaction.Index, transaction);
+        return transaction;
     }
 
     /// <summary>

@@ -3,6 +3,7 @@ using ActiveActive.Apply;
 using ActiveActive.Changes;
 using ActiveActive.Database;
 using ActiveActive.Progress;
+using ActiveActive.Simulation.Checks;
 using ActiveActive.Simulation.Time;
 using ActiveActive.Testing.Database;
 using NpgsqlTypes;
@@ -19,6 +20,9 @@ internal sealed class LifeDatabase(SimulatedNode node, InMemoryDatabase inner, E
     public bool IsCut { get; set; }
 
     public SimulatedNode Node => node;
+
+    /// <summary>How many checks in a row have found an orphan, and what the node had seen at the first.</summary>
+    public Dictionary<(string Key, string Parent), (int Count, Acknowledged First)> OrphanSights { get; set; } = [];
 
     public ValueTask PauseAsync()
     {
@@ -109,7 +113,11 @@ internal sealed class LifeDatabase(SimulatedNode node, InMemoryDatabase inner, E
 
     public IAsyncEnumerable<ConflictRecord> ReadConflictsAsync(ConflictQuery query, CancellationToken cancellationToken) => inner.ReadConflictsAsync(query, cancellationToken);
 
-    public ValueTask<IOrphanSession> OpenOrphanSessionAsync(TimeSpan statementTimeout, CancellationToken cancellationToken) => inner.OpenOrphanSessionAsync(statementTimeout, cancellationToken);
+    public async ValueTask<IOrphanSession> OpenOrphanSessionAsync(TimeSpan statementTimeout, CancellationToken cancellationToken)
+    {
+        await PauseAsync();
+        return new LifeOrphanSession(this, await inner.OpenOrphanSessionAsync(statementTimeout, cancellationToken));
+    }
 
     public ValueTask<long> DeleteConflictsAsync(DateTimeOffset before, CancellationToken cancellationToken) => inner.DeleteConflictsAsync(before, cancellationToken);
 

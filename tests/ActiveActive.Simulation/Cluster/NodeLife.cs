@@ -1,6 +1,7 @@
 using ActiveActive.Apply;
 using ActiveActive.Capture;
 using ActiveActive.Changes;
+using ActiveActive.Hosting;
 using ActiveActive.Progress;
 using ActiveActive.Simulation.Time;
 using Microsoft.Extensions.Logging.Abstractions;
@@ -42,6 +43,9 @@ internal sealed class NodeLife : IDisposable
 
     public UniqueLosers? Losers { get; private set; }
 
+    /// <summary>What the last check said; null before there was one.</summary>
+    public ForeignKeyStatus? ForeignKey { get; private set; }
+
     public OriginPositions InOrder { get; } = new();
 
     public OriginPositions Looking { get; } = new();
@@ -82,6 +86,7 @@ internal sealed class NodeLife : IDisposable
         _ = GuardAsync(() => Capture.RunAsync(Ended));
         _ = GuardAsync(HeartbeatAsync);
         _ = GuardAsync(CollectAsync);
+        if (_cluster.Options.Orphans is not null) _ = GuardAsync(WatchOrphansAsync);
         foreach (var peer in _cluster.Nodes)
         {
             if (peer != _node) _ = GuardAsync(() => new SimulatedLink(_node, peer, this, _cluster).RunAsync());
@@ -107,6 +112,16 @@ internal sealed class NodeLife : IDisposable
             var stable = Progress!.Stable(Capture!.Checkpoint);
             await Database.CollectAsync(stable, Ended);
         }
+    }
+
+    private Task WatchOrphansAsync() =>
+        new OrphanWatch(Database, Progress!, Capture!, [.. _cluster.Nodes.Select(n => n.Name)], statuses => Report(statuses[0]), _node.Clock, NullLogger.Instance)
+            .RunAsync(TimeSpan.FromMicroseconds(_cluster.Options.OrphanCheckMicroseconds), Ended);
+
+    private void Report(ForeignKeyStatus status)
+    {
+        ForeignKey = status;
+        _cluster.Treatments.Reports++;
     }
 
     private async Task GuardAsync(Func<Task> run)

@@ -18,6 +18,7 @@ internal sealed class SimulatedCluster
         Findings = new Findings();
         History = new History(options, trace, Findings);
         Network = new SimulatedNetwork(this);
+        Treatments = new Treatments(this);
         Nodes = [.. Enumerable.Range(0, options.Nodes).Select(i => new SimulatedNode(i, this))];
     }
 
@@ -35,6 +36,8 @@ internal sealed class SimulatedCluster
     public History History { get; }
 
     public SimulatedNetwork Network { get; }
+
+    public Treatments Treatments { get; }
 
     public IReadOnlyList<SimulatedNode> Nodes { get; }
 }

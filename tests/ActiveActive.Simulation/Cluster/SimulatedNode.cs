@@ -1,4 +1,6 @@
+using ActiveActive.Changes;
 using ActiveActive.Database;
+using ActiveActive.Simulation.Checks;
 using ActiveActive.Simulation.Time;
 using ActiveActive.Simulation.Workload;
 using ActiveActive.Testing.Database;
@@ -25,11 +27,13 @@ internal sealed class SimulatedNode
         {
             Node = Name,
             Clock = Clock,
-            Tables = SimulatedTables.Define(Tables, options.UniqueKeys),
+            Tables = SimulatedTables.Define(Tables, options),
             MaxChangesPerPart = options.ChangesPerPart,
             SystemIdentifier = (ulong)index + 1,
             LogWriterDelay = random.Pick([TimeSpan.FromMicroseconds(300), TimeSpan.FromMilliseconds(10), Timeout.InfiniteTimeSpan]),
             CommitInterrupt = () => random.Chance(50) ? cluster.Loop.Delay(random.Between(1, options.CommitMicroseconds)) : Interruption.PauseAsync(cluster.Loop, 100),
+            OrphanLocked = options.Orphans is null ? null : key => cluster.Treatments.Locked(this, key.Values[0]),
+            OrphanTreated = options.Orphans is null ? null : transaction => cluster.Treatments.Commit(this, transaction),
             Interrupt = () => Interruption.PauseAsync(cluster.Loop, 100 * options.Slowness),
         });
     }
@@ -53,6 +57,13 @@ internal sealed class SimulatedNode
     public bool IsDead { get; private set; }
 
     public int IndexOf(NodeName name) => name.Value[0] - 'a';
+
+    public Acknowledged Knowledge => _cluster.History.KnowledgeOf(Index);
+
+    /// <summary>The committed rows of a table.</summary>
+    public IEnumerable<(string Key, string Value, long Amount)> ReadRows(int table) => table == SimulatedTables.Orphan
+        ? Database.ReadRows(Database.OrphanTable!).Select(row => (KeyText.Read(row[1].Text!)[0], row[3].Text!, row[4].Text == "t" ? 1L : 0))
+        : Database.ReadRows(Tables[table]).Select(row => (row[0].Text!, row[1].Text!, SimulatedTables.NumberOf(table, row[2].Text)));
 
     public void Start()
     {

@@ -13,6 +13,7 @@ internal sealed class Client(SimulatedNode node, SimulatedCluster cluster, Workl
     private readonly EventLoop _loop = cluster.Loop;
     private readonly SeededRandom _random = cluster.Loop.Random;
     private readonly SimulationOptions _options = cluster.Options;
+    private readonly IReadOnlyList<int> _tables = cluster.Options.WrittenTables;
     private readonly List<Effect> _effects = [];
 
     public async Task RunAsync()
@@ -26,7 +27,7 @@ internal sealed class Client(SimulatedNode node, SimulatedCluster cluster, Workl
             }
             catch (ReplicationException)
             {
-                // The database is down, or this was a deadlock's victim: nothing was acknowledged.
+                // The database is down, this was a deadlock's victim, or a foreign key refused it: nothing was acknowledged.
             }
             catch (Exception e)
             {
@@ -54,21 +55,22 @@ internal sealed class Client(SimulatedNode node, SimulatedCluster cluster, Workl
 
     private async ValueTask StatementAsync(InMemoryTransaction transaction)
     {
-        var table = _random.Pick(_options.Tables);
-        if (_options.Truncates && _random.Chance(_options.TruncatePercent))
+        var table = _random.Pick(_tables);
+        if (_options.Truncates && _random.Chance(_options.TruncatePercent) && !IsParent(table))
         {
             await transaction.TruncateAsync(node.Tables[table]);
             _effects.Add(new Effect(table, null, null, 0, 0, false));
             return;
         }
 
-        var key = KeyOf(_random.Next(_options.Keys));
+        var key = SimulatedTables.KeyOf(_random.Next(_options.Keys));
         var old = await transaction.ReadForUpdateAsync(node.Tables[table], RowKeyOf(table, key));
         if (old is null) await InsertAsync(transaction, table, key);
         else if (!_random.Chance(_options.DeletePercent)) await UpdateAsync(transaction, table, key, old);
         else if (_options.Keys > 1 && _random.Chance(25)) await MoveAsync(transaction, table, key, old);
         else
         {
+            await LeaveAsync(transaction, table, key);
             if (!await transaction.DeleteAsync(node.Tables[table], RowKeyOf(table, key))) return;
             _effects.Add(new Effect(table, key, null, 0, 0, false));
             if (_random.Chance(30)) await InsertAsync(transaction, table, key);
@@ -78,30 +80,74 @@ internal sealed class Client(SimulatedNode node, SimulatedCluster cluster, Workl
     private async ValueTask InsertAsync(InMemoryTransaction transaction, int table, string key)
     {
         var value = table switch { SimulatedTables.UniqueDelta => NewUniqueValue(), SimulatedTables.UniqueMerge => NewTag(), _ => NewValue() };
-        var amount = table switch { SimulatedTables.Unique or SimulatedTables.UniqueMerge => NewUnique(), SimulatedTables.UniqueDelta => NewSmallAmount(), _ => NewAmount() };
-        if (await transaction.InsertAsync(node.Tables[table], Row(key, value, amount))) _effects.Add(new Effect(table, key, value, amount, amount, true));
+        var amount = table switch
+        {
+            SimulatedTables.Unique or SimulatedTables.UniqueMerge => NewUnique(),
+            SimulatedTables.UniqueDelta => NewSmallAmount(),
+            SimulatedTables.Child => NewParent(transaction),
+            _ => NewAmount(),
+        };
+        if (await transaction.InsertAsync(node.Tables[table], Row(table, key, value, amount))) _effects.Add(new Effect(table, key, value, amount, amount, true));
     }
 
     private async ValueTask UpdateAsync(InMemoryTransaction transaction, int table, string key, ColumnValue[] old)
     {
         var (value, amount) = Change(table, old, out var delta);
-        if (await transaction.UpdateAsync(node.Tables[table], RowKeyOf(table, key), Update(key, value, amount, old))) _effects.Add(new Effect(table, key, value, amount, delta, false));
+        if (table == SimulatedTables.Child && _random.Chance(50)) amount = NewParent(transaction);
+        if (await transaction.UpdateAsync(node.Tables[table], RowKeyOf(table, key), Update(table, key, value, amount, old))) _effects.Add(new Effect(table, key, value, amount, delta, false));
     }
 
     private async ValueTask MoveAsync(InMemoryTransaction transaction, int table, string key, ColumnValue[] old)
     {
-        var target = KeyOf(_random.Next(_options.Keys));
+        var target = SimulatedTables.KeyOf(_random.Next(_options.Keys));
         if (target == key) return;
+        await LeaveAsync(transaction, table, key);
         var (value, amount) = Change(table, old, out _);
-        if (!await transaction.UpdateAsync(node.Tables[table], RowKeyOf(table, key), Update(target, value, amount, old))) return;
+        if (!await transaction.UpdateAsync(node.Tables[table], RowKeyOf(table, key), Update(table, target, value, amount, old))) return;
         _effects.Add(new Effect(table, key, null, 0, 0, false));
         _effects.Add(new Effect(table, target, value, amount, amount, true));
+    }
+
+    /// <summary>A parent that goes leaves no child behind, as far as this node knows; else its foreign key would refuse that.</summary>
+    private async ValueTask LeaveAsync(InMemoryTransaction transaction, int table, string parent)
+    {
+        if (!IsParent(table)) return;
+        var children = node.Tables[SimulatedTables.Child];
+        for (var i = 0; i < _options.Keys; i++)
+        {
+            var child = SimulatedTables.KeyOf(i);
+            var row = RowKeyOf(SimulatedTables.Child, child);
+            if (transaction.Read(children, row)?[2].Text != parent || await transaction.ReadForUpdateAsync(children, row) is not { } old || old[2].Text != parent) continue;
+            if (_random.Chance(50))
+            {
+                if (await transaction.DeleteAsync(children, row)) _effects.Add(new Effect(SimulatedTables.Child, child, null, 0, 0, false));
+            }
+            else if (await transaction.UpdateAsync(children, row, Update(SimulatedTables.Child, child, old[1].Text!, -1, old)))
+            {
+                _effects.Add(new Effect(SimulatedTables.Child, child, old[1].Text!, -1, 0, false));
+            }
+        }
+    }
+
+    private bool IsParent(int table) => _options.Orphans is not null && table == _options.Parent;
+
+    /// <summary>One that is there, as far as there is one; none now and then.</summary>
+    private long NewParent(InMemoryTransaction transaction)
+    {
+        var first = _random.Next(_options.Keys);
+        for (var i = 0; i < _options.Keys && !_random.Chance(10); i++)
+        {
+            var number = (first + i) % _options.Keys;
+            if (transaction.Read(node.Tables[_options.Parent], RowKeyOf(_options.Parent, SimulatedTables.KeyOf(number))) is not null) return number;
+        }
+
+        return -1;
     }
 
     private (string Value, long Amount) Change(int table, ColumnValue[] old, out long delta)
     {
         var value = old[1].Text!;
-        var amount = Number(old[2]);
+        var amount = SimulatedTables.NumberOf(table, old[2].Text);
         delta = 0;
         if (SimulatedTables.HasResolver(table))
         {
@@ -112,7 +158,7 @@ internal sealed class Client(SimulatedNode node, SimulatedCluster cluster, Workl
         {
             if (_random.Chance(40)) value = NewUniqueValue();
         }
-        else if (_random.Chance(table == SimulatedTables.LastUpdateWins ? 70 : 40) || (table == SimulatedTables.Unique && _options.Deaths))
+        else if (_random.Chance(table == SimulatedTables.LastUpdateWins ? 70 : 40) || (table is SimulatedTables.Unique or SimulatedTables.Child && _options.Deaths))
         {
             // Of a dead node's update a large value that it left unchanged can't be fetched: the rest would wait for ever (a known limit).
             value = NewValue();
@@ -142,20 +188,15 @@ internal sealed class Client(SimulatedNode node, SimulatedCluster cluster, Workl
 
     private RowKey RowKeyOf(int table, string key) => new(node.Tables[table].Name, [key]);
 
-    private static string KeyOf(int number) => ((char)('p' + number)).ToString();
-
-    private static long Number(ColumnValue value) => long.Parse(value.Text!, System.Globalization.CultureInfo.InvariantCulture);
-
     /// <summary>What an UPDATE sets: the large value only where it is another one, since the log tells that.</summary>
-    private static ColumnValue[] Update(string key, string value, long amount, ColumnValue[] old)
+    private static ColumnValue[] Update(int table, string key, string value, long amount, ColumnValue[] old)
     {
-        var row = Row(key, value, amount);
+        var row = Row(table, key, value, amount);
         if (value == old[1].Text) row[1] = ColumnValue.Unchanged;
         return row;
     }
 
-    private static ColumnValue[] Row(string key, string value, long amount) =>
-        [ColumnValue.Of(key), ColumnValue.Of(value), ColumnValue.Of(amount.ToString(System.Globalization.CultureInfo.InvariantCulture))];
+    private static ColumnValue[] Row(int table, string key, string value, long amount) => [ColumnValue.Of(key), ColumnValue.Of(value), SimulatedTables.ThirdOf(table, amount)];
 }
 
 /// <summary>How many transactions are left, for all clients together.</summary>

@@ -1,11 +1,16 @@
+using System.Globalization;
 using System.Text;
+using ActiveActive.Changes;
 using ActiveActive.Conflicts;
 using ActiveActive.Database;
 using ActiveActive.Testing.Database;
 
 namespace ActiveActive.Simulation.Workload;
 
-/// <summary>One table of each regime, and one of each with unique keys. Their columns are <c>id</c>, <c>value</c> (tags with a resolver; large in all) and <c>amount</c>.</summary>
+/// <summary>
+/// One table of each regime, and one of each with unique keys. Their columns are <c>id</c>, <c>value</c> (tags with a resolver; large in all) and <c>amount</c>.
+/// Where there is a foreign key, also a last-update-wins table of children, with <c>parent</c> for amount, and the library's own of children out of sight.
+/// </summary>
 internal static class SimulatedTables
 {
     public const int LastUpdateWins = 0;
@@ -14,8 +19,10 @@ internal static class SimulatedTables
     public const int Unique = 3;
     public const int UniqueDelta = 4;
     public const int UniqueMerge = 5;
+    public const int Child = 6;
+    public const int Orphan = 7;
 
-    private static readonly string[] s_names = ["register", "account", "tags", "member", "wallet", "label"];
+    private static readonly string[] s_names = ["register", "account", "tags", "member", "wallet", "label", "child", "orphan"];
 
     public static IReadOnlyList<string> Names => s_names;
 
@@ -25,9 +32,19 @@ internal static class SimulatedTables
 
     public static bool HasResolver(int table) => table is Merge or UniqueMerge;
 
-    public static bool HasUniqueKeys(int table) => table >= Unique;
+    public static bool HasUniqueKeys(int table) => table is Unique or UniqueDelta or UniqueMerge;
 
     private static readonly LocalColumn[] s_columns = [new("id", "text"), new("value", "text"), new("amount", "bigint")];
+
+    private static readonly LocalColumn[] s_childColumns = [s_columns[0], s_columns[1], new("parent", "text")];
+
+    public static string KeyOf(long number) => ((char)('p' + number)).ToString();
+
+    /// <summary>A table's third column as a number: a child's parent is the number of its key, or -1 for none.</summary>
+    public static long NumberOf(int table, string? third) => table != Child ? long.Parse(third!, CultureInfo.InvariantCulture) : third is null ? -1 : third[0] - 'p';
+
+    public static ColumnValue ThirdOf(int table, long number) =>
+        table != Child ? ColumnValue.Of(number.ToString(CultureInfo.InvariantCulture)) : number < 0 ? ColumnValue.Null : ColumnValue.Of(KeyOf(number));
 
     public static LocalTable[] Create() =>
     [
@@ -37,15 +54,22 @@ internal static class SimulatedTables
         new(new TableName("public", s_names[3]), s_columns, [0], TableSettings.Default) { HasUniqueKeys = true },
         new(new TableName("public", s_names[4]), s_columns, [0], new TableSettings([new DeltaColumn("amount")], null)) { HasUniqueKeys = true },
         new(new TableName("public", s_names[5]), s_columns, [0], new TableSettings([], new UnionResolver())) { HasUniqueKeys = true },
+        new(new TableName("public", s_names[6]), s_childColumns, [0], TableSettings.Default),
     ];
 
     /// <summary>The columns that are unique, each by itself, of the first so many keys: first the one that a write sets, then (without deltas, too) another.</summary>
     public static IReadOnlyList<int> UniqueOrdinals(int table) => table == UniqueDelta ? [1, 2] : [2, 1];
 
-    public static IReadOnlyList<InMemoryTableDefinition> Define(LocalTable[] tables, int uniqueKeys) => [.. tables.Select((t, i) => new InMemoryTableDefinition(t, "value")
+    public static IReadOnlyList<InMemoryTableDefinition> Define(LocalTable[] tables, SimulationOptions options) => [.. tables.Select((t, i) => new InMemoryTableDefinition(t, "value")
     {
-        UniqueKeys = HasUniqueKeys(i) ? [.. UniqueOrdinals(i).Take(uniqueKeys).Select(o => new InMemoryUniqueKey(s_columns[o].Name, [o]))] : [],
+        UniqueKeys = HasUniqueKeys(i) ? [.. UniqueOrdinals(i).Take(options.UniqueKeys).Select(o => new InMemoryUniqueKey(s_columns[o].Name, [o]))] : [],
+        ForeignKeys = i == Child && options.Orphans is { } policy ? [ForeignKeyTo(tables[options.Parent], t, policy)] : [],
     })];
+
+    private static ForeignKey ForeignKeyTo(LocalTable parent, LocalTable child, OrphanPolicy policy) => new()
+    {
+        Table = child.Name, Name = "child_parent_fkey", Columns = ["parent"], Referenced = parent.Name, ReferencedColumns = ["id"], NullableColumns = ["parent"], Policy = policy,
+    };
 }
 
 /// <summary>Joins the tags of two rows; the amount is the later row's.</summary>

@@ -91,6 +91,9 @@ public sealed class VersionTests
         Assert.Equal(keys.Length, keys.Select(k => KeyText.Write(k)).Distinct().Count());
         foreach (var key in keys) Assert.Equal(key, KeyText.Read(KeyText.Write(key)));
         Assert.Equal("[\"17\",\"de\"]", KeyText.Write(["17", "de"]));
+        // What is written without the writer of JSON is what that would write.
+        var options = new System.Text.Json.JsonSerializerOptions { Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+        for (var c = '\0'; c < 0x100; c++) Assert.Equal(System.Text.Json.JsonSerializer.Serialize(new[] { $"a{c}b" }, options), KeyText.Write([$"a{c}b"]));
     }
 
     private static RowVersion V(long stamp, string node, ulong position) => new(new CommitTimestamp(stamp), new NodeName(node), new(position));

@@ -1,5 +1,9 @@
+using System.Collections.Concurrent;
+using System.Diagnostics.Metrics;
+using ActiveActive.Diagnostics;
 using ActiveActive.Testing;
 using ActiveActive.Testing.Database;
+using Microsoft.Extensions.Diagnostics.HealthChecks;
 
 namespace ActiveActive.Tests.Cluster;
 
@@ -40,6 +44,32 @@ public sealed class OrphanTests
         await cluster.UntilAsync("all report it", () => cluster.Nodes.All(n => StatusOf(n) is { Orphans: 1, Quarantined: 0, Message: null }));
         await cluster.PassAsync(TimeSpan.FromSeconds(10));
         Assert.All(cluster.Nodes, node => Assert.Equal("p", node.Read("pets", "1")!["owner"]));
+    }
+
+    [Theory]
+    [InlineData(OrphanPolicy.Keep, 1, 0)]
+    [InlineData(OrphanPolicy.Quarantine, 0, 1)]
+    [Trait("Story", "10")]
+    public async Task Meter_and_health_tell_of_orphans_and_of_rows_out_of_sight(OrphanPolicy policy, int orphans, int quarantined)
+    {
+        // The meter is the process's: the nodes have names of their own.
+        var measured = new ConcurrentBag<(string Instrument, int Value, string Tags)>();
+        using var meters = new MeterListener { InstrumentPublished = (instrument, listener) => { if (instrument.Meter.Name == "ActiveActive") listener.EnableMeasurementEvents(instrument); } };
+        meters.SetMeasurementEventCallback<int>((instrument, value, tags, _) => measured.Add((instrument.Name, value, string.Join(",", tags.ToArray().Select(t => $"{t.Key}={t.Value}")))));
+        meters.Start();
+        var name = $"orphans-{policy}".ToLowerInvariant();
+        await using var cluster = await StartAsync(policy, name, "b", "c");
+        await OrphanAsync(cluster);
+        var node = cluster[0];
+        await cluster.UntilAsync("it is found or out of sight", () => StatusOf(node) is { } status && status.Orphans == orphans && status.Quarantined == quarantined);
+        meters.RecordObservableInstruments();
+        var tags = $"node={name},table=public.pets,constraint=pets_owner_fkey";
+        Assert.Contains(("active_active.orphans", orphans, tags), measured);
+        Assert.Contains(("active_active.orphans.quarantined", quarantined, tags), measured);
+        var health = await new ReplicationHealthCheck(node.Replication).CheckHealthAsync(new HealthCheckContext());
+        Assert.Equal(HealthStatus.Healthy, health.Status);
+        Assert.Equal($"{orphans} orphans ({policy}), {quarantined} out of sight", health.Data["public.pets pets_owner_fkey"]);
+        Assert.DoesNotContain("public.pets pets_friend_fkey", health.Data.Keys);
     }
 
     [Fact]

@@ -57,6 +57,23 @@ public sealed class OrphanHistoryTests
         Assert.Equal(("p", "q"), (a.Read("pets", "1")?["owner"], a.Read("pets", "2")?["owner"]));
     });
 
+    [Fact]
+    [Trait("Story", "10")]
+    public Task Orphan_is_treated_by_the_first_node_alone() => PinnedHistory.AssertAsync(Safeguard.RepairByOneNode, async () =>
+    {
+        await using var cluster = await StartAsync(OrphanPolicy.SetNull, "a", "b", "c");
+        await cluster[0].InsertAsync("owners", ("id", "p"));
+        await cluster.ConvergeAsync();
+        // All check at the same time, and what a writes is not there at once.
+        cluster.Delay(cluster[0], cluster[1], TimeSpan.FromMilliseconds(200));
+        cluster.Delay(cluster[0], cluster[2], TimeSpan.FromMilliseconds(200));
+        await cluster[0].DeleteAsync("owners", "p");
+        await cluster[1].InsertAsync("pets", ("id", "1"), ("owner", "p"));
+        await cluster.UntilAsync("it is set to null everywhere", () => cluster.Nodes.All(n => n.Read("pets", "1") is { } row && row["owner"] is null));
+        await cluster.ConvergeAsync();
+        Assert.Equal([3, 1, 0], cluster.Nodes.Select(n => n.Replication.Status.PublishedTransactions));
+    });
+
     private static Task<InMemoryCluster> StartAsync(OrphanPolicy policy, params string[] names) => InMemoryCluster.StartAsync(names, options => options
         .Table("owners", "id text", "name text")
         .Table(new TableDefinition("pets", "id integer", "owner text") { ForeignKeys = ["owner REFERENCES owners"] })

@@ -119,6 +119,29 @@ public sealed class RegisterHistoryTests
     }
 
     [Fact]
+    public async Task Wait_for_rows_that_are_captured_and_not_visible_ends_at_once_with_the_node()
+    {
+        await using var cluster = await TestTables.StartAsync("a", "b");
+        var (a, b) = (cluster[0], cluster[1]);
+        await a.PutAsync("lww", "1", "old");
+        await cluster.ConvergeAsync();
+        cluster.Partition(a, b);
+        await b.DeleteAsync("lww", "1");
+        var insert = await SteppedCommit.StampAsync(cluster, b, t => t.InsertAsync("lww", ("id", "2"), ("v", "b")));
+        await insert.LogAsync();
+        await a.DeleteAsync("lww", "1");
+        cluster.Heal();
+        await cluster.UntilAsync("b waits", () => b.StatusOf(a).Message?.Contains("waits until the rows of local transaction", StringComparison.Ordinal) == true);
+        await cluster.RunAsync("b has stopped", async () =>
+        {
+            await b.Replication.StopAsync(new CancellationToken(canceled: true));
+            return true;
+        });
+        Assert.Equal(NodeState.Stopped, b.Replication.Status.State);
+        await insert.ShowAsync();
+    }
+
+    [Fact]
     [Trait("Story", "36")]
     public Task Insert_that_commits_behind_the_marker_is_later_than_what_the_marker_was_written_for() => PinnedHistory.AssertAsync(Safeguard.MarkerFloor, 2, async cluster =>
     {

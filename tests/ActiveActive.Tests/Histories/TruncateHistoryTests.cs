@@ -35,6 +35,33 @@ public sealed class TruncateHistoryTests
         Assert.Empty(c.ReadAll("lww"));
     });
 
+    [Theory]
+    [InlineData("lww", false)]
+    [InlineData("merged", false)]
+    [InlineData("lww", true)]
+    [InlineData("merged", true)]
+    public async Task Row_that_stays_is_recorded_once_however_often_a_transaction_truncates_its_table(string table, bool insertsBetween)
+    {
+        // A:{U k, T, T}(1) or A:{U k, T, I k, T}(1); B:U k(2).
+        await using var cluster = await TestTables.StartAsync("a", "b");
+        var (a, b) = (cluster[0], cluster[1]);
+        await a.PutAsync(table, "1", "old");
+        await cluster.ConvergeAsync();
+        cluster.Partition(a, b);
+        await a.TransactAsync(async t =>
+        {
+            await t.UpdateAsync(table, ("id", "1"), ("v", "a"));
+            await t.TruncateAsync(table);
+            if (insertsBetween) await t.InsertAsync(table, ("id", "1"), ("v", "again"));
+            await t.TruncateAsync(table);
+        });
+        await b.SetAsync(table, "1", "b");
+        cluster.Heal();
+        await cluster.ConvergeAsync();
+        Assert.All(cluster.Nodes, node => Assert.Equal("b", node.Text(table, "1")));
+        Assert.Single(b.Conflicts, c => c.Type == ConflictType.TruncateOriginDiffers);
+    }
+
     [Fact]
     public Task Rows_that_are_later_than_a_truncate_stay() => PinnedHistory.AssertAsync(Safeguard.LaterRowsStay, 2, async cluster =>
     {

@@ -82,6 +82,22 @@ public sealed class HandshakeTests
         Assert.Contains(differences, d => d.StartsWith("table public.x", StringComparison.Ordinal) && d.Contains("excluded", StringComparison.Ordinal));
     }
 
+    [Fact]
+    [Trait("Story", "10")]
+    public void Orphan_policies_that_differ_are_told_with_the_foreign_key()
+    {
+        var (one, other) = (new TableRule { Pattern = "public.pets", OnOrphan = OrphanPolicy.SetNull }, new TableRule { Pattern = "public.pets", OnOrphan = OrphanPolicy.SetNull });
+        one.OnOrphanOf["tenant,owner"] = OrphanPolicy.Quarantine;
+        other.OnOrphanOf["tenant, owner"] = OrphanPolicy.Quarantine;
+        var settings = ClusterSettings.Of([one], null);
+        Assert.Empty(ClusterSettings.Differences(s_eu, settings, s_us, ClusterSettings.Of([other], null)));
+        other.OnOrphanOf["tenant, owner"] = OrphanPolicy.Keep;
+        var difference = Assert.Single(ClusterSettings.Differences(s_eu, settings, s_us, ClusterSettings.Of([other], null)));
+        Assert.Contains("on orphan (*: SetNull; tenant, owner: Quarantine)' on 'eu'", difference, StringComparison.Ordinal);
+        Assert.Contains("tenant, owner: Keep)' on 'us'", difference, StringComparison.Ordinal);
+        AssertRefused("AA3006", Hello() with { Settings = settings }, "table public.pets: 'not set' on 'eu'", "on orphan (*: SetNull; tenant, owner: Quarantine)");
+    }
+
     private static void AssertRefused(string code, HelloFrame hello, params string[] said)
     {
         var refuse = Assert.IsType<RefuseFrame>(Node().Answer(hello));

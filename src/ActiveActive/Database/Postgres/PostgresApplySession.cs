@@ -1,6 +1,7 @@
 using System.Runtime.CompilerServices;
 using ActiveActive.Apply;
 using ActiveActive.Changes;
+using ActiveActive.Diagnostics;
 using ActiveActive.Progress;
 using Npgsql;
 using NpgsqlTypes;
@@ -164,7 +165,7 @@ internal sealed partial class PostgresApplySession : IApplySession
         while (await RunAsync($"looking for rows of {table} that a TRUNCATE of {_origin} had not seen", chunks.MoveNextAsync)) yield return chunks.Current;
     }
 
-    public void GiveWay() => _givesWay = true;
+    public void GiveWay() => _givesWay = !Safeguards.IsOff(Safeguard.GroupsGiveWay);
 
     public void Group(GroupedVersions versions) => _writer.Group(versions);
 

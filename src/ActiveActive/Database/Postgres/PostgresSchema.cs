@@ -39,8 +39,8 @@ internal static class PostgresSchema
 
         -- Deletes until they are causally stable; an empty key is a TRUNCATE of the table. Stamps are microseconds since 2000-01-01 UTC.
         CREATE TABLE active_active.tombstone (
-            table_name text NOT NULL,
-            key        text NOT NULL,
+            table_name text COLLATE "C" NOT NULL,
+            key        text COLLATE "C" NOT NULL,
             stamp      bigint NOT NULL,
             origin     text NOT NULL,
             position   pg_lsn NOT NULL,

@@ -26,6 +26,16 @@ internal static class TombstoneTable
         {s_keepNewer}
         """;
 
+    // The same where one transaction deleted all of them from one table.
+    private static readonly string s_saveAlike =
+        $"""
+        INSERT INTO active_active.tombstone AS t (table_name, key, stamp, origin, position)
+        SELECT $1, key, $2, $3, $4
+        FROM unnest($5) AS n(key)
+        ORDER BY key COLLATE "C"
+        {s_keepNewer}
+        """;
+
     /// <summary>
     /// What a key's greatest delete is may never fall (convergence R2). So a row tombstone below its table's goes with or before
     /// that; one above it stays while the table's lives.
@@ -79,6 +89,13 @@ internal static class TombstoneTable
     /// <summary>One statement for all; of several entries of one key the newest counts.</summary>
     public static NpgsqlBatchCommand Save(IReadOnlyList<Tombstone> tombstones)
     {
+        var first = tombstones[0];
+        if (tombstones.All(t => t.Version == first.Version && t.Table == first.Table))
+        {
+            return SqlParameters.Command(s_saveAlike, SqlParameters.Text(first.Table.ToString()), SqlParameters.Number(first.Version.Stamp.Microseconds), SqlParameters.Text(first.Version.Origin.Value),
+                SqlParameters.Text(first.Version.Position.ToString()), SqlParameters.Texts([.. tombstones.Select(static t => t.Key).Distinct(StringComparer.Ordinal)]));
+        }
+
         var newest = new Dictionary<(TableName, string), RowVersion>(tombstones.Count);
         foreach (var tombstone in tombstones)
         {

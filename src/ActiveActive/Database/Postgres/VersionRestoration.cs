@@ -1,5 +1,6 @@
 using ActiveActive.Capture;
 using ActiveActive.Changes;
+using ActiveActive.Diagnostics;
 using Npgsql;
 using NpgsqlTypes;
 
@@ -126,7 +127,7 @@ internal static class VersionRestoration
         RowVersion? version = isLocal ? local!.Version
             : captured.ForeignOrigin == run.Options.Node ? null : new RowVersion(captured.Stamp, captured.ForeignOrigin, captured.ForeignPosition);
         // One commit may have applied several transactions.
-        foreach (var alike in keys.GroupBy(key => captured.Grouped is { } grouped && grouped.TryGet(key, out var earlier) ? earlier : version))
+        foreach (var alike in keys.GroupBy(key => captured.Grouped is { } grouped && grouped.TryGet(key, out var earlier) && !Safeguards.IsOff(Safeguard.GroupedVersions) ? earlier : version))
         {
             await StageAsync(run, captured.Xid, [.. alike.Select(static key => key.ToText())], alike.Key, cancellationToken);
         }
