@@ -114,7 +114,7 @@ internal sealed record SimulationOptions
         // Small histories find most and are easy to read; large ones meet what needs time.
         var transactions = random.Next(4) switch { 0 => random.Between(4, 20), 1 => random.Between(20, 80), _ => random.Between(80, 200) };
         IReadOnlyList<int> tables = random.Next(4) switch { 0 => [0], 1 => [1], 2 => [2], _ => [0, 1, 2] };
-        return WithForeignKey(WithOtherUniqueTables(WithUniqueKeys(WithDeaths(new SimulationOptions
+        return WithOtherUniqueTables(WithForeignKey(WithUniqueKeys(WithDeaths(new SimulationOptions
         {
             Seed = seed,
             Nodes = random.Between(2, 4),
@@ -141,14 +141,6 @@ internal sealed record SimulationOptions
             QuarantinePercent = random.Pick([0, 0, 0, 0, 0, 2, 5]),
         }))));
 
-        SimulationOptions WithForeignKey(SimulationOptions options) => !random.Chance(15) ? options : options with
-        {
-            Orphans = random.Pick([OrphanPolicy.Keep, OrphanPolicy.SetNull, OrphanPolicy.Quarantine, OrphanPolicy.Quarantine]),
-            ParentAt = random.Next(4),
-            OrphanCheckMicroseconds = random.Pick([2_000, 10_000, 50_000]),
-            DeletePercent = random.Pick([15, 35]),
-        };
-
         SimulationOptions WithOtherUniqueTables(SimulationOptions options)
         {
             var keys = random.Pick([0, 0, 1, 2]);
@@ -156,6 +148,14 @@ internal sealed record SimulationOptions
             IReadOnlyList<int> tables = random.Pick([[4], [5], [4], [5], [4, 5], [.. options.Tables, 4], [.. options.Tables, 5], (int[])[.. options.Tables, 4, 5]]);
             return options with { UniqueKeys = Math.Max(options.UniqueKeys, keys), Tables = tables };
         }
+
+        SimulationOptions WithForeignKey(SimulationOptions options) => !random.Chance(15) ? options : options with
+        {
+            Orphans = random.Pick([OrphanPolicy.Keep, OrphanPolicy.SetNull, OrphanPolicy.Quarantine, OrphanPolicy.Quarantine]),
+            ParentAt = random.Next(4),
+            OrphanCheckMicroseconds = random.Pick([2_000, 10_000, 50_000]),
+            DeletePercent = random.Pick([15, 35]),
+        };
 
         SimulationOptions WithUniqueKeys(SimulationOptions options)
         {

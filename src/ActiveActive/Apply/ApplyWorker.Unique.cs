@@ -107,11 +107,11 @@ internal sealed partial class ApplyWorker
         var plan = ApplyPlanner.Plan(truncates, MappingOf, [], _index, _fetched);
         await _session.ExecuteAsync(plan, cancellationToken);
         _conflicts.AddRange(plan.Conflicts);
-        // What is fetched for the rest of a later part brings that part here again.
-        _truncated.UnionWith(truncates.Changes.Select(static c => c.Relation.Name));
         foreach (var table in decided) await SettleLosersHereAsync(table, truncates, cancellationToken);
         // Of a single partition it leaves no tombstone, and what its rows have hidden there stays.
         foreach (var table in last.Keys) _withFewerLosers.Add(table.Name);
+        // What is fetched for the rest of a later part brings that part here again.
+        _truncated.UnionWith(truncates.Changes.Select(static c => c.Relation.Name));
         return part with { Changes = [.. part.Changes.Where((c, i) => !last.TryGetValue(MappingOf(c.Relation).Table, out var at) || i > at)] };
     }
 
@@ -134,6 +134,8 @@ internal sealed partial class ApplyWorker
             for (var i = 0; i < keys.Count; i++)
             {
                 if (states[i].Hidden is null && !(states[i].LiveLoser is not null && table.Settings.HasDeltaColumns)) continue;
+                // As for visible rows: what a TRUNCATE has left of others', another of the transaction leaves, too.
+                if (_truncated.Contains(relation.Name) && states[i].LiveLoser!.Version != truncates.Version) continue;
                 done.Add(keys[i]);
                 context[keys[i].Key] = revealed[keys[i].Key] = HiddenRows.Reveal(table, keys[i].Key, states[i], context);
             }

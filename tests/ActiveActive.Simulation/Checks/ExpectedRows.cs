@@ -10,19 +10,9 @@ internal sealed class ExpectedRows(IEnumerable<Acknowledged> transactions, Simul
 
     public (string Value, long Amount)? Of(int table, string key)
     {
-        if (!SimulatedTables.HasUniqueKeys(table)) return CurrentOf(table, key).Row;
-        if (!_visible.TryGetValue(table, out var visible)) _visible.Add(table, visible = ChooseVisible(table));
+        if (!SimulatedTables.HasUniqueKeys(table)) return RowOf(table, key).Row;
+        if (!_visible.TryGetValue(table, out var visible)) visible = _visible[table] = ChooseVisible(table);
         return visible.TryGetValue(key, out var row) ? row : null;
-    }
-
-    /// <summary>The row that a key has by its table's rule, and the version by which it is ordered among the rows of other keys.</summary>
-    private ((string Value, long Amount)? Row, KeyWrite? Latest) CurrentOf(int table, string key)
-    {
-        var writes = WritesOf(table, key);
-        if (SimulatedTables.HasDeltas(table)) return SumOf(writes);
-        if (SimulatedTables.HasResolver(table)) return FoldOf(writes);
-        // The greatest version stays, whoever had seen what.
-        return (writes.LastOrDefault()?.Row, writes.LastOrDefault());
     }
 
     /// <summary>In the order of their versions.</summary>
@@ -41,19 +31,28 @@ internal sealed class ExpectedRows(IEnumerable<Acknowledged> transactions, Simul
         return writes;
     }
 
+    /// <summary>The row that a key has by its table's rule, visible or not, and the greatest of the writes that it is made of.</summary>
+    private ((string Value, long Amount)? Row, KeyWrite? Latest) RowOf(int table, string key)
+    {
+        var writes = WritesOf(table, key);
+        if (SimulatedTables.HasDeltas(table)) return SumOf(writes);
+        // Else the greatest version stays, whoever had seen what.
+        return SimulatedTables.HasResolver(table) ? FoldOf(writes) : (writes.LastOrDefault()?.Row, writes.LastOrDefault());
+    }
+
     /// <summary>Of the rows that the keys have by their rule, from the latest on, those that share no unique value with one that is visible already.</summary>
     private Dictionary<string, (string Value, long Amount)> ChooseVisible(int table)
     {
+        var visible = new Dictionary<string, (string Value, long Amount)>(StringComparer.Ordinal);
         var rows = new List<(KeyWrite Latest, string Key, (string Value, long Amount) Row)>();
         for (var number = 0; number < options.Keys; number++)
         {
             var key = SimulatedTables.KeyOf(number);
-            if (CurrentOf(table, key) is { Row: { } row, Latest: { } latest }) rows.Add((latest, key, row));
+            if (RowOf(table, key) is ({ } row, { } latest)) rows.Add((latest, key, row));
         }
 
         // Of two rows of one transaction, whose sums or folds meet, the one with the greater key.
         rows.Sort(static (left, right) => ReferenceEquals(left.Latest.Transaction, right.Latest.Transaction) ? string.CompareOrdinal(right.Key, left.Key) : right.Latest.CompareTo(left.Latest));
-        var visible = new Dictionary<string, (string Value, long Amount)>(StringComparer.Ordinal);
         foreach (var (_, key, row) in rows)
         {
             if (SimulatedTables.UniqueOrdinals(table).Take(options.UniqueKeys).Any(o => visible.Values.Any(other => o == 1 ? other.Value == row.Value : other.Amount == row.Amount))) continue;

@@ -80,7 +80,13 @@ internal sealed class Client(SimulatedNode node, SimulatedCluster cluster, Workl
     private async ValueTask InsertAsync(InMemoryTransaction transaction, int table, string key)
     {
         var value = table switch { SimulatedTables.UniqueDelta => NewUniqueValue(), SimulatedTables.UniqueMerge => NewTag(), _ => NewValue() };
-        var amount = table switch { SimulatedTables.Unique or SimulatedTables.UniqueMerge => NewUnique(), SimulatedTables.UniqueDelta => NewSmallAmount(), SimulatedTables.Child => NewParent(transaction), _ => NewAmount() };
+        var amount = table switch
+        {
+            SimulatedTables.Unique or SimulatedTables.UniqueMerge => NewUnique(),
+            SimulatedTables.UniqueDelta => NewSmallAmount(),
+            SimulatedTables.Child => NewParent(transaction),
+            _ => NewAmount(),
+        };
         if (await transaction.InsertAsync(node.Tables[table], Row(table, key, value, amount))) _effects.Add(new Effect(table, key, value, amount, amount, true));
     }
 
