@@ -99,9 +99,15 @@ internal sealed class Treatments(SimulatedCluster cluster)
         var known = new ExpectedRows(all.Where(first.Covers), cluster.Options);
         var child = known.WritesOf(SimulatedTables.Child, key);
         // What came after it and left the parent's key as it was did not make the orphan.
-        var named = child[child.FindLastIndex(w => w.Row?.Amount != number) + 1].Transaction;
+        var namedAt = child.FindLastIndex(w => w.Row?.Amount != number) + 1;
+        if (namedAt == child.Count || known.WritesOf(table, parent) is not [.., var last])
+        {
+            cluster.Findings.Violation($"{transaction.Name} treated child/{key}, which did not name {parent} when it was first found, or that never was", (SimulatedTables.Child, key));
+            return;
+        }
+
+        var named = child[namedAt].Transaction;
         // A parent that is out of sight for a unique value was not deleted, and any row can bring it back.
-        var last = known.WritesOf(table, parent)[^1];
         if (SimulatedTables.HasUniqueKeys(table) && !last.Effect.IsDelete) return;
         var gone = (known.WritesOf(table, parent).FindLast(w => w.Effect.IsDelete) ?? last).Transaction;
         var unaware = all.Where(t => !look.Knowledge.Covers(t) && t != transaction && !(t.Covers(named) && t.Covers(gone)) && t.Effects.Any(e => e.Touches(SimulatedTables.Child, key) || e.Touches(table, parent))).ToList();
