@@ -80,7 +80,11 @@ internal static class MutantRun
         Safeguard.TruncateLosers => options with { Nodes = 3, Tables = [4, 5], UniqueKeys = 1, Keys = Math.Max(options.Keys, 3), Truncates = true, DeletePercent = 15, SkewMicroseconds = 5000, Deaths = false },
         Safeguard.Siblings => options with { Tables = [2] },
         Safeguard.QuarantineGap => options with { Tables = [2], QuarantinePercent = 10 },
-        Safeguard.LateTransactions => options with { Nodes = 3, Tables = [0], QuarantinePercent = 10, Deaths = false, ThinkMicroseconds = 2000, LatencyMicroseconds = 5000 },
+        Safeguard.LateTransactions => options with
+        {
+            Nodes = 3, ClientsPerNode = 3, Transactions = 24, Tables = [0], Keys = 4, UniqueKeys = 0, Orphans = null, Deaths = false, Truncates = false, NetworkFaults = false, Crashes = true, SlowCapture = true, ChangesPerPart = 1,
+            DeletePercent = 15, QuarantinePercent = 5, SkewMicroseconds = 500, ClockStepMicroseconds = 0, LatencyMicroseconds = 1000, ThinkMicroseconds = 500, CommitMicroseconds = 3000, HoldMicroseconds = 5000, HeartbeatMicroseconds = 20_000,
+        },
         Safeguard.QuarantineOrder => options with { Tables = [0], Keys = 1, QuarantinePercent = 10 },
         Safeguard.RepairStableOrphans => WithOrphans(options),
         Safeguard.RepairWhatIsStillOrphaned => WithOrphans(Calm(options)) with { Nodes = 3, Slowness = 20, ThinkMicroseconds = 500, HoldMicroseconds = 50, LatencyMicroseconds = 100, HeartbeatMicroseconds = 2000, Transactions = 200 },
