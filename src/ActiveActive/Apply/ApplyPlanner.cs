@@ -52,24 +52,7 @@ internal static class ApplyPlanner
     }
 
     /// <summary>The keys that planning will ask for.</summary>
-    public static List<LocalKey> KeysOf(ChangeTransaction transaction, Func<Relation, RelationMapping> mapping)
-    {
-        var keys = new List<LocalKey>(transaction.Changes.Count);
-        var seen = new HashSet<RowKey>();
-        var mapped = new List<MappedChange>(2);
-        foreach (var change in transaction.Changes)
-        {
-            if (change.Kind == ChangeKind.Truncate) continue;
-            mapped.Clear();
-            MappedChange.AddTo(mapped, change, mapping(change.Relation));
-            foreach (var write in mapped)
-            {
-                if (seen.Add(write.Key)) keys.Add(new LocalKey(write.Table, write.Key));
-            }
-        }
-
-        return keys;
-    }
+    public static List<LocalKey> KeysOf(ChangeTransaction transaction, Func<Relation, RelationMapping> mapping) => new MappedPart([transaction], mapping).Keys;
 
     private static MappedChange FillFromOldKey(MappedChange insert, PlanContext context)
     {

@@ -13,6 +13,9 @@ internal sealed partial class ApplyWorker
     // More of them, and the test of each row would cost more than a look at it.
     private const int MostUnseen = 200;
 
+    // Capture has to read as much before it can tell, and is given a limited time for that.
+    private const int MostUnverified = 100_000;
+
     // How often the fast way is left out, at most, after it has failed several times in a row.
     private const int MostMisses = 4;
 
@@ -22,6 +25,7 @@ internal sealed partial class ApplyWorker
     private bool _hasNotes;
     // Where parts of the transaction have inserted rows without a look: asked about once for all of them, so that not every part waits for capture.
     private readonly HashSet<LocalTable> _unverified = [];
+    private int _unverifiedRows;
 
     /// <summary>True: written. False: not as expected; the transaction must be rolled back. Null: nothing was tried.</summary>
     private async ValueTask<bool?> TryWriteSeenAsync(ChangeTransaction part, IReadOnlyList<ChangeTransaction> members, MappedPart mapped, CancellationToken cancellationToken)
@@ -52,6 +56,9 @@ internal sealed partial class ApplyWorker
                 {
                     if (change is InsertRow) _unverified.Add(change.Table);
                 }
+
+                _unverifiedRows += planned.Inserted.Count;
+                if (_unverifiedRows >= MostUnverified && !await AreInsertsVerifiedAsync(part, cancellationToken)) return Missed();
             }
             else
             {
@@ -77,6 +84,7 @@ internal sealed partial class ApplyWorker
         }
 
         _unverified.Clear();
+        _unverifiedRows = 0;
         return true;
     }
 

@@ -129,6 +129,7 @@ internal sealed partial class ApplyWorker
             _changes = 0;
             _hasNotes = false;
             _unverified.Clear();
+            _unverifiedRows = 0;
             _started = _timeProvider.GetUtcNow();
             await _clock.WaitUntilPastAsync(part.Stamp, _session, cancellationToken);
         }

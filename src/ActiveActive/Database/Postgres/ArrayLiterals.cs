@@ -47,7 +47,8 @@ internal sealed class ArrayLiterals
         {
             // The worst case: each byte escaped, of a string each unit three of them; and what stands around it.
             Reserve((value.Size * (value.TryGetUtf8(out var utf8) ? 2 : 6)) + 8);
-            _bytes[_length++] = _length == 1 ? (byte)'{' : (byte)',';
+            var before = _length == 0 ? (byte)'{' : (byte)',';
+            _bytes[_length++] = before;
             if (!value.HasText)
             {
                 "NULL"u8.CopyTo(_bytes.AsSpan(_length));
