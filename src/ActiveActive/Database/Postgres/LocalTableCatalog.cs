@@ -93,14 +93,23 @@ internal sealed class LocalTableCatalog(ReplicatedTables rules)
         if (columns.Count == 0) return null;
         var quoted = PostgresNames.Quote(name);
         var indexes = await UniqueKeys.ReadAsync(quoted, connection, cancellationToken);
+        // Rows that lost a value of a key which is gone since are to come back as others do.
+        var hasLosers = indexes.Count == 0 && await HasLosersAsync(name, connection, cancellationToken);
         var generated = indexes.Count == 0 ? [] : await UniqueKeys.ReadGeneratedAsync(quoted, connection, cancellationToken);
-        var table = Describe(name, columns, isPartitioned, hasTriggers, indexes, generated);
+        var table = Describe(name, columns, isPartitioned, hasTriggers, hasLosers, indexes, generated);
         _tables.Add((relation.Root, relation.Name), table);
         return table;
     }
 
+    private static async ValueTask<bool> HasLosersAsync(TableName table, NpgsqlConnection connection, CancellationToken cancellationToken)
+    {
+        await using var command = new NpgsqlCommand("SELECT EXISTS (SELECT FROM active_active.unique_loser WHERE table_name = $1)", connection);
+        command.Parameters.Add(SqlParameters.Text(table.ToString()));
+        return await command.ExecuteScalarAsync(cancellationToken) is true;
+    }
+
     private LocalTable Describe(
-        TableName name, List<CatalogColumn> columns, bool isPartitioned, bool hasTriggers, IReadOnlyList<UniqueIndex> indexes, IReadOnlyList<(string Name, string Expression)> generated)
+        TableName name, List<CatalogColumn> columns, bool isPartitioned, bool hasTriggers, bool hasLosers, IReadOnlyList<UniqueIndex> indexes, IReadOnlyList<(string Name, string Expression)> generated)
     {
         if (!rules.Contains(name))
         {
@@ -119,13 +128,13 @@ internal sealed class LocalTableCatalog(ReplicatedTables rules)
 
         var table = new LocalTable(name, [.. stored.Select(c => c.Column)], [.. key.Select(k => k.ordinal)], rules.SettingsOf(name))
         {
-            HasUniqueKeys = indexes.Count > 0,
+            HasUniqueKeys = indexes.Count > 0 || hasLosers,
             HasTriggers = hasTriggers,
             HasDeferrableKeys = indexes.Any(static i => !i.IsImmediate),
         };
         var statements = new ApplyStatements(table, [.. key.Select(k => ColumnOf(k.ordinal))], [.. stored.Select((_, ordinal) => ColumnOf(ordinal))], isPartitioned);
         _statements.Add(table, statements);
-        if (indexes.Count > 0) _uniqueKeys.Add(table, new UniqueKeys(table, statements.Target, indexes, generated, (ordinal, text) => ColumnOf(ordinal).FromText(text)));
+        if (table.HasUniqueKeys) _uniqueKeys.Add(table, new UniqueKeys(table, statements.Target, indexes, generated, (ordinal, text) => ColumnOf(ordinal).FromText(text)));
         return table;
 
         KeyColumn ColumnOf(int ordinal) => new(ordinal, stored[ordinal].CastType, stored[ordinal].EqualOperator, stored[ordinal].HasTextCast, stored[ordinal].HasArray);
