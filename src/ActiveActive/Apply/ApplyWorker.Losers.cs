@@ -14,6 +14,7 @@ internal sealed partial class ApplyWorker
     {
         try
         {
+            ForgetChangedKeys();
             var count = 0;
             RowKey? last = null;
             while (true)

@@ -16,6 +16,7 @@ internal sealed partial class ApplyWorker
 
     private readonly HashSet<TableName> _withFewerLosers = [];
     private int _takenAgain;
+    private int _keyChanges;
 
     private HashSet<LocalTable> TablesToSettle(ChangeTransaction part)
     {
@@ -27,6 +28,15 @@ internal sealed partial class ApplyWorker
         }
 
         return tables;
+    }
+
+    /// <summary>Between two transactions. A key that is gone would go on to hide rows.</summary>
+    private void ForgetChangedKeys()
+    {
+        if (_keyChanges == _node.Losers.KeyChanges) return;
+        _keyChanges = _node.Losers.KeyChanges;
+        _mappings.Clear();
+        _session.ForgetTables();
     }
 
     private bool IsSettled(TableName name) => _mappings.Values.Any(m => m.Table.Name == name && m.Table.HasUniqueKeys);

@@ -130,6 +130,7 @@ internal sealed partial class ApplyWorker
             _hasNotes = false;
             _unverified.Clear();
             _unverifiedRows = 0;
+            ForgetChangedKeys();
             _started = _timeProvider.GetUtcNow();
             await _clock.WaitUntilPastAsync(part.Stamp, _session, cancellationToken);
         }

@@ -43,11 +43,17 @@ internal sealed class KeyGate
     /// <param name="keys">The keys of its first part.</param>
     /// <param name="isAlone">Whether it must exclude all others: a truncate touches keys that it does not name.</param>
     /// <param name="cancellationToken">Ends the wait; then nothing is held.</param>
+    /// <exception cref="ReplicationException">Transient: whether the origin's last transaction is over is not known. It would be waited for without an end.</exception>
     public async ValueTask EnterAsync(NodeName origin, IReadOnlyList<LocalKey> keys, bool isAlone, CancellationToken cancellationToken)
     {
         Pass pass;
         lock (_lock)
         {
+            if (_passes.Exists(p => p.Origin == origin))
+            {
+                throw new ReplicationException(ReplicationErrorKind.Transient, $"The connection over which a transaction of node '{origin}' was applied is lost, and may still commit it. Open a new session.");
+            }
+
             pass = new Pass(origin, isAlone || _alone.Contains(origin));
             pass.Add(keys);
             _passes.Add(pass);

@@ -14,6 +14,7 @@ internal sealed class UniqueLosers
     private readonly HashSet<TableName> _touched = [];
     private readonly Channel<TableName> _work = Channel.CreateUnbounded<TableName>(new UnboundedChannelOptions { SingleReader = true });
     private volatile bool _isEmpty = true;
+    private volatile int _keyChanges;
     private bool _isBusy;
 
     /// <summary>Whether nothing is left to look at.</summary>
@@ -79,6 +80,16 @@ internal sealed class UniqueLosers
         {
             if (IsIn(change.Relation.Root)) Touch(change.Relation.Root);
         }
+    }
+
+    /// <summary>How often unique keys were changed: what was learnt of tables before is learnt anew.</summary>
+    public int KeyChanges => _keyChanges;
+
+    /// <summary>Unique keys are others: a value may be free because its key is gone.</summary>
+    public void NoteKeyChange()
+    {
+        Interlocked.Increment(ref _keyChanges);
+        foreach (var table in Tables) Touch(table);
     }
 
     public void Touch(TableName table)

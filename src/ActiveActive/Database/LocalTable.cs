@@ -29,7 +29,7 @@ internal sealed class LocalTable
 
     public TableSettings Settings { get; }
 
-    /// <summary>Whether it, or one of its partitions, has unique keys besides the primary key.</summary>
+    /// <summary>Whether it, or one of its partitions, has unique keys besides the primary key; or rows that are still out of sight for one.</summary>
     public bool HasUniqueKeys { get; init; }
 
     /// <summary>Whether one of them is deferrable. PostgreSQL checks such a key by a trigger, which does not fire for an applier.</summary>

@@ -1,4 +1,5 @@
 using ActiveActive.Database;
+using ActiveActive.Transport;
 using Microsoft.Extensions.Logging;
 
 namespace ActiveActive.Hosting;
@@ -19,20 +20,28 @@ internal sealed partial class UniqueKeyWatch(NodeName self, ILocalDatabase datab
     /// <summary>This node's keys; another list once they are others.</summary>
     public IReadOnlyList<UniqueKey> Own => _own;
 
-    public async Task RunAsync(TimeProvider timeProvider, CancellationToken cancellationToken)
+    /// <param name="timeProvider">The clock.</param>
+    /// <param name="changed">Told when this node's keys are others.</param>
+    /// <param name="cancellationToken">Ends the loop.</param>
+    public async Task RunAsync(TimeProvider timeProvider, Action changed, CancellationToken cancellationToken)
     {
         using var timer = new PeriodicTimer(s_interval, timeProvider);
-        while (await timer.WaitForNextTickAsync(cancellationToken)) await ReadAsync(cancellationToken);
+        while (await timer.WaitForNextTickAsync(cancellationToken))
+        {
+            if (await ReadAsync(cancellationToken)) changed();
+        }
     }
 
-    public async ValueTask ReadAsync(CancellationToken cancellationToken)
+    /// <summary>Returns whether they are others than before.</summary>
+    public async ValueTask<bool> ReadAsync(CancellationToken cancellationToken)
     {
         var read = await database.ReadUniqueKeysAsync(cancellationToken);
-        if (_own.SequenceEqual(read)) return;
+        if (_own.SequenceEqual(read)) return false;
         _own = read;
         NodeName[] peers;
         lock (_lock) peers = [.. _peers.Keys];
         foreach (var peer in peers) Tell(peer);
+        return true;
     }
 
     /// <summary>What a peer has told; it stands until it tells anew.</summary>
@@ -44,7 +53,9 @@ internal sealed partial class UniqueKeyWatch(NodeName self, ILocalDatabase datab
 
     public IReadOnlyList<string> DifferencesWith(NodeName peer)
     {
-        lock (_lock) return _peers.TryGetValue(peer, out var theirs) ? UniqueKey.Differences(self, _own, peer, theirs) : [];
+        // A peer tells so many of its own, which are in the same order.
+        IReadOnlyList<UniqueKey> own = [.. _own.Take(FrameLimits.MaxUniqueKeys)];
+        lock (_lock) return _peers.TryGetValue(peer, out var theirs) ? UniqueKey.Differences(self, own, peer, theirs) : [];
     }
 
     private void Tell(NodeName peer)

@@ -143,4 +143,59 @@ public sealed class RowWriteTests(ApplyServers servers)
 
         Assert.Equal(ids.AsEnumerable().Reverse(), states.Select(s => s.Row!.Values[0].Text));
     }
+
+    /// <summary>Sets of rows are sent as array literals, of the values' types or of texts; from bytes in the middle of an array, and from strings.</summary>
+    [Theory, MemberData(nameof(Versions))]
+    public async Task Many_rows_of_any_texts_arrive_as_they_are(int version)
+    {
+        await using var database = await servers.CreateDatabaseAsync(version);
+        await database.RunAsync(
+            """
+            CREATE DOMAIN word AS text; CREATE TYPE pair AS (a text, b text);
+            CREATE TABLE item (key text PRIMARY KEY, body text, word word, words text[], pair pair, area box, code bpchar(3), bits bit(4), raw bytea, doc json);
+            """);
+        await using var lane = await database.OpenLaneAsync();
+        var table = await lane.TableAsync("item");
+        string[] texts =
+        [
+            "", "NULL", "null", "\"", "\\", "\\\"\\", "{a,\"b\"}", " around ", "a,b;c", "'", "\t\n\r", "ü € 😀", "\u007f\u0001", "$1", new('\\', 40_000), new('"', 40_000), new('é', 9_000), string.Concat(Enumerable.Repeat("😀\\\"", 5_000)),
+        ];
+        string?[] Row(string text, int i) =>
+        [
+            $"{i}{text[..Math.Min(50, text.Length)]}", text, i % 5 == 0 ? null : text, $"{{{Quoted(text)},NULL}}", $"({Quoted(text)},)", "(3,4),(1,2)", "abc", "0101", "\\x5c22", $"[{System.Text.Json.JsonSerializer.Serialize(text)}]",
+        ];
+        ColumnValue[] AsBytes(string?[] row) => Array.ConvertAll(row, v => v is null ? ColumnValue.Null : Bytes(v));
+        var rows = texts.Select(Row).ToList();
+
+        await lane.ApplyAsync(1, [.. rows.Select((r, i) => new InsertRow(table, i % 2 == 0 ? AsBytes(r) : Values(r)))]);
+        await AssertAsync(rows);
+        // Each row gets the values of another one, the first form and the second exchanged.
+        var moved = rows.Select((r, i) => (string?[])[r[0], .. rows[(i + 7) % rows.Count][1..]]).ToList();
+        await lane.ApplyAsync(2, [.. moved.Select((r, i) => new UpdateRow(table, Key(table, r[0]!), i % 2 == 0 ? Values(r) : AsBytes(r)))]);
+        await AssertAsync(moved);
+        await lane.ApplyAsync(3, [.. moved.Skip(1).Select(r => new DeleteRow(table, Key(table, r[0]!)))]);
+        Assert.Equal("1", await database.ReadAsync("SELECT count(*) FROM item"));
+
+        async Task AssertAsync(List<string?[]> expected)
+        {
+            var states = await lane.ReadAsync([.. expected.Select(r => At(table, r[0]!))]);
+            for (var i = 0; i < expected.Count; i++)
+            {
+                var found = states[i].Row!.Values.Select(v => v.Text).ToList();
+                Assert.Equal((expected[i][0], expected[i][1], expected[i][2]), (found[0], found[1], found[2]));
+                Assert.Equal((expected[i][5], expected[i][6], expected[i][7], expected[i][8], expected[i][9]), (found[5], found[6], found[7], found[8], found[9]));
+            }
+
+            // What an array or a composite value prints need not be what it was read from.
+            Assert.Equal("0", await database.ReadAsync("SELECT count(*) FROM item WHERE words IS DISTINCT FROM ARRAY[body, NULL] OR (pair).a IS DISTINCT FROM body OR (pair).b IS NOT NULL"));
+        }
+    }
+
+    private static string Quoted(string text) => $"\"{text.Replace("\\", "\\\\", StringComparison.Ordinal).Replace("\"", "\\\"", StringComparison.Ordinal)}\"";
+
+    private static ColumnValue Bytes(string text)
+    {
+        var bytes = System.Text.Encoding.UTF8.GetBytes($"before{text}after");
+        return ColumnValue.OfUtf8(bytes, 6, bytes.Length - 11);
+    }
 }

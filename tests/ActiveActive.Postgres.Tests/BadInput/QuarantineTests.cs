@@ -108,6 +108,24 @@ public sealed class QuarantineTests(ClusterServers servers)
         await pair.UntilAsync("the checkpoints move again", () => Task.FromResult(pair.A.Node.Status.RetainedBytes < 4000 && pair.B.Node.Status.RetainedBytes < 4000));
     }
 
+    /// <summary>Many rows go as one statement, which says of none that it is refused, and might be refused for their order alone: one by one they tell.</summary>
+    [Fact]
+    [Trait("Story", "15")]
+    public async Task One_refused_row_among_many_puts_its_transaction_aside()
+    {
+        await using var pair = await NodePair.StartAsync(servers, Fitting, Unfit, node => node.Replicate("public.*", table => table.OnApplyError(ApplyErrorPolicy.Quarantine)).With(o => o.MaxChangesPerPart = 8));
+        await pair.A.ExecuteAsync("INSERT INTO checked SELECT g, CASE g WHEN 6 THEN 'x' ELSE 'a' END FROM generate_series(1, 7) g");
+        await pair.UntilAsync("b has put it aside", () => Task.FromResult(pair.B.Node.Status.Quarantined == 1));
+        // The refused row comes in a later part.
+        await pair.A.ExecuteAsync("INSERT INTO checked SELECT g, CASE g WHEN 31 THEN 'x' ELSE 'b' END FROM generate_series(11, 40) g");
+        await pair.A.ExecuteAsync("INSERT INTO other VALUES (1, 'after')");
+        await pair.UntilAsync("b has put both aside and gone on", async () => pair.B.Node.Status.Quarantined == 2 && await pair.B.DumpAsync("other") == "(1,after)");
+        Assert.Equal([("23514", 7L), ("23514", 30L)], (await pair.B.Node.Quarantine.ListAsync(Token)).Select(e => (e.Code, (long)e.Changes)));
+        await pair.B.ExecuteAsync("ALTER TABLE checked DROP CONSTRAINT no_x");
+        Assert.Equal(2, await pair.B.Node.Quarantine.RetryAllAsync(Token));
+        Assert.Equal(await pair.A.DumpAsync("checked"), await pair.B.DumpAsync("checked"));
+    }
+
     [Fact]
     [Trait("Story", "26")]
     public async Task Restart_keeps_the_quarantine_and_a_discard_is_recorded()

@@ -92,6 +92,20 @@ public sealed class HiddenRowStories(ClusterServers servers) : IAsyncLifetime
         await BackAsync("people", $"(1,x,{string.Concat(Enumerable.Repeat("large", 2000))})");
     }
 
+    [Fact]
+    [Trait("Story", "39")]
+    public async Task Loser_is_back_when_its_unique_key_is_dropped_and_rows_may_then_be_equal()
+    {
+        await LoseAsync();
+        await _cluster.AssertEverywhereAsync("(2,x,b)", "SELECT * FROM people");
+        foreach (var node in _cluster.Nodes) await node.ExecuteAsync("ALTER TABLE people DROP CONSTRAINT people_email_key");
+        await A.ExecuteAsync("UPDATE people SET email = 'x' WHERE id = 2");
+        foreach (var node in _cluster.Nodes) await _cluster.UntilAsync(node, "SELECT * FROM people", "(1,x,a) (2,x,b)");
+        await A.ExecuteAsync("INSERT INTO people VALUES (3, 'x', 'a')");
+        await BackAsync("people", "(1,x,a) (2,x,b) (3,x,a)");
+        await _cluster.UntilAsync("no table has hidden rows", () => Task.FromResult(_cluster.Nodes.All(n => n.Node.Status.TablesWithHiddenRows.Count == 0)));
+    }
+
     private async Task LoseAsync(int first = 1, int second = 2, string value = "x") =>
         await _cluster.ConcurrentlyAsync((A, $"INSERT INTO people VALUES ({first}, '{value}', 'a')"), (B, $"INSERT INTO people VALUES ({second}, '{value}', 'b')"));
 

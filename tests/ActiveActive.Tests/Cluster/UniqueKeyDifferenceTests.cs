@@ -1,6 +1,7 @@
 using ActiveActive.Diagnostics;
 using ActiveActive.Testing;
 using ActiveActive.Testing.Database;
+using ActiveActive.Transport;
 using Microsoft.Extensions.Diagnostics.HealthChecks;
 
 namespace ActiveActive.Tests.Cluster;
@@ -46,6 +47,18 @@ public sealed class UniqueKeyDifferenceTests
         c.Database.ReplaceUniqueKeys(c.Tables[0], onE, new InMemoryUniqueKey("both", [2, 1]) { NullsNotDistinct = true });
         await cluster.UntilAsync("all agree", () => cluster.Nodes.All(n => n.Replication.Status.Peers.All(p => p.UniqueKeyDifferences.Count == 0)));
         Assert.Equal(HealthStatus.Healthy, (await HealthAsync(a)).Status);
+    }
+
+    [Fact]
+    public async Task More_keys_than_are_told_are_no_difference()
+    {
+        string[] columns = [.. Enumerable.Range(0, FrameLimits.MaxUniqueKeys + 1).Select(i => $"c{i}")];
+        await using var cluster = await InMemoryCluster.StartAsync(["a", "b"], options => options
+            .Table(new TableDefinition("wide", ["id text", .. columns.Select(c => $"{c} integer")]) { UniqueKeys = columns }));
+        await cluster.PassAsync(TimeSpan.FromSeconds(30));
+        Assert.All(cluster.Nodes, node => Assert.Empty(Assert.Single(node.Replication.Status.Peers).UniqueKeyDifferences));
+        cluster[0].Database.ReplaceUniqueKeys(cluster[0].Tables[0], [.. columns.Skip(1).Select((c, i) => new InMemoryUniqueKey(c, [i + 2]))]);
+        await cluster.UntilAsync("a difference is told", () => cluster.Nodes.All(n => n.Replication.Status.Peers.Single().UniqueKeyDifferences.Count > 0));
     }
 
     private static Task<HealthCheckResult> HealthAsync(InMemoryNode node) => new ReplicationHealthCheck(node.Replication).CheckHealthAsync(new HealthCheckContext(), TestContext.Current.CancellationToken);

@@ -94,12 +94,64 @@ public sealed class UniqueRuleHistoryTests
         Assert.Equal(["r0=3 acb"], Rows(b, "folds"));
     });
 
+    [Fact]
+    [Trait("Story", "39")]
+    public Task Delete_of_a_hidden_row_excludes_an_insert_of_its_key_in_flight() => SumAsync(Safeguard.ExcludeLocalWriters, 3, async cluster =>
+    {
+        // A:I r0(e=3)@1, C:I r2(e=3)@2, which A does not have yet; A:{D r0, I y}@3. B has hidden r0, and B:I r0(e=1) is in flight when A's delete looks, and in the log before A's transaction is.
+        var (a, b, c) = (cluster[0], cluster[1], cluster[2]);
+        cluster.Delay(c, a, TimeSpan.FromSeconds(20));
+        await a.InsertAsync("sums", ("id", "r0"), ("e", "3"), ("n", "10"));
+        await c.InsertAsync("sums", ("id", "r2"), ("e", "3"), ("n", "5"));
+        await cluster.UntilAsync("b has hidden r0", () => Rows(b, "sums") is ["r2=3 5"]);
+        await a.TransactAsync(async t =>
+        {
+            Assert.True(await t.DeleteAsync("sums", "r0"));
+            await t.InsertAsync("lww", ("id", "y"));
+        });
+        await Assert.ThrowsAsync<OperationCanceledException>(() => b.TransactAsync(async outer =>
+        {
+            // A's transaction waits here, after its look at r0.
+            await outer.InsertAsync("lww", ("id", "y"));
+            await b.TransactAsync(async inner =>
+            {
+                await inner.InsertAsync("sums", ("id", "r0"), ("e", "1"), ("n", "7"));
+                await cluster.PassAsync(TimeSpan.FromSeconds(1));
+            });
+            throw new OperationCanceledException();
+        }));
+        await cluster.ConvergeAsync();
+        Assert.Equal(["r2=3 5"], Rows(a, "sums"));
+    });
+
+    [Fact]
+    [Trait("Story", "39")]
+    public Task Version_that_a_lost_delta_left_is_kept_once_a_loser_is_compared_with_it() => SumAsync(Safeguard.KeepComparedVersions, 3, async cluster =>
+    {
+        // A:U r0(+1)@1, C:I r2(e=3)@2, B:U r0(e=3)@3. At B the delta comes first, and an override says that r0 is B's; then r2 loses against it. When all is stable, only what the loser is compared with stays.
+        var (a, b, c) = (cluster[0], cluster[1], cluster[2]);
+        await a.InsertAsync("sums", ("id", "r0"), ("e", "1"), ("n", "10"));
+        await cluster.ConvergeAsync();
+        cluster.Delay(c, b, TimeSpan.FromSeconds(5));
+        await a.AddAsync("sums", "n", 1, "r0");
+        await c.InsertAsync("sums", ("id", "r2"), ("e", "3"), ("n", "5"));
+        await b.UpdateAsync("sums", ("id", "r0"), ("e", "3"));
+        await cluster.ConvergeAsync();
+        Assert.Equal(["r0=3 11"], Rows(b, "sums"));
+        // Nodes collect every minute.
+        await cluster.PassAsync(TimeSpan.FromSeconds(130));
+        await b.InsertAsync("sums", ("id", "r9"), ("e", "9"), ("n", "0"));
+        await cluster.ConvergeAsync();
+        Assert.Equal(["r0=3 11", "r9=9 0"], Rows(b, "sums"));
+    });
+
     private static string[] Rows(InMemoryNode node, string table) => [.. node.ReadAll(table).Select(r => $"{r["id"]}={r["e"]} {r["n"]}").Order(StringComparer.Ordinal)];
 
     private static Task SumAsync(Safeguard safeguard, int nodes, Func<InMemoryCluster, Task> history) => PinnedHistory.AssertAsync(safeguard, async () =>
     {
         await using var cluster = await InMemoryCluster.StartAsync(nodes, options => options
             .Table(new TableDefinition("sums", "id text", "e integer", "n bigint") { UniqueKeys = ["e"] })
+            .Table(new TableDefinition("lww", "id text"))
             .Node(node => node.Replicate("public.sums", table => table.DeltaColumn("n"))));
         await history(cluster);
     });

@@ -122,10 +122,22 @@ public abstract partial class LocalDatabaseCompliance
             t => new SetOverride(t, Members.KeyOf("1"), Version(s_future, Ap, 0x1)) { IsKept = true, Xid = xid },
             t => new SetOverride(t, Members.KeyOf("2"), Version(s_future, Ap, 0x2)) { IsKept = true },
             t => new SetOverride(t, Members.KeyOf("3"), Version(s_future, Ap, 0x3)));
+        foreach (var (key, isKept) in new[] { ("1", true), ("2", true), ("3", false), ("4", false) })
+        {
+            Assert.Equal((key, isKept), (key, (await LookAsync(session, Members, Members.KeyOf(key))).IsOverrideKept));
+        }
+
         await fixture.Database.CollectAsync(DependencyVector.Of([new(Ap, At(0xFFFF)), new(Us, At(0xFFFF))]), Token);
         Assert.Equal(Version(s_future, Ap, 0x1), (await LookAsync(session, Members, Members.KeyOf("1"))).Override);
         Assert.Equal(Version(s_future, Ap, 0x2), (await LookAsync(session, Members, Members.KeyOf("2"))).Override);
         Assert.Null((await LookAsync(session, Members, Members.KeyOf("3"))).Override);
+
+        // It holds for one state of the row, as any override does; and one that can be collected takes its place.
+        await fixture.RunLocalAsync(Members.Update(Members.KeyOf("1"), ("email", "w")));
+        Assert.False((await LookAsync(session, Members, Members.KeyOf("1"))).IsOverrideKept);
+        await ApplyAsync(session, 0x200, s_past, Members, t => new UpdateRow(t, Members.KeyOf("2"), [ColumnValue.Unchanged, ColumnValue.Of("v"), ColumnValue.Unchanged, ColumnValue.Unchanged]),
+            t => new SetOverride(t, Members.KeyOf("2"), Version(s_future, Ap, 0x4)));
+        Assert.False((await LookAsync(session, Members, Members.KeyOf("2"))).IsOverrideKept);
     }
 
     [Fact]

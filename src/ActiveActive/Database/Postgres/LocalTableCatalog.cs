@@ -23,7 +23,8 @@ internal sealed class LocalTableCatalog(ReplicatedTables rules)
                        AND x.casttarget NOT IN ('name'::regtype, '"char"'::regtype)),
                t.typtype IN ('b', 'e') AND t.typcategory <> 'A' AND t.typdelim = ',' AND t.typarray <> 0,
                EXISTS (SELECT FROM pg_trigger g WHERE g.tgenabled IN ('A', 'R') AND (g.tgrelid = target.oid OR g.tgrelid IN (SELECT relid FROM pg_partition_tree(target.oid))))
-               OR EXISTS (SELECT FROM pg_rewrite r WHERE r.ev_class = target.oid AND r.ev_enabled IN ('A', 'R'))
+               OR EXISTS (SELECT FROM pg_rewrite r WHERE r.ev_class = target.oid AND r.ev_enabled IN ('A', 'R')),
+               EXISTS (SELECT FROM active_active.unique_loser l WHERE l.table_name = target.nspname || '.' || target.relname)
         FROM target
         JOIN pg_attribute a ON a.attrelid = target.oid AND a.attnum > 0 AND NOT a.attisdropped
         JOIN pg_type t ON t.oid = a.atttypid
@@ -71,6 +72,7 @@ internal sealed class LocalTableCatalog(ReplicatedTables rules)
         var name = default(TableName);
         var isPartitioned = false;
         var hasTriggers = false;
+        var hasLosers = false;
         await using (var command = new NpgsqlCommand(Query, connection))
         {
             foreach (var text in (ReadOnlySpan<string>)[relation.Root.Schema, relation.Root.Name, relation.Name.Schema, relation.Name.Name])
@@ -84,6 +86,7 @@ internal sealed class LocalTableCatalog(ReplicatedTables rules)
                 name = new TableName(reader.GetString(0), reader.GetString(1));
                 isPartitioned = reader.GetBoolean(2);
                 hasTriggers = reader.GetBoolean(12);
+                hasLosers = reader.GetBoolean(13);
                 columns.Add(new(
                     new LocalColumn(reader.GetString(3), reader.GetString(4), reader.GetBoolean(6)),
                     reader.GetString(5), reader.GetBoolean(7), reader.IsDBNull(8) ? 0 : reader.GetInt64(8), reader.IsDBNull(9) ? "" : reader.GetString(9), reader.GetBoolean(10), reader.GetBoolean(11)));
@@ -94,13 +97,13 @@ internal sealed class LocalTableCatalog(ReplicatedTables rules)
         var quoted = PostgresNames.Quote(name);
         var indexes = await UniqueKeys.ReadAsync(quoted, connection, cancellationToken);
         var generated = indexes.Count == 0 ? [] : await UniqueKeys.ReadGeneratedAsync(quoted, connection, cancellationToken);
-        var table = Describe(name, columns, isPartitioned, hasTriggers, indexes, generated);
+        var table = Describe(name, columns, isPartitioned, hasTriggers, hasLosers, indexes, generated);
         _tables.Add((relation.Root, relation.Name), table);
         return table;
     }
 
     private LocalTable Describe(
-        TableName name, List<CatalogColumn> columns, bool isPartitioned, bool hasTriggers, IReadOnlyList<UniqueIndex> indexes, IReadOnlyList<(string Name, string Expression)> generated)
+        TableName name, List<CatalogColumn> columns, bool isPartitioned, bool hasTriggers, bool hasLosers, IReadOnlyList<UniqueIndex> indexes, IReadOnlyList<(string Name, string Expression)> generated)
     {
         if (!rules.Contains(name))
         {
@@ -119,13 +122,14 @@ internal sealed class LocalTableCatalog(ReplicatedTables rules)
 
         var table = new LocalTable(name, [.. stored.Select(c => c.Column)], [.. key.Select(k => k.ordinal)], rules.SettingsOf(name))
         {
-            HasUniqueKeys = indexes.Count > 0,
+            // Rows that lost a value of a key which is gone since come back as others do.
+            HasUniqueKeys = indexes.Count > 0 || hasLosers,
             HasTriggers = hasTriggers,
             HasDeferrableKeys = indexes.Any(static i => !i.IsImmediate),
         };
         var statements = new ApplyStatements(table, [.. key.Select(k => ColumnOf(k.ordinal))], [.. stored.Select((_, ordinal) => ColumnOf(ordinal))], isPartitioned);
         _statements.Add(table, statements);
-        if (indexes.Count > 0) _uniqueKeys.Add(table, new UniqueKeys(table, statements.Target, indexes, generated, (ordinal, text) => ColumnOf(ordinal).FromText(text)));
+        if (table.HasUniqueKeys) _uniqueKeys.Add(table, new UniqueKeys(table, statements.Target, indexes, generated, (ordinal, text) => ColumnOf(ordinal).FromText(text)));
         return table;
 
         KeyColumn ColumnOf(int ordinal) => new(ordinal, stored[ordinal].CastType, stored[ordinal].EqualOperator, stored[ordinal].HasTextCast, stored[ordinal].HasArray);

@@ -260,7 +260,7 @@ internal sealed class PlanWriter(NpgsqlConnection connection, LocalTableCatalog 
         {
             var (_, rows, failed) = _pending.Find(p => ReferenceEquals(p.Command, e.BatchCommand));
             // Which row it is, and whether another order would do, shows when they are written one by one.
-            if (rows > 1 && PostgresErrors.Translate(e, "") is { Kind: ReplicationErrorKind.ApplyRefused } refused) throw new RowSetRefusedException(refused.Message, refused.InnerException);
+            if (rows > 1 && PostgresErrors.Translate(e, $"applying {rows} rows to {failed!.Table} at once") is { Kind: ReplicationErrorKind.ApplyRefused } refused) throw new RowSetRefusedException(refused.Message, refused.InnerException);
             throw await ExplainAsync(e, failed, cancellationToken);
         }
 

@@ -136,7 +136,7 @@ internal sealed partial class PostgresApplySession : IApplySession
     public ValueTask<UniqueClashes> FindClashesAsync(LocalTable table, IReadOnlyList<ColumnValue[]> rows, CancellationToken cancellationToken)
     {
         RequireTransaction();
-        if (rows.Count == 0) return new(new UniqueClashes([], []));
+        if (rows.Count == 0 || _catalog.UniqueKeysOf(table).IsEmpty) return new(new UniqueClashes([], []));
         return RunAsync($"looking for rows of {table.Name} with equal unique values", () =>
             _catalog.UniqueKeysOf(table).FindAsync(rows, _connection, TakeBegin() ? BeginSql + ";\n" : "", cancellationToken));
     }
@@ -259,10 +259,11 @@ internal sealed partial class PostgresApplySession : IApplySession
 
     public async ValueTask<bool> RollbackAsync(CancellationToken cancellationToken)
     {
-        _isBeginPending = false;
-        if (!_isInTransaction) return true;
-        _isInTransaction = false;
+        var isOpen = _isInTransaction;
+        _isBeginPending = _isInTransaction = false;
+        // Also where it was asked before: what was under way when the connection was lost may still commit.
         if (_connection.State != System.Data.ConnectionState.Open) return false;
+        if (!isOpen) return true;
         try
         {
             await ExecuteAsync(_connection, "ROLLBACK", cancellationToken);

@@ -13,7 +13,8 @@ namespace ActiveActive.Database.Postgres;
 internal sealed partial class RewrittenTables(PostgresDatabaseOptions options, NpgsqlDataSource dataSource, ILogger logger) : IDisposable
 {
     private readonly SemaphoreSlim _restoring = new(1, 1);
-    private readonly ConcurrentDictionary<(uint Table, uint File), bool> _files = [];
+    // Of each table the latest, and the one before it, which a rollback may bring back.
+    private readonly ConcurrentDictionary<uint, (uint Latest, uint Former)> _files = [];
     private readonly ConcurrentDictionary<(TableName Table, uint Xid), bool> _rewriters = [];
     private readonly ConcurrentDictionary<TableName, bool> _noted = [];
     private volatile bool _isLoaded;
@@ -43,16 +44,16 @@ internal sealed partial class RewrittenTables(PostgresDatabaseOptions options, N
     /// <summary>Whether the rows in a table's file show their writers.</summary>
     /// <param name="table">The OID of the table or partition.</param>
     /// <param name="file">Its <c>pg_relation_filenode</c>.</param>
-    public bool IsKnown(uint table, uint file) => table == file || _files.ContainsKey((table, file));
+    public bool IsKnown(uint table, uint file) => table == file || (file != 0 && _files.TryGetValue(table, out var known) && (file == known.Latest || file == known.Former));
 
-    /// <summary>The files of tables that were rewritten whose rows show their writers all the same.</summary>
-    public IReadOnlyCollection<uint> KnownFiles => [.. _files.Keys.Select(static f => f.File)];
+    /// <summary>The files of tables that were rewritten whose rows show their writers all the same: two of each table at most.</summary>
+    public IReadOnlyCollection<uint> KnownFiles => [.. _files.Values.SelectMany(static f => new[] { f.Latest, f.Former }).Where(static f => f != 0)];
 
     /// <summary>The true version of a row without an override that shows a transaction which rewrote it; null where the row shows its writer.</summary>
     public RowVersion? VersionOf(TableName table, LocalRow row) =>
         !_rewriters.IsEmpty && _rewriters.ContainsKey((table, row.Xid)) ? new RowVersion(CommitTimestamp.Unknown, row.Origin, default) : null;
 
-    public void AddFile(uint table, uint file) => _files[(table, file)] = true;
+    public void AddFile(uint table, uint file) => _files.AddOrUpdate(table, (file, 0), (_, known) => known.Latest == file ? known : (file, known.Latest));
 
     public void AddRewriter(TableName table, uint xid) => _rewriters[(table, xid)] = true;
 

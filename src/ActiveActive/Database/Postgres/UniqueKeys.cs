@@ -68,6 +68,8 @@ internal sealed class UniqueKeys
     {
         _table = table;
         _indexes = indexes;
+        _sql = "";
+        if (indexes.Count == 0) return;
         // A name with a space in it is nobody's, so that the columns' own names can stand without a qualifier.
         var columns = string.Join(", ", table.Columns.Select((c, i) => $"{fromText(i, $"(x.row ->> {Literal(c.Name)})")} AS {PostgresNames.Quote(c.Name)}"));
         var computed = string.Concat(generated.Select(g => $", ({g.Expression}) AS {g.Name}"));
@@ -83,6 +85,9 @@ internal sealed class UniqueKeys
             {asked} SELECT a."aa id", b."aa id" FROM u a JOIN u b ON a."aa id" < b."aa id" AND ({Match("a", "b")})
             """;
     }
+
+    /// <summary>Whether the table has none any more: nothing clashes.</summary>
+    public bool IsEmpty => _indexes.Count == 0;
 
     public static async ValueTask<IReadOnlyList<UniqueIndex>> ReadAsync(string table, NpgsqlConnection connection, CancellationToken cancellationToken)
     {
