@@ -67,6 +67,9 @@ internal sealed record BenchmarkOptions
 
     public int Seconds => GivenSeconds ?? (Quick ? 2 : 30);
 
+    /// <summary>How often a new replication is warmed before it counts.</summary>
+    public int WarmUps => Quick ? 1 : 5;
+
     public TimeSpan Timeout => TimeSpan.FromSeconds(GivenTimeout ?? (Quick ? 30 : 600));
 
     public bool Wants(string name) => Only.Count == 0 || Only.Any(o => name.StartsWith(o, StringComparison.OrdinalIgnoreCase));

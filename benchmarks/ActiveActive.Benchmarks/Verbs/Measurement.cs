@@ -28,13 +28,21 @@ internal sealed class Measurement(BenchmarkOptions options, Report report, Serve
         return databases;
     }
 
-    public async Task<IReplication> StartAsync(bool ours, IReadOnlyList<BenchmarkDatabase> databases, IReadOnlyList<(int, int)> pairs, CancellationToken cancellationToken)
+    /// <summary>A replication between these, warm.</summary>
+    public async Task<IReplication> StartAsync(bool ours, IReadOnlyList<BenchmarkDatabase> databases, IReadOnlyList<(int From, int To)> pairs, CancellationToken cancellationToken)
     {
         IReplication replication = ours
             ? await ActiveActiveReplication.StartAsync(databases, databases.Count, new Dictionary<string, string>(), options.Verbose, cancellationToken)
             : await CoreReplication.StartAsync(databases, pairs, cancellationToken);
-        await databases[0].ExecuteAsync(StandardWorkloads.WarmUp, cancellationToken);
-        await MarkAsync(databases, [0], [.. pairs], 1000, cancellationToken);
+        int[] writers = [.. pairs.Select(p => p.From).Distinct()];
+        for (var pass = 0; pass < options.WarmUps; pass++)
+        {
+            foreach (var receiver in Receivers(pairs)) await replication.PauseAsync(receiver, cancellationToken);
+            foreach (var writer in writers) await databases[writer].ExecuteAsync(StandardWorkloads.WarmUp(writer), cancellationToken);
+            foreach (var receiver in Receivers(pairs)) await replication.ResumeAsync(receiver, cancellationToken);
+            await MarkAsync(databases, writers, pairs, 1000 * (pass + 1), cancellationToken);
+        }
+
         return replication;
     }
 
@@ -50,7 +58,7 @@ internal sealed class Measurement(BenchmarkOptions options, Report report, Serve
     public async Task<Drained> DrainAsync(bool ours, Workload workload, int nodes, IReadOnlyList<int> writers, CancellationToken cancellationToken)
     {
         List<(int From, int To)> pairs = [.. from w in writers from n in Enumerable.Range(0, nodes) where n != w select (w, n)];
-        int[] receivers = [.. pairs.Select(p => p.To).Distinct()];
+        var receivers = Receivers(pairs);
         report.Say($"{workload.Name} {(ours ? "ours" : "core")}: seeding {nodes} databases");
         var databases = await CreateDatabasesAsync(nodes, workload.Seed, cancellationToken);
         try
@@ -93,6 +101,8 @@ internal sealed class Measurement(BenchmarkOptions options, Report report, Serve
             }
         }
     }
+
+    private static int[] Receivers(IReadOnlyList<(int From, int To)> pairs) => [.. pairs.Select(p => p.To).Distinct()];
 
     private async Task UntilVisibleAsync(Task visible, ProcessMeter meter, IReplication replication, CancellationToken cancellationToken)
     {

@@ -61,6 +61,37 @@ public sealed class CatchUpTests(CaptureServers servers)
         Assert.Equal(1, await SlotsAsync(database));
     }
 
+    [Theory, InlineData(15, false), InlineData(18, false), InlineData(18, true)]
+    public async Task Copy_that_is_far_behind_reads_in_batches_where_the_server_has_room_and_then_streams(int version, bool lacksRoom)
+    {
+        await using var database = await CaptureDatabase.CreateAsync(servers, version, "CREATE TABLE t (id int PRIMARY KEY, filler text)");
+        await using var main = await database.OpenAsync();
+        await database.ExecuteAsync("INSERT INTO t VALUES (-1, '')");
+        var before = await main.ReadToMarkerAsync();
+        // The second ends a batch.
+        await database.ExecuteAsync("INSERT INTO t VALUES (0, NULL)");
+        await database.ExecuteAsync("INSERT INTO t SELECT i, repeat('x', 100) FROM generate_series(1, 120000) i");
+        await database.ApplyAsync(PostgresNames.Origin(database.Oid, CaptureDatabase.Us), new(77), DateTime.UnixEpoch, "INSERT INTO t VALUES (200000)");
+        await database.ExecuteAsync("DELETE FROM t WHERE id <= 3");
+        var xid = await main.MarkAsync();
+        var seen = await main.ReadToAsync(xid);
+        if (lacksRoom) await database.ExecuteAsync($"ALTER DATABASE {database.Name} SET temp_file_limit = '64kB'");
+
+        await using var copy = await database.OpenAsync(new((ulong)before[^1].Position + 1), new SlotCopy(CaptureDatabase.Us));
+        var first = await copy.NextAsync("the first transaction that lies behind");
+        Assert.Equal(lacksRoom, await database.ScalarAsync<bool>($"SELECT active FROM pg_replication_slots WHERE slot_name = '{PostgresNames.SlotCopy(database.Oid, new SlotCopy(CaptureDatabase.Us))}'"));
+        List<CapturedTransaction> read = [first, .. await copy.ReadToAsync(xid)];
+
+        // The marker of the first reading lies after the start, too.
+        Assert.Equal(seen.Select(DescribePart), read.Where(t => t.Changes.Count > 0 || !t.ForeignOrigin.IsNone).Select(DescribePart));
+        await database.ExecuteAsync("INSERT INTO t VALUES (-2, '')");
+        Assert.Equal(["public.t +(-2, )"], RowText.Of(Assert.Single(await copy.ReadToMarkerAsync()).Changes));
+        Assert.True(await database.ScalarAsync<bool>($"SELECT active FROM pg_replication_slots WHERE slot_name = '{PostgresNames.SlotCopy(database.Oid, new SlotCopy(CaptureDatabase.Us))}'"));
+    }
+
+    private static string DescribePart(CapturedTransaction part) =>
+        $"{part.Xid} {part.Position} {part.Stamp} {part.ForeignOrigin} {part.ForeignPosition} {part.Part} {part.IsLastPart} {part.Changes.Count} {string.Join("; ", RowText.Of([.. part.Changes.Take(2), .. part.Changes.TakeLast(1)]))}";
+
     private static string Describe(CapturedTransaction transaction) =>
         $"{transaction.Xid} {transaction.Position} {transaction.Stamp} {transaction.ForeignOrigin} {transaction.ForeignPosition} {string.Join("; ", RowText.Of(transaction.Changes))}";
 

@@ -34,8 +34,8 @@ internal sealed class PostgresChangeStream : IChangeStream
     private readonly RelationCatalog _relations;
     private readonly PartitionTruncates _truncates;
     private readonly TransactionAssembler _assembler;
-    private readonly NpgsqlLogSequenceNumber _start;
-    private readonly bool _dropSlot;
+    // Of a copy, which nobody else reads; what lies far behind is read through it before the rest is streamed.
+    private readonly LogBatches? _batches;
 
     // Held while the connection is being read, so that it is never closed under a read.
     private readonly SemaphoreSlim _reading = new(1, 1);
@@ -43,6 +43,7 @@ internal sealed class PostgresChangeStream : IChangeStream
     private readonly Lock _confirming = new();
     private NpgsqlLogSequenceNumber _confirmed;
     private ulong _undelivered = ulong.MaxValue;
+    private NpgsqlLogSequenceNumber _start;
     private int _started;
     private int _disposed;
 
@@ -57,7 +58,7 @@ internal sealed class PostgresChangeStream : IChangeStream
         _truncates = new PartitionTruncates(dataSource);
         _assembler = new TransactionAssembler(slot.DatabaseOid, options.MaxChangesPerPart, options.MaxCharactersPerPart, copy);
         _start = start;
-        _dropSlot = copy is not null;
+        _batches = copy is null ? null : new LogBatches(options, slot, s_options);
         _confirmed = slot.Confirmed;
     }
 
@@ -118,11 +119,18 @@ internal sealed class PostgresChangeStream : IChangeStream
         if (Interlocked.Exchange(ref _started, 1) != 0) throw new InvalidOperationException("A change stream is read once.");
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, _disposing.Token);
 
-        // Not disposed here: Npgsql stops a replication when its connection is disposed, and only then.
-        var messages = _connection.StartLogicalReplication(new RawSlot(_slot), stop.Token, _start, s_options).GetAsyncEnumerator(stop.Token);
+        IAsyncEnumerator<XLogDataMessage>? messages = null;
         while (true)
         {
-            var transaction = await NextAsync(messages, stop.Token, cancellationToken);
+            CapturedTransaction? transaction = null;
+            if (messages is null)
+            {
+                transaction = await NextInBatchesAsync(stop.Token, cancellationToken);
+                // Not disposed here: Npgsql stops a replication when its connection is disposed, and only then.
+                if (transaction is null) messages = _connection.StartLogicalReplication(new RawSlot(_slot), stop.Token, _start, s_options).GetAsyncEnumerator(stop.Token);
+            }
+
+            transaction ??= await NextAsync(messages!, stop.Token, cancellationToken);
             yield return transaction;
             if (transaction.IsLastPart) Volatile.Write(ref _undelivered, ulong.MaxValue);
         }
@@ -151,7 +159,12 @@ internal sealed class PostgresChangeStream : IChangeStream
         // The reader stops by the cancellation; should it not, the connection is closed under it.
         await _reading.WaitAsync(s_stopLimit);
         await _connection.DisposeAsync();
-        if (_dropSlot) await _slots.DropAsync(_slot.Name);
+        if (_batches is not null)
+        {
+            await _batches.DisposeAsync();
+            await _slots.DropAsync(_slot.Name);
+        }
+
         _disposing.Dispose();
     }
 
@@ -178,17 +191,37 @@ internal sealed class PostgresChangeStream : IChangeStream
         ["binary"] = "false",
     };
 
-    private async ValueTask<CapturedTransaction> NextAsync(IAsyncEnumerator<XLogDataMessage> messages, CancellationToken stop, CancellationToken callers)
+    /// <summary>Null where the rest is to be streamed.</summary>
+    private ValueTask<CapturedTransaction?> NextInBatchesAsync(CancellationToken stop, CancellationToken callers) => GuardAsync<CapturedTransaction?>(async () =>
+    {
+        while (_batches is not null && await _batches.MoveNextAsync(_start, stop))
+        {
+            // A batch begins where the slot stands, which is not after the start.
+            if (await TakeAsync(_batches.Current, stop) is not { } transaction || transaction.Position < _start) continue;
+            if (transaction.IsLastPart) _start = new NpgsqlLogSequenceNumber((ulong)transaction.Position + 1);
+            return transaction;
+        }
+
+        if (_batches is not null) await _slots.UntilFreeAsync(_slot.Name, stop);
+        return null;
+    }, stop, callers);
+
+    private ValueTask<CapturedTransaction> NextAsync(IAsyncEnumerator<XLogDataMessage> messages, CancellationToken stop, CancellationToken callers) => GuardAsync(async () =>
+    {
+        while (await MoveNextAsync(messages))
+        {
+            if (await TakeAsync(messages.Current.Data, stop) is { } transaction) return transaction;
+        }
+
+        throw new ReplicationException(ReplicationErrorKind.Transient, $"The server ended the stream of slot '{_slot.Name}'.");
+    }, stop, callers);
+
+    private async ValueTask<T> GuardAsync<T>(Func<ValueTask<T>> next, CancellationToken stop, CancellationToken callers)
     {
         await _reading.WaitAsync(stop);
         try
         {
-            while (await MoveNextAsync(messages))
-            {
-                if (await TakeAsync(messages.Current.Data, stop) is { } transaction) return transaction;
-            }
-
-            throw new ReplicationException(ReplicationErrorKind.Transient, $"The server ended the stream of slot '{_slot.Name}'.");
+            return await next();
         }
         catch (Exception) when (stop.IsCancellationRequested)
         {
@@ -228,23 +261,28 @@ internal sealed class PostgresChangeStream : IChangeStream
         try
         {
             await data.ReadExactlyAsync(buffer.AsMemory(0, length), stop);
-            var step = _assembler.Next(buffer.AsSpan(0, length));
-            while (step.NeedsRelation)
-            {
-                _assembler.Resolve(step.Unresolved, await _relations.ResolveAsync(step.Unresolved, stop));
-                step = _assembler.Next(buffer.AsSpan(0, length));
-            }
-
-            // Stays in place after the Commit, which ends the assembler's transaction: it has not been yielded yet.
-            if (_assembler.OpenPosition is { } position) Volatile.Write(ref _undelivered, (ulong)position);
-            return step.Transaction is { } transaction && PartitionTruncates.IsNeeded(transaction)
-                ? await _truncates.GatherAsync(transaction, stop)
-                : step.Transaction;
+            return await TakeAsync(buffer.AsMemory(0, length), stop);
         }
         finally
         {
             ArrayPool<byte>.Shared.Return(buffer);
         }
+    }
+
+    private async ValueTask<CapturedTransaction?> TakeAsync(ReadOnlyMemory<byte> message, CancellationToken stop)
+    {
+        var step = _assembler.Next(message.Span);
+        while (step.NeedsRelation)
+        {
+            _assembler.Resolve(step.Unresolved, await _relations.ResolveAsync(step.Unresolved, stop));
+            step = _assembler.Next(message.Span);
+        }
+
+        // Stays in place after the Commit, which ends the assembler's transaction: it has not been yielded yet.
+        if (_assembler.OpenPosition is { } position) Volatile.Write(ref _undelivered, (ulong)position);
+        return step.Transaction is { } transaction && PartitionTruncates.IsNeeded(transaction)
+            ? await _truncates.GatherAsync(transaction, stop)
+            : step.Transaction;
     }
 
     /// <summary>Npgsql's form of a slot that exists already.</summary>

@@ -49,6 +49,16 @@ internal static class PostgresConnections
         return builder.ConnectionString;
     }
 
+    /// <summary>The log over SQL; texts come out as <see cref="ForReplication"/> gets them. A slow reader is waited for.</summary>
+    public static string ForLogBatches(string connectionString)
+    {
+        var builder = Derive(connectionString, "active_active capture", [("search_path", ""), ("statement_timeout", "0"), ("idle_in_transaction_session_timeout", "0")]);
+        builder.SearchPath = null;
+        builder.Pooling = false;
+        builder.CommandTimeout = 0;
+        return builder.ConnectionString;
+    }
+
     private static NpgsqlConnectionStringBuilder Derive(string connectionString, string applicationName, IReadOnlyList<(string, string)> settings) =>
         new(connectionString)
         {

@@ -9,6 +9,7 @@ internal sealed class ReplicationSlotCatalog(NpgsqlDataSource dataSource)
     private const string ObjectNotInPrerequisiteState = "55000";
 
     private static readonly TimeSpan s_dropLimit = TimeSpan.FromSeconds(10);
+    private static readonly TimeSpan s_freeRetry = TimeSpan.FromMilliseconds(2);
     private static readonly TimeSpan s_dropRetry = TimeSpan.FromMilliseconds(50);
 
     private const string FindSql = """
@@ -68,6 +69,30 @@ internal sealed class ReplicationSlotCatalog(NpgsqlDataSource dataSource)
         }
 
         return await FindAsync(name, own.DatabaseOid, mustBeFree: true, cancellationToken);
+    }
+
+    /// <summary>Waits until the server has noticed that a slot's reader is gone.</summary>
+    /// <exception cref="ReplicationException"><see cref="ReplicationErrorKind.InUse"/>: another session holds it.</exception>
+    public async Task UntilFreeAsync(string name, CancellationToken cancellationToken)
+    {
+        using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        limit.CancelAfter(s_dropLimit);
+        int? holder = null;
+        try
+        {
+            while (true)
+            {
+                await using var command = dataSource.CreateCommand("SELECT active_pid FROM pg_catalog.pg_replication_slots WHERE slot_name = $1");
+                command.Parameters.Add(Text(name));
+                holder = await command.ExecuteScalarAsync(limit.Token) as int?;
+                if (holder is null) return;
+                await Task.Delay(s_freeRetry, limit.Token);
+            }
+        }
+        catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
+        {
+            throw InUse(name, holder, null);
+        }
     }
 
     /// <summary>
