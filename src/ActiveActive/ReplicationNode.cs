@@ -286,7 +286,7 @@ public sealed partial class ReplicationNode : IPeerAcceptor, IAsyncDisposable
         using var timer = new PeriodicTimer(s_retentionInterval, _timeProvider);
         while (await timer.WaitForNextTickAsync(cancellationToken))
         {
-            await _database.CollectAsync(progress.Stable(capture.Checkpoint), cancellationToken);
+            await _database.CollectAsync(progress.Stable(capture.Checkpoint), await capture.ReadStableHorizonAsync(cancellationToken), cancellationToken);
             await _database.DeleteConflictsAsync(_timeProvider.GetUtcNow() - _options.ConflictRetention, cancellationToken);
         }
     }

@@ -6,7 +6,7 @@ namespace ActiveActive.Testing.Database;
 /// <summary>Which notes of a table a stable vector lets go.</summary>
 internal static class InMemoryCollection
 {
-    public static void Collect(InMemoryTable table, DependencyVector stable)
+    public static void Collect(InMemoryTable table, DependencyVector stable, uint horizon)
     {
         // BEFORE the tombstones that replaced them: without those they would count again.
         foreach (var (key, note) in table.Losers.All)
@@ -19,12 +19,12 @@ internal static class InMemoryCollection
         foreach (var (key, note) in table.Overrides.All)
         {
             if (note.IsKept && !Safeguards.IsOff(Safeguard.KeepComparedVersions)) continue;
-            if (note.IsCoveredBy(stable)) table.Overrides.All.Remove(key);
+            if (note.IsCoveredBy(stable) && note.IsOfStableWriter(horizon)) table.Overrides.All.Remove(key);
         }
 
         foreach (var (key, note) in table.Siblings.All)
         {
-            if (note.IsCoveredBy(stable)) table.Siblings.All.Remove(key);
+            if (note.IsCoveredBy(stable) && note.IsOfStableWriter(horizon)) table.Siblings.All.Remove(key);
         }
     }
 

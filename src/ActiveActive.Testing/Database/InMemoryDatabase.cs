@@ -139,13 +139,13 @@ internal sealed class InMemoryDatabase : ILocalDatabase
         }
     }
 
-    public ValueTask CollectAsync(DependencyVector stable, CancellationToken cancellationToken)
+    public ValueTask CollectAsync(DependencyVector stable, uint horizon, CancellationToken cancellationToken)
     {
         lock (_server.Gate)
         {
             _server.ThrowIfDown();
             _server.CommitUnpublished();
-            foreach (var table in _server.Tables) InMemoryCollection.Collect(table, stable);
+            foreach (var table in _server.Tables) InMemoryCollection.Collect(table, stable, horizon);
             return default;
         }
     }

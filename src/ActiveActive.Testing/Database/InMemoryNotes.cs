@@ -1,5 +1,6 @@
 using ActiveActive.Changes;
 using ActiveActive.Database;
+using ActiveActive.Diagnostics;
 
 namespace ActiveActive.Testing.Database;
 
@@ -28,6 +29,9 @@ internal sealed record InMemoryNote(uint Xid, RowVersion Version, IReadOnlyList<
     public UniqueLoser? Loser => Siblings.Count == 1 ? new UniqueLoser(Version, Siblings[0].Values!) : null;
 
     public const uint NoRow = 0;
+
+    /// <summary>Of an override or siblings: whether the row's xmin is stable, too, or there is no row.</summary>
+    public bool IsOfStableWriter(uint horizon) => Xid == NoRow || Xid < horizon || Safeguards.IsOff(Safeguard.NotesOutlastTheirWriter);
 
     public bool IsCoveredBy(DependencyVector stable)
     {

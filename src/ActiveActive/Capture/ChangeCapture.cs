@@ -101,6 +101,15 @@ internal sealed partial class ChangeCapture
         return Index.HasLocal(_progress.Self, position) || position <= Checkpoint.LastPublished || (Checkpoint.LastPublished == default && position < Checkpoint.Position);
     }
 
+    /// <summary>Every local transaction with an earlier id is stable. Waits until capture has passed a marker, so that the index holds all that could be none of them.</summary>
+    public async ValueTask<uint> ReadStableHorizonAsync(CancellationToken cancellationToken)
+    {
+        var marker = await _database.WriteMarkerAsync(CommitTimestamp.Unknown, cancellationToken);
+        await _progress.Captured.WaitAsync(marker.Position, cancellationToken);
+        Index.Pass(marker);
+        return Index.StableHorizon;
+    }
+
     public async Task RunAsync(CancellationToken cancellationToken)
     {
         await using var stream = await _database.OpenChangeStreamAsync(Checkpoint.Position, null, cancellationToken);

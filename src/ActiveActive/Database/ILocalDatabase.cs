@@ -57,8 +57,14 @@ internal interface ILocalDatabase : IAsyncDisposable
     /// <exception cref="ReplicationException">ApplyRefused: a table is not replicated here, or its key has other columns.</exception>
     IAsyncEnumerable<StoredRow?> ReadRowsAsync(IReadOnlyList<RowToFetch> rows, CancellationToken cancellationToken);
 
-    /// <summary>Drops tombstones, overrides and siblings whose position is covered by <paramref name="stable"/>.</summary>
-    ValueTask CollectAsync(DependencyVector stable, CancellationToken cancellationToken);
+    /// <summary>
+    /// Drops tombstones, overrides and siblings whose position is covered by <paramref name="stable"/>; overrides and siblings only where the transaction that their row shows in their place
+    /// is stable, too: a writer that has not seen it would meet an unseen row.
+    /// </summary>
+    /// <param name="stable">What every member has.</param>
+    /// <param name="horizon">Every local transaction with an earlier id (modulo 2^32) is stable; 0 for none (<see cref="Progress.TransactionIndex.StableHorizon"/>).</param>
+    /// <param name="cancellationToken">Gives up.</param>
+    ValueTask CollectAsync(DependencyVector stable, uint horizon, CancellationToken cancellationToken);
 
     /// <summary>The transactions in quarantine (of one origin, or all), in the order in which they came.</summary>
     ValueTask<IReadOnlyList<QuarantinedTransaction>> ReadQuarantineAsync(NodeName? origin, CancellationToken cancellationToken);

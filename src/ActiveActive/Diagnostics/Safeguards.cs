@@ -131,6 +131,9 @@ internal enum Safeguard
     /// <summary>Concurrent versions are kept as siblings and folded in version order (R8).</summary>
     Siblings,
 
+    /// <summary>What is noted of a row stays until the transaction that the row shows in its place is stable, too (R3, R8).</summary>
+    NotesOutlastTheirWriter,
+
     /// <summary>A transaction in quarantine is a gap in the vector (R1, R2, R8).</summary>
     QuarantineGap,
 

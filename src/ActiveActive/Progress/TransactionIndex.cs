@@ -29,6 +29,25 @@ internal sealed class TransactionIndex
         }
     }
 
+    /// <summary>Every local transaction with an earlier id (modulo 2^32) is stable, or changed nothing; 0 while no marker has been passed.</summary>
+    public uint StableHorizon
+    {
+        get
+        {
+            lock (_lock)
+            {
+                var horizon = _marker.Horizon;
+                if (horizon == 0) return 0;
+                foreach (var entry in _order)
+                {
+                    if ((int)(entry.Xid - horizon) < 0) horizon = entry.Xid;
+                }
+
+                return horizon;
+            }
+        }
+    }
+
     public int Count
     {
         get

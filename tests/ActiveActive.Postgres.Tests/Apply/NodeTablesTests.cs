@@ -52,7 +52,7 @@ public sealed class NodeTablesTests(ApplyServers servers)
             new(gone, "", Version(Us, 50, 9)), new(gone, "[\"newer\"]", Version(Us, 70, 70)), new(gone, "[\"older\"]", Version(Asia, 40, 4)),
         ], default);
 
-        await database.Node.CollectAsync(DependencyVector.Empty.Advance(Us, new(10)).Advance(Eu, new(5)), default);
+        await database.Node.CollectAsync(DependencyVector.Empty.Advance(Us, new(10)).Advance(Eu, new(5)), (await database.Node.WriteMarkerAsync(CommitTimestamp.Unknown, default)).Horizon, default);
 
         Assert.Equal(
             "gone[\"newer\"] kept kept[\"newer\"] plain[\"unknown\"] plain[\"unstable\"]",
@@ -72,7 +72,7 @@ public sealed class NodeTablesTests(ApplyServers servers)
             new SetSiblings(table, Key(table, "1"), [new(Version(Us, 1, 10), null), new(Version(Us, 1, 9), null)]),
             new SetSiblings(table, Key(table, "2"), [new(Version(Us, 1, 10), null), new(Version(Asia, 1, 1), null)]));
 
-        await database.Node.CollectAsync(DependencyVector.Empty.Advance(Us, new(10)), default);
+        await database.Node.CollectAsync(DependencyVector.Empty.Advance(Us, new(10)), (await database.Node.WriteMarkerAsync(CommitTimestamp.Unknown, default)).Horizon, default);
 
         var states = await lane.ReadAsync(At(table, "1"), At(table, "2"));
         Assert.Null(states[0].Override);

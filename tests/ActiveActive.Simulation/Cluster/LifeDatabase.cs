@@ -91,10 +91,10 @@ internal sealed class LifeDatabase(SimulatedNode node, InMemoryDatabase inner, E
         }
     }
 
-    public async ValueTask CollectAsync(DependencyVector stable, CancellationToken cancellationToken)
+    public async ValueTask CollectAsync(DependencyVector stable, uint horizon, CancellationToken cancellationToken)
     {
         await PauseAsync();
-        await inner.CollectAsync(stable, cancellationToken);
+        await inner.CollectAsync(stable, horizon, cancellationToken);
     }
 
     public ValueTask<IReadOnlyList<QuarantinedTransaction>> ReadQuarantineAsync(NodeName? origin, CancellationToken cancellationToken) => inner.ReadQuarantineAsync(origin, cancellationToken);

@@ -110,7 +110,7 @@ internal sealed class NodeLife : IDisposable
         {
             await _loop.Delay(_loop.Random.Between(1, _cluster.Options.HeartbeatMicroseconds * 4));
             var stable = Progress!.Stable(Capture!.Checkpoint);
-            await Database.CollectAsync(stable, Ended);
+            await Database.CollectAsync(stable, await Capture.ReadStableHorizonAsync(Ended), Ended);
         }
     }
 

@@ -189,7 +189,7 @@ public abstract partial class LocalDatabaseCompliance
             t => new SetSiblings(t, Profiles.KeyOf("4"), [new Sibling(Version(s_past, Us, 0x90), null), new Sibling(Version(s_past, Us, 0x100), null)]),
             t => new SetSiblings(t, Profiles.KeyOf("5"), [new Sibling(Version(s_past, Us, 0x90), null), new Sibling(Version(s_past, Ap, 0x90), null)]));
 
-        await fixture.Database.CollectAsync(DependencyVector.Empty.Advance(Us, At(0x100)), Token);
+        await fixture.Database.CollectAsync(DependencyVector.Empty.Advance(Us, At(0x100)), await HorizonAsync(fixture), Token);
 
         Assert.Equal(KeyState.Nothing with { Siblings = [] }, await LookAsync(session, Profiles, Profiles.KeyOf("1")) with { Siblings = KeyState.Nothing.Siblings });
         Assert.NotNull((await LookAsync(session, Profiles, Profiles.KeyOf("2"))).Tombstone);
@@ -200,6 +200,32 @@ public abstract partial class LocalDatabaseCompliance
         var kept = await LookAsync(session, Profiles, Profiles.KeyOf("5"));
         Assert.Equal(Version(s_past, Us, 0x101), kept.Override);
         Assert.Equal(2, kept.Siblings.Count);
+    }
+
+    [Fact]
+    public async Task Notes_of_a_row_whose_transaction_may_not_be_stable_stay()
+    {
+        await using var fixture = await CreateAsync();
+        await using var session = await fixture.Database.OpenApplySessionAsync(Us, Token);
+        var before = await HorizonAsync(fixture);
+        await ApplyAsync(session, 0x100, s_past, Profiles,
+            t => new InsertRow(t, Texts("4", "{}", null)), t => new SetOverride(t, Profiles.KeyOf("4"), Version(s_past, Us, 0x80)),
+            t => new SetSiblings(t, Profiles.KeyOf("4"), [new Sibling(Version(s_past, Us, 0x80), null)]),
+            t => new SetSiblings(t, Profiles.KeyOf("5"), [new Sibling(Version(s_past, Us, 0x80), null)]));
+        var stable = DependencyVector.Empty.Advance(Us, At(0x90));
+
+        await fixture.Database.CollectAsync(stable, 0, Token);
+        await fixture.Database.CollectAsync(stable, before, Token);
+        var kept = await LookAsync(session, Profiles, Profiles.KeyOf("4"));
+        Assert.NotNull(kept.Override);
+        Assert.Single(kept.Siblings);
+        // Of a key without a row no transaction is shown.
+        Assert.Empty((await LookAsync(session, Profiles, Profiles.KeyOf("5"))).Siblings);
+
+        await fixture.Database.CollectAsync(stable, await HorizonAsync(fixture), Token);
+        var dropped = await LookAsync(session, Profiles, Profiles.KeyOf("4"));
+        Assert.Null(dropped.Override);
+        Assert.Empty(dropped.Siblings);
     }
 
     [Fact]
@@ -215,7 +241,7 @@ public abstract partial class LocalDatabaseCompliance
                 new Tombstone(Accounts.FullName, Accounts.KeyOf("1").ToText(), Version(s_past, Ap, 0x500)),
             ], Token);
 
-        await fixture.Database.CollectAsync(DependencyVector.Empty.Advance(Us, At(0x100)), Token);
+        await fixture.Database.CollectAsync(DependencyVector.Empty.Advance(Us, At(0x100)), await HorizonAsync(fixture), Token);
 
         Assert.Equal(Version(s_future, Us, 0x100), (await LookAsync(session, Items, Items.KeyOf("1"))).Tombstone);
         Assert.Null((await LookAsync(session, Accounts, Accounts.KeyOf("1"))).Tombstone);

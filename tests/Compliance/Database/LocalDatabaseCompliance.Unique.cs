@@ -88,7 +88,7 @@ public abstract partial class LocalDatabaseCompliance
         Assert.Null((await LookAsync(session, Members, Members.KeyOf("1"))).Hidden);
 
         // The delete goes, and takes the loser with it: it must not count again.
-        await fixture.Database.CollectAsync(DependencyVector.Of([new(Node, At(0xFFFF)), new(Ap, At(0xFFFF)), new(Us, At(0xFFFF))]), Token);
+        await fixture.Database.CollectAsync(DependencyVector.Of([new(Node, At(0xFFFF)), new(Ap, At(0xFFFF)), new(Us, At(0xFFFF))]), await HorizonAsync(fixture), Token);
         var collected = await LookAsync(session, Members, Members.KeyOf("1"));
         Assert.Equal((null, null), (collected.Tombstone, collected.Loser));
         Assert.NotNull((await LookAsync(session, Members, Members.KeyOf("5"))).Hidden);
@@ -127,7 +127,7 @@ public abstract partial class LocalDatabaseCompliance
             Assert.Equal((key, isKept), (key, (await LookAsync(session, Members, Members.KeyOf(key))).IsOverrideKept));
         }
 
-        await fixture.Database.CollectAsync(DependencyVector.Of([new(Ap, At(0xFFFF)), new(Us, At(0xFFFF))]), Token);
+        await fixture.Database.CollectAsync(DependencyVector.Of([new(Ap, At(0xFFFF)), new(Us, At(0xFFFF))]), await HorizonAsync(fixture), Token);
         Assert.Equal(Version(s_future, Ap, 0x1), (await LookAsync(session, Members, Members.KeyOf("1"))).Override);
         Assert.Equal(Version(s_future, Ap, 0x2), (await LookAsync(session, Members, Members.KeyOf("2"))).Override);
         Assert.Null((await LookAsync(session, Members, Members.KeyOf("3"))).Override);

@@ -53,6 +53,9 @@ public abstract partial class LocalDatabaseCompliance
         return state;
     }
 
+    /// <summary>Beyond all that was written until now.</summary>
+    private static async Task<uint> HorizonAsync(LocalDatabaseFixture fixture) => (await fixture.Database.WriteMarkerAsync(CommitTimestamp.Unknown, Token)).Horizon;
+
     private static async Task ApplyAsync(
         IApplySession session, ulong position, CommitTimestamp stamp, ComplianceTable table, params Func<LocalTable, PlannedWrite>[] writes)
     {

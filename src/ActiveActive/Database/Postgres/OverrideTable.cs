@@ -29,7 +29,7 @@ internal static class OverrideTable
     private static readonly string s_collect =
         $"""
         WITH stable AS (SELECT origin, position::pg_lsn AS position FROM unnest($1, $2) AS s(origin, position))
-        DELETE FROM active_active.version_override o WHERE NOT o.is_kept AND o.position <= {TombstoneTable.StablePosition("o")}
+        DELETE FROM active_active.version_override o WHERE NOT o.is_kept AND o.position <= {TombstoneTable.StablePosition("o")} AND {VersionSql.IsBefore("o.xid", "$3")}
         """;
 
     public static NpgsqlBatchCommand Set(TableName table, string key, in RowVersion version) => SqlParameters.Command(
@@ -52,5 +52,5 @@ internal static class OverrideTable
     public static NpgsqlBatchCommand DropOwn(TableName table, string key) =>
         SqlParameters.Command(DropOwnSql, SqlParameters.Text(table.ToString()), SqlParameters.Text(key));
 
-    public static NpgsqlBatchCommand Collect(DependencyVector stable) => SqlParameters.Command(s_collect, TombstoneTable.StableVector(stable));
+    public static NpgsqlBatchCommand Collect(DependencyVector stable, uint horizon) => SqlParameters.Command(s_collect, [.. TombstoneTable.StableVector(stable), VersionSql.Horizon(horizon)]);
 }

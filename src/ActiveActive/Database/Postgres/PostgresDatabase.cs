@@ -77,9 +77,9 @@ internal sealed class PostgresDatabase : ILocalDatabase
         foreach (var row in rows) yield return await RunAsync($"reading a row of {row.Table} for a peer", () => reader.ReadAsync(row, cancellationToken));
     }
 
-    public ValueTask CollectAsync(DependencyVector stable, CancellationToken cancellationToken) => ExecuteAsync(
+    public ValueTask CollectAsync(DependencyVector stable, uint horizon, CancellationToken cancellationToken) => ExecuteAsync(
         "collecting what is stable",
-        [LoserTable.Collect(), .. TombstoneTable.Collect(stable), OverrideTable.Collect(stable), SiblingTable.Collect(stable), RewrittenTables.Collect()], cancellationToken);
+        [LoserTable.Collect(), .. TombstoneTable.Collect(stable), OverrideTable.Collect(stable, horizon), SiblingTable.Collect(stable, horizon), RewrittenTables.Collect()], cancellationToken);
 
     public ValueTask<IReadOnlyList<QuarantinedTransaction>> ReadQuarantineAsync(NodeName? origin, CancellationToken cancellationToken) =>
         RunAsync<IReadOnlyList<QuarantinedTransaction>>("reading the quarantine", async () =>

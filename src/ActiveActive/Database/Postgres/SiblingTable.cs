@@ -24,6 +24,7 @@ internal static class SiblingTable
         WHERE NOT EXISTS (
             SELECT FROM jsonb_to_recordset(k.versions) AS v(origin text, position pg_lsn)
             WHERE v.position > {TombstoneTable.StablePosition("v")})
+          AND (k.xid = 0 OR {VersionSql.IsBefore("k.xid", "$3")})
         """;
 
     public static NpgsqlBatchCommand Set(ApplyStatements statements, LocalTable table, RowKey key, IReadOnlyList<Sibling> siblings)
@@ -49,7 +50,7 @@ internal static class SiblingTable
     public static NpgsqlBatchCommand DropOwn(TableName table, string key) =>
         SqlParameters.Command(DropOwnSql, SqlParameters.Text(table.ToString()), SqlParameters.Text(key));
 
-    public static NpgsqlBatchCommand Collect(DependencyVector stable) => SqlParameters.Command(s_collect, TombstoneTable.StableVector(stable));
+    public static NpgsqlBatchCommand Collect(DependencyVector stable, uint horizon) => SqlParameters.Command(s_collect, [.. TombstoneTable.StableVector(stable), VersionSql.Horizon(horizon)]);
 
     /// <summary>A column that the stored row does not name (added since, or unchanged when it was stored) reads as unchanged.</summary>
     public static IReadOnlyList<Sibling> Read(LocalTable table, string json)

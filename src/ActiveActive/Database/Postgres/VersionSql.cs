@@ -19,6 +19,12 @@ internal static class VersionSql
     /// <summary>The current xid as rows show it in <c>xmin</c>, as a bigint.</summary>
     public const string CurrentXid = "pg_current_xact_id()::xid::text::bigint";
 
+    /// <summary>Whether a stored xid comes before <see cref="Horizon"/>'s. Compared by age, as xids wrap around.</summary>
+    public static string IsBefore(string xid, string horizon) => $"age({xid}::text::xid) > age({horizon}::text::xid)";
+
+    /// <summary>Of 0, the invalid xid, the age is greater than any.</summary>
+    public static Npgsql.NpgsqlParameter Horizon(uint xid) => SqlParameters.Text(xid.ToString(System.Globalization.CultureInfo.InvariantCulture));
+
     /// <summary>Whether one record (columns stamp, origin, position) is newer than another.</summary>
     public static string IsNewer(string left, string right) =>
         $"""
