@@ -31,7 +31,7 @@ public sealed class StreamFaultTests(CaptureServers servers)
             // Disposed while it waits, and while it is in the middle of a large transaction.
             await using var reader = await database.OpenAsync(maxChangesPerPart: 1);
             await reader.ReadToMarkerAsync();
-            await database.ExecuteAsync($"INSERT INTO t SELECT generate_series({i * 100_000}, {(i * 100_000) + 99_999})");
+            await database.ExecuteAsync($"INSERT INTO t SELECT generate_series({i * 20_000}, {(i * 20_000) + 19_999})");
             var xid = await reader.MarkAsync();
             Assert.False((await reader.NextAsync("the first part")).IsLastPart);
             await reader.Stream.DisposeAsync();

@@ -19,7 +19,7 @@ public sealed class CrashTests
 
         using var stop = new CancellationTokenSource();
         var writers = cluster.Nodes.Select(node => WriteUntilAsync(node, stop.Token)).ToList();
-        for (var round = 0; round < 3; round++)
+        for (var round = 0; round < 2; round++)
         {
             var applied = cluster[1 - (round % 2)].Node.Status.Peers[0].AppliedTransactions;
             await cluster.UntilAsync("transactions flow", () => Task.FromResult(cluster[1 - (round % 2)].Node.Status.Peers[0].AppliedTransactions > applied + 50));

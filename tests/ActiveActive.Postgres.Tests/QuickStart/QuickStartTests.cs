@@ -8,7 +8,6 @@ public sealed class QuickStartTests
     private static readonly TimeSpan s_limit = TimeSpan.FromMinutes(8);
 
     [Theory]
-    [InlineData("15")]
     [InlineData("15,17,18")]
     public async Task Three_nodes_converge(string versions)
     {

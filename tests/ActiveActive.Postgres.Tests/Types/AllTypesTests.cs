@@ -14,7 +14,6 @@ public sealed class AllTypesTests(ClusterServers servers)
 
     [Theory]
     [InlineData(15, 15)]
-    [InlineData(18, 18)]
     [InlineData(15, 18)]
     [Trait("Story", "33")]
     public async Task Every_type_arrives_bit_identical(int first, int second)

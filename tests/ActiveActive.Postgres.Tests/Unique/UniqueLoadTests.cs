@@ -50,7 +50,7 @@ public sealed class UniqueLoadTests(ClusterServers servers)
     private async Task RunAsync(int version, int seed, string schema, Action<ReplicationNodeBuilder> configure, string[] tables, Func<string, Func<string, string>, Func<string, string>, string> clash)
     {
         await using var cluster = await TestCluster.StartAsync(await servers.GetAsync(version, version, version), schema, configure);
-        for (var round = 0; round < 6; round++)
+        for (var round = 0; round < 4; round++)
         {
             if (round % 2 == 1) await cluster[round / 2].StopAsync();
             await Task.WhenAll(cluster.Nodes.SelectMany((node, i) => Enumerable.Range(0, 2).Select(writer => WriteAsync(node, tables, new Random((((seed * 100) + round) * 10) + (i * 2) + writer)))));
