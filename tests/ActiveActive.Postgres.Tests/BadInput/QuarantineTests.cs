@@ -37,7 +37,7 @@ public sealed class QuarantineTests(ClusterServers servers)
     private static CancellationToken Token => TestContext.Current.CancellationToken;
 
     [Theory]
-    [InlineData(15)]
+    [InlineData(15, Traits = ["Run", "Long"])]
     [InlineData(18)]
     [Trait("Story", "15")]
     [Trait("Story", "25")]

@@ -8,7 +8,7 @@ public sealed class CatchUpTests(CaptureServers servers)
 {
     private const string Table = "CREATE TABLE t (id int PRIMARY KEY)";
 
-    [Theory, InlineData(15), InlineData(18)]
+    [Theory, InlineData(15, Traits = ["Run", "Long"]), InlineData(18)]
     public async Task Copy_yields_the_same_transactions_beside_the_slot_and_is_dropped_with_its_stream(int version)
     {
         await using var database = await CaptureDatabase.CreateAsync(servers, version, Table);
@@ -34,7 +34,7 @@ public sealed class CatchUpTests(CaptureServers servers)
         Assert.Equal(1, await SlotsAsync(database));
     }
 
-    [Theory, InlineData(15), InlineData(18)]
+    [Theory, InlineData(15, Traits = ["Run", "Long"]), InlineData(18)]
     public async Task Copy_that_a_stopped_process_left_is_replaced_and_one_in_use_is_not(int version)
     {
         await using var database = await CaptureDatabase.CreateAsync(servers, version, Table);
@@ -50,7 +50,7 @@ public sealed class CatchUpTests(CaptureServers servers)
         await first.ReadToMarkerAsync();
     }
 
-    [Theory, InlineData(15), InlineData(18)]
+    [Theory, InlineData(15, Traits = ["Run", "Long"]), InlineData(18)]
     public async Task Copy_that_cannot_serve_the_start_leaves_no_slot(int version)
     {
         await using var database = await CaptureDatabase.CreateAsync(servers, version, Table);

@@ -7,7 +7,7 @@ public sealed class ConfirmTests(CaptureServers servers)
 {
     private const string Table = "CREATE TABLE t (id int PRIMARY KEY); CREATE SCHEMA hidden; CREATE TABLE hidden.t (id int)";
 
-    [Theory, InlineData(15), InlineData(18)]
+    [Theory, InlineData(15, Traits = ["Run", "Long"]), InlineData(18)]
     public async Task Restart_gives_what_was_not_confirmed_and_nothing_before(int version)
     {
         await using var database = await CaptureDatabase.CreateAsync(servers, version, Table);
@@ -29,7 +29,7 @@ public sealed class ConfirmTests(CaptureServers servers)
             Assert.Equal(["public.t +(3)", "public.t +(4)"], RowText.Of((await later.ReadToMarkerAsync()).SelectMany(t => t.Changes)));
     }
 
-    [Theory, InlineData(15), InlineData(18)]
+    [Theory, InlineData(15, Traits = ["Run", "Long"]), InlineData(18)]
     public async Task Start_before_the_confirmed_position_is_refused_and_never_a_silent_gap(int version)
     {
         await using var database = await CaptureDatabase.CreateAsync(servers, version, Table);
@@ -43,7 +43,7 @@ public sealed class ConfirmTests(CaptureServers servers)
         Assert.Contains(database.Slot, fault.Message, StringComparison.Ordinal);
     }
 
-    [Theory, InlineData(15), InlineData(18)]
+    [Theory, InlineData(15, Traits = ["Run", "Long"]), InlineData(18)]
     public async Task Idle_database_confirms_while_nothing_is_published(int version)
     {
         await using var database = await CaptureDatabase.CreateAsync(servers, version, Table);
@@ -61,7 +61,7 @@ public sealed class ConfirmTests(CaptureServers servers)
         Assert.Equal(["public.t +(1)"], RowText.Of((await next).Changes));
     }
 
-    [Theory, InlineData(15), InlineData(18)]
+    [Theory, InlineData(15, Traits = ["Run", "Long"]), InlineData(18)]
     public async Task Confirmation_never_goes_backwards_nor_past_what_was_received(int version)
     {
         await using var database = await CaptureDatabase.CreateAsync(servers, version, Table);
@@ -81,7 +81,7 @@ public sealed class ConfirmTests(CaptureServers servers)
     }
 
     /// <summary>The commit's bytes have arrived, but the reader has not asked for the next one: another thread must not confirm past it.</summary>
-    [Theory, InlineData(15), InlineData(18)]
+    [Theory, InlineData(15, Traits = ["Run", "Long"]), InlineData(18)]
     public async Task Received_position_waits_for_the_delivery_of_an_open_transaction(int version)
     {
         await using var database = await CaptureDatabase.CreateAsync(servers, version, Table);

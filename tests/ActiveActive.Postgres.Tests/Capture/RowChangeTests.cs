@@ -5,7 +5,7 @@ namespace ActiveActive.Postgres.Tests.Capture;
 [Collection(nameof(CaptureServers))]
 public sealed class RowChangeTests(CaptureServers servers)
 {
-    [Theory, InlineData(15), InlineData(18)]
+    [Theory, InlineData(15, Traits = ["Run", "Long"]), InlineData(18)]
     public async Task Insert_update_delete_and_truncate_come_in_order(int version)
     {
         await using var database = await CaptureDatabase.CreateAsync(servers, version, "CREATE TABLE t (id int PRIMARY KEY, note text, n numeric)");
@@ -39,7 +39,7 @@ public sealed class RowChangeTests(CaptureServers servers)
         Assert.Equal(relation.Name, relation.Root);
     }
 
-    [Theory, InlineData(15), InlineData(18)]
+    [Theory, InlineData(15, Traits = ["Run", "Long"]), InlineData(18)]
     public async Task Header_is_the_xid_and_stamp_that_the_rows_show(int version)
     {
         await using var database = await CaptureDatabase.CreateAsync(servers, version, "CREATE TABLE t (id int PRIMARY KEY)");
@@ -54,7 +54,7 @@ public sealed class RowChangeTests(CaptureServers servers)
             seen.Stamp.ToDateTimeOffset().UtcDateTime);
     }
 
-    [Theory, InlineData(15), InlineData(18)]
+    [Theory, InlineData(15, Traits = ["Run", "Long"]), InlineData(18)]
     public async Task Full_identity_gives_whole_old_rows_and_the_true_primary_key(int version)
     {
         await using var database = await CaptureDatabase.CreateAsync(servers, version,
@@ -70,7 +70,7 @@ public sealed class RowChangeTests(CaptureServers servers)
         Assert.All(changes, change => Assert.Equal([1, 2], change.Relation.KeyOrdinals));
     }
 
-    [Theory, InlineData(15), InlineData(18)]
+    [Theory, InlineData(15, Traits = ["Run", "Long"]), InlineData(18)]
     public async Task Unchanged_toast_is_its_own_state_and_is_filled_from_a_full_old_row(int version)
     {
         await using var database = await CaptureDatabase.CreateAsync(servers, version, """
@@ -98,7 +98,7 @@ public sealed class RowChangeTests(CaptureServers servers)
         Assert.Null(changes[5].OldRow);
     }
 
-    [Theory, InlineData(15), InlineData(18)]
+    [Theory, InlineData(15, Traits = ["Run", "Long"]), InlineData(18)]
     public async Task Partitions_name_their_leaf_and_their_topmost_root(int version)
     {
         await using var database = await CaptureDatabase.CreateAsync(servers, version, """
@@ -119,7 +119,7 @@ public sealed class RowChangeTests(CaptureServers servers)
         Assert.All(seen.SelectMany(transaction => transaction.Changes), change => Assert.Equal([0], change.Relation.KeyOrdinals));
     }
 
-    [Theory, InlineData(15), InlineData(18)]
+    [Theory, InlineData(15, Traits = ["Run", "Long"]), InlineData(18)]
     public async Task Truncate_of_all_leaves_is_one_of_the_root_and_of_fewer_stays_in_them(int version)
     {
         await using var database = await CaptureDatabase.CreateAsync(servers, version, """
@@ -146,7 +146,7 @@ public sealed class RowChangeTests(CaptureServers servers)
         Assert.All(ofPart, relation => Assert.Equal([0], relation.KeyOrdinals));
     }
 
-    [Theory, InlineData(15), InlineData(18)]
+    [Theory, InlineData(15, Traits = ["Run", "Long"]), InlineData(18)]
     public async Task Column_added_or_dropped_between_changes_shows_from_there_on(int version)
     {
         await using var database = await CaptureDatabase.CreateAsync(servers, version, "CREATE TABLE t (id int PRIMARY KEY, a int)");
@@ -163,7 +163,7 @@ public sealed class RowChangeTests(CaptureServers servers)
         Assert.Equal(new RelationColumn("b", "character varying(5)", false), changes[1].Relation.Columns[2]);
     }
 
-    [Theory, InlineData(15), InlineData(18)]
+    [Theory, InlineData(15, Traits = ["Run", "Long"]), InlineData(18)]
     public async Task Table_that_was_dropped_before_it_is_read_keeps_its_changes(int version)
     {
         await using var database = await CaptureDatabase.CreateAsync(servers, version, """
@@ -183,7 +183,7 @@ public sealed class RowChangeTests(CaptureServers servers)
         Assert.Equal([0, 1], changes[1].Relation.KeyOrdinals);
     }
 
-    [Theory, InlineData(15), InlineData(18)]
+    [Theory, InlineData(15, Traits = ["Run", "Long"]), InlineData(18)]
     public async Task Identity_index_without_the_primary_key_stops_the_stream_at_a_delete(int version)
     {
         await using var database = await CaptureDatabase.CreateAsync(servers, version, """

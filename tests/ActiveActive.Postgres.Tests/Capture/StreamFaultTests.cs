@@ -6,7 +6,7 @@ namespace ActiveActive.Postgres.Tests.Capture;
 [Collection(nameof(CaptureServers))]
 public sealed class StreamFaultTests(CaptureServers servers)
 {
-    [Theory, InlineData(15), InlineData(18)]
+    [Theory, InlineData(15, Traits = ["Run", "Long"]), InlineData(18)]
     public async Task Slot_that_is_held_names_itself_and_its_holder(int version)
     {
         await using var database = await CaptureDatabase.CreateAsync(servers, version);
@@ -22,7 +22,7 @@ public sealed class StreamFaultTests(CaptureServers servers)
         Assert.All(faults, fault => Assert.Contains($"'{database.Slot}' is held by the server process {pid}", fault.Message, StringComparison.Ordinal));
     }
 
-    [Theory, InlineData(15), InlineData(18)]
+    [Theory, InlineData(15, Traits = ["Run", "Long"]), InlineData(18)]
     public async Task Slot_is_free_as_soon_as_its_stream_is_disposed(int version)
     {
         await using var database = await CaptureDatabase.CreateAsync(servers, version, "CREATE TABLE t (id int PRIMARY KEY)");
@@ -45,7 +45,7 @@ public sealed class StreamFaultTests(CaptureServers servers)
         }
     }
 
-    [Theory, InlineData(15), InlineData(18)]
+    [Theory, InlineData(15, Traits = ["Run", "Long"]), InlineData(18)]
     public async Task Missing_slot_and_missing_publication_are_named(int version)
     {
         await using var database = await CaptureDatabase.CreateAsync(servers, version, withSlot: false);
@@ -59,7 +59,7 @@ public sealed class StreamFaultTests(CaptureServers servers)
         Assert.Contains("publication 'active_active'", noPublication.Message, StringComparison.Ordinal);
     }
 
-    [Theory, InlineData(15), InlineData(18)]
+    [Theory, InlineData(15, Traits = ["Run", "Long"]), InlineData(18)]
     public async Task Slot_dropped_between_opening_and_reading_is_named(int version)
     {
         await using var database = await CaptureDatabase.CreateAsync(servers, version);
@@ -72,7 +72,7 @@ public sealed class StreamFaultTests(CaptureServers servers)
         Assert.Contains(database.Slot, fault.Message, StringComparison.Ordinal);
     }
 
-    [Theory, InlineData(15), InlineData(18)]
+    [Theory, InlineData(15, Traits = ["Run", "Long"]), InlineData(18)]
     public async Task Terminated_session_is_transient_and_the_next_stream_goes_on(int version)
     {
         await using var database = await CaptureDatabase.CreateAsync(servers, version, "CREATE TABLE t (id int PRIMARY KEY)");
@@ -110,7 +110,7 @@ public sealed class StreamFaultTests(CaptureServers servers)
         Assert.Equal(ReplicationErrorKind.Transient, refused.Kind);
     }
 
-    [Theory, InlineData(15), InlineData(18)]
+    [Theory, InlineData(15, Traits = ["Run", "Long"]), InlineData(18)]
     public async Task Role_without_replication_is_denied(int version)
     {
         await using var database = await CaptureDatabase.CreateAsync(servers, version);

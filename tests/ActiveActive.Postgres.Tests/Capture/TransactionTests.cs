@@ -9,7 +9,7 @@ public sealed class TransactionTests(CaptureServers servers)
 {
     private const string Table = "CREATE TABLE t (id int PRIMARY KEY, note text)";
 
-    [Theory, InlineData(15), InlineData(18)]
+    [Theory, InlineData(15, Traits = ["Run", "Long"]), InlineData(18)]
     public async Task Applied_transaction_tells_its_origin_and_position_and_no_rows(int version)
     {
         await using var database = await CaptureDatabase.CreateAsync(servers, version, Table);
@@ -33,7 +33,7 @@ public sealed class TransactionTests(CaptureServers servers)
     }
 
     /// <summary>pgoutput leaves out transactions without anything published: an applier that wrote no row emits a message, too.</summary>
-    [Theory, InlineData(15), InlineData(18)]
+    [Theory, InlineData(15, Traits = ["Run", "Long"]), InlineData(18)]
     public async Task Applied_transaction_without_rows_comes_if_it_holds_a_message(int version)
     {
         await using var database = await CaptureDatabase.CreateAsync(servers, version, "CREATE SCHEMA hidden; CREATE TABLE hidden.t (id int)");
@@ -48,7 +48,7 @@ public sealed class TransactionTests(CaptureServers servers)
         Assert.Equal(NpgsqlLogSequenceNumber.Parse("0/20"), seen.ForeignPosition);
     }
 
-    [Theory, InlineData(15), InlineData(18)]
+    [Theory, InlineData(15, Traits = ["Run", "Long"]), InlineData(18)]
     public async Task Marker_is_a_transaction_without_changes_and_others_messages_disturb_nothing(int version)
     {
         await using var database = await CaptureDatabase.CreateAsync(servers, version, Table);
@@ -68,7 +68,7 @@ public sealed class TransactionTests(CaptureServers servers)
         Assert.True(marker.Position >= before);
     }
 
-    [Theory, InlineData(15), InlineData(18)]
+    [Theory, InlineData(15, Traits = ["Run", "Long"]), InlineData(18)]
     public async Task Rolled_back_work_is_never_seen_and_savepoints_fold_into_their_transaction(int version)
     {
         await using var database = await CaptureDatabase.CreateAsync(servers, version, Table);
@@ -84,7 +84,7 @@ public sealed class TransactionTests(CaptureServers servers)
         Assert.Equal(["public.t +(2, (null))", "public.t +(4, (null))"], RowText.Of(Assert.Single(await reader.ReadToMarkerAsync()).Changes));
     }
 
-    [Theory, InlineData(15), InlineData(18)]
+    [Theory, InlineData(15, Traits = ["Run", "Long"]), InlineData(18)]
     public async Task Large_transaction_comes_in_parts_with_one_header(int version)
     {
         await using var database = await CaptureDatabase.CreateAsync(servers, version, Table);
@@ -99,7 +99,7 @@ public sealed class TransactionTests(CaptureServers servers)
         Assert.Equal(Enumerable.Range(1, 35), seen.SelectMany(part => part.Changes).Select(change => int.Parse(change.NewRow![0].Text!, System.Globalization.CultureInfo.InvariantCulture)));
     }
 
-    [Theory, InlineData(15), InlineData(18)]
+    [Theory, InlineData(15, Traits = ["Run", "Long"]), InlineData(18)]
     public async Task Part_ends_when_its_texts_are_long_and_memory_stays_flat(int version)
     {
         const long Characters = 100_000_000;
@@ -122,7 +122,7 @@ public sealed class TransactionTests(CaptureServers servers)
         Assert.InRange(peak, 0, 20_000_000);
     }
 
-    [Theory, InlineData(15), InlineData(18)]
+    [Theory, InlineData(15, Traits = ["Run", "Long"]), InlineData(18)]
     public async Task Concurrent_transactions_come_in_commit_order(int version)
     {
         await using var database = await CaptureDatabase.CreateAsync(servers, version, Table);

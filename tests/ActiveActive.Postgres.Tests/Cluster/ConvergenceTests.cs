@@ -14,7 +14,7 @@ public sealed class ConvergenceTests(ClusterServers servers)
         .Replicate("public.accounts", table => table.DeltaColumn("balance"));
 
     [Theory]
-    [InlineData(15)]
+    [InlineData(15, Traits = ["Run", "Long"])]
     [InlineData(18)]
     public async Task A_write_on_each_node_arrives_on_all(int version)
     {

@@ -19,7 +19,7 @@ public sealed class PgbenchTests(ClusterServers servers)
         """;
 
     [Theory]
-    [InlineData(15, 15, 15)]
+    [InlineData(15, 15, 15, Traits = ["Run", "Long"])]
     [InlineData(18, 17, 18)]
     public async Task Balances_equal_the_history_on_every_node(params int[] versions)
     {

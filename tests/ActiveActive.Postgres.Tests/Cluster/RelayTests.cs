@@ -11,7 +11,7 @@ public sealed class RelayTests(ClusterServers servers)
 
     [Theory]
     [InlineData(15, 18)]
-    [InlineData(18, 15)]
+    [InlineData(18, 15, Traits = ["Run", "Long"])]
     [Trait("Story", "21")]
     public async Task Survivors_of_a_dead_node_agree_and_it_comes_back(int relayer, int receiver)
     {

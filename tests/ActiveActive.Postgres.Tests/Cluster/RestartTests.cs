@@ -7,7 +7,7 @@ public sealed class RestartTests(ClusterServers servers)
     private const string Schema = "CREATE TABLE notes (id int PRIMARY KEY, body text); CREATE TABLE counters (id int PRIMARY KEY, n bigint NOT NULL);";
 
     [Theory]
-    [InlineData(15)]
+    [InlineData(15, Traits = ["Run", "Long"])]
     [InlineData(18)]
     [Trait("Story", "22")]
     public async Task Peer_that_fell_behind_the_change_log_catches_up_through_its_own_slot(int version)

@@ -8,7 +8,7 @@ public sealed class UnchangedValueTests(ClusterServers servers)
     private const string Schema = "CREATE TABLE documents (id int PRIMARY KEY, title text, body text); ALTER TABLE documents ALTER body SET STORAGE EXTERNAL";
 
     [Theory]
-    [InlineData(15)]
+    [InlineData(15, Traits = ["Run", "Long"])]
     [InlineData(18)]
     public async Task Concurrent_winner_and_re_created_row_are_whole(int version)
     {
@@ -27,7 +27,7 @@ public sealed class UnchangedValueTests(ClusterServers servers)
     }
 
     [Theory]
-    [InlineData(15)]
+    [InlineData(15, Traits = ["Run", "Long"])]
     [InlineData(18)]
     public async Task Key_changed_over_a_concurrent_write_keeps_its_large_value(int version)
     {
@@ -38,7 +38,7 @@ public sealed class UnchangedValueTests(ClusterServers servers)
     }
 
     [Theory]
-    [InlineData(15)]
+    [InlineData(15, Traits = ["Run", "Long"])]
     [InlineData(18)]
     public async Task Row_changed_again_or_deleted_at_its_origin_ends_as_its_origin_left_it(int version)
     {

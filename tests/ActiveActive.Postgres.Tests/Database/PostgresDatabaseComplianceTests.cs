@@ -36,6 +36,7 @@ public abstract class PostgresDatabaseCompliance(ComplianceServer server) : Loca
 }
 
 /// <summary>On the oldest supported version.</summary>
+[Trait("Run", "Long")]
 public sealed class PostgresDatabaseComplianceTests15(OldestComplianceServer server)
     : PostgresDatabaseCompliance(server), IClassFixture<OldestComplianceServer>;
 

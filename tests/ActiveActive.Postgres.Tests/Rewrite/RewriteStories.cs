@@ -254,4 +254,5 @@ public sealed class RewriteStories18(RewriteNodes18 nodes) : RewriteStories(node
 
 /// <inheritdoc/>
 [Collection(nameof(ClusterServers))]
+[Trait("Run", "Long")]
 public sealed class RewriteStories15(RewriteNodes15 nodes) : RewriteStories(nodes), IClassFixture<RewriteNodes15>;

@@ -8,7 +8,7 @@ public sealed class PostgresServerTests
     private static CancellationToken Token => TestContext.Current.CancellationToken;
 
     [Theory]
-    [InlineData(15)]
+    [InlineData(15, Traits = ["Run", "Long"])]
     [InlineData(18)]
     public async Task Server_of_the_wanted_version_is_ready_for_replication(int version)
     {

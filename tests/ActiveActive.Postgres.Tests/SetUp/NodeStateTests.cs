@@ -79,7 +79,7 @@ public sealed class NodeStateTests(SetUpServers servers)
     }
 
     [Theory]
-    [InlineData(15)]
+    [InlineData(15, Traits = ["Run", "Long"])]
     [InlineData(18)]
     public async Task Slot_that_another_session_reads_is_in_use(int version)
     {

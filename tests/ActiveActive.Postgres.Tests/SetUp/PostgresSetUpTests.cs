@@ -18,7 +18,7 @@ public sealed class PostgresSetUpTests(SetUpServers servers)
         """;
 
     [Theory]
-    [InlineData(15)]
+    [InlineData(15, Traits = ["Run", "Long"])]
     [InlineData(18)]
     public async Task Clean_database_becomes_a_node_and_a_second_run_writes_nothing(int version)
     {
@@ -45,7 +45,7 @@ public sealed class PostgresSetUpTests(SetUpServers servers)
     }
 
     [Theory]
-    [InlineData(15)]
+    [InlineData(15, Traits = ["Run", "Long"])]
     [InlineData(18)]
     public async Task Publication_and_replica_identities_follow_changed_rules(int version)
     {
@@ -68,7 +68,7 @@ public sealed class PostgresSetUpTests(SetUpServers servers)
     }
 
     [Theory]
-    [InlineData(15)]
+    [InlineData(15, Traits = ["Run", "Long"])]
     [InlineData(18)]
     public async Task Publication_changed_by_hand_is_repaired(int version)
     {
@@ -92,7 +92,7 @@ public sealed class PostgresSetUpTests(SetUpServers servers)
     }
 
     [Theory]
-    [InlineData(15)]
+    [InlineData(15, Traits = ["Run", "Long"])]
     [InlineData(18)]
     public async Task Slot_without_checkpoint_is_a_leftover_and_is_replaced(int version)
     {
@@ -108,7 +108,7 @@ public sealed class PostgresSetUpTests(SetUpServers servers)
     }
 
     [Theory]
-    [InlineData(15)]
+    [InlineData(15, Traits = ["Run", "Long"])]
     [InlineData(18)]
     public async Task Database_that_an_earlier_version_set_up_is_upgraded_in_place(int version)
     {

@@ -154,7 +154,7 @@ public sealed class SetUpProblemTests(SetUpServers servers)
     }
 
     [Theory]
-    [InlineData(15)]
+    [InlineData(15, Traits = ["Run", "Long"])]
     [InlineData(18)]
     public async Task Role_without_rights_learns_of_all_of_them_at_once(int version)
     {

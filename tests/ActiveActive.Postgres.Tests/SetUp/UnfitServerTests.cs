@@ -29,7 +29,7 @@ public sealed class UnfitServerTests
     }
 
     [Theory]
-    [InlineData(15)]
+    [InlineData(15, Traits = ["Run", "Long"])]
     [InlineData(18)]
     public async Task Standby_is_refused_and_so_is_a_promoted_server_until_its_timeline_is_accepted(int version)
     {

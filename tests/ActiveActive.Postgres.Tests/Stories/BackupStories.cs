@@ -10,7 +10,7 @@ public sealed class BackupStories
     private const string Schema = "CREATE TABLE notes (id int PRIMARY KEY, body text);";
 
     [Theory]
-    [InlineData(15)]
+    [InlineData(15, Traits = ["Run", "Long"])]
     [InlineData(18)]
     [Trait("Story", "24")]
     public async Task Node_restored_from_a_backup_is_refused_by_name(int version)

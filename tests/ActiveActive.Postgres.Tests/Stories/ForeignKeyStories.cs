@@ -45,7 +45,7 @@ public sealed class ForeignKeyStories(ClusterServers servers)
     }
 
     [Theory]
-    [InlineData(15)]
+    [InlineData(15, Traits = ["Run", "Long"])]
     [InlineData(18)]
     [Trait("Story", "10")]
     public async Task Orphan_is_set_to_null_as_an_update_that_all_nodes_get(int version)
@@ -63,7 +63,7 @@ public sealed class ForeignKeyStories(ClusterServers servers)
     }
 
     [Theory]
-    [InlineData(15)]
+    [InlineData(15, Traits = ["Run", "Long"])]
     [InlineData(18)]
     [Trait("Story", "10")]
     public async Task Quarantined_child_is_whole_on_every_node_and_back_with_its_parents(int version)
@@ -92,7 +92,7 @@ public sealed class ForeignKeyStories(ClusterServers servers)
     }
 
     [Theory]
-    [InlineData(15)]
+    [InlineData(15, Traits = ["Run", "Long"])]
     [InlineData(18)]
     [Trait("Story", "10")]
     public async Task Policy_that_the_database_refuses_is_told_and_replication_goes_on(int version)

@@ -7,7 +7,7 @@ namespace ActiveActive.Postgres.Tests.Types;
 public sealed class EncodingTests(ClusterServers servers)
 {
     [Theory]
-    [InlineData(15)]
+    [InlineData(15, Traits = ["Run", "Long"])]
     [InlineData(18)]
     [Trait("Story", "33")]
     public async Task A_character_that_the_receiver_lacks_holds_the_stream_and_loses_nothing(int version)

@@ -28,7 +28,7 @@ public sealed class UniqueLoadTests(ClusterServers servers)
         """;
 
     [Theory]
-    [InlineData(15, 1)]
+    [InlineData(15, 1, Traits = ["Run", "Long"])]
     [InlineData(18, 2)]
     [Trait("Story", "39")]
     public async Task Writers_of_the_same_values_on_three_nodes_end_with_the_same_rows_visible_and_hidden(int version, int seed)
@@ -38,7 +38,7 @@ public sealed class UniqueLoadTests(ClusterServers servers)
     }
 
     [Theory]
-    [InlineData(15, 3)]
+    [InlineData(15, 3, Traits = ["Run", "Long"])]
     [InlineData(18, 4)]
     [Trait("Story", "39")]
     public async Task Writers_of_sums_and_folds_and_of_a_partition_end_with_the_same_rows_visible_and_hidden(int version, int seed)
