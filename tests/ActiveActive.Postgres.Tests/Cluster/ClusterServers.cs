@@ -5,6 +5,9 @@ namespace ActiveActive.Postgres.Tests.Cluster;
 /// <summary>One server per version for all cluster tests that do not stop servers; each node has a database of its own.</summary>
 public sealed class ClusterServers : IAsyncLifetime
 {
+    /// <summary>A second set of them, for tests about tables and their types: the tests of a collection run one after the other.</summary>
+    public const string Tables = "Servers for tables";
+
     private readonly Dictionary<int, Task<PostgresServer>> _servers = [];
 
     public ValueTask InitializeAsync() => default;
@@ -44,3 +47,7 @@ public sealed class ClusterServers : IAsyncLifetime
 /// <summary>The tests that share <see cref="ClusterServers"/>.</summary>
 [CollectionDefinition(nameof(ClusterServers))]
 public sealed class ClusterServersDefinition : ICollectionFixture<ClusterServers>;
+
+/// <summary>The tests that share the second set.</summary>
+[CollectionDefinition(ClusterServers.Tables)]
+public sealed class TableServersDefinition : ICollectionFixture<ClusterServers>;

@@ -16,6 +16,7 @@ public sealed class QuickStartTests
     }
 
     [Fact]
+    [Trait("Run", "Long")]
     public async Task A_host_that_is_killed_and_started_again_loses_nothing()
     {
         var (exitCode, output) = await RunAsync("--seconds", "6", "--postgres", "18", "--kill");

@@ -3,7 +3,7 @@ using ActiveActive.Postgres.Tests.Cluster;
 namespace ActiveActive.Postgres.Tests.Rewrite;
 
 /// <summary>Tables are rewritten while all nodes write them.</summary>
-[Collection(nameof(ClusterServers))]
+[Collection(ClusterServers.Tables)]
 public sealed class RewriteLoadTests(ClusterServers servers)
 {
     // In transactions of their own, and in one that writes, too; the last two keep each row's xmin.

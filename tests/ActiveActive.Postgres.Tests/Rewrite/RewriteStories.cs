@@ -249,10 +249,10 @@ public abstract class RewriteStories(RewriteNodes nodes)
 }
 
 /// <inheritdoc/>
-[Collection(nameof(ClusterServers))]
+[Collection(ClusterServers.Tables)]
 public sealed class RewriteStories18(RewriteNodes18 nodes) : RewriteStories(nodes), IClassFixture<RewriteNodes18>;
 
 /// <inheritdoc/>
-[Collection(nameof(ClusterServers))]
+[Collection(ClusterServers.Tables)]
 [Trait("Run", "Long")]
 public sealed class RewriteStories15(RewriteNodes15 nodes) : RewriteStories(nodes), IClassFixture<RewriteNodes15>;

@@ -18,6 +18,7 @@ public sealed class VolumeStories(ClusterServers servers)
 
     /// <summary>Both nodes, their change logs and their queues live in this process: the limit is generous, since it counts garbage, too.</summary>
     [Fact]
+    [Trait("Run", "Long")]
     [Trait("Story", "28")]
     public async Task A_large_transaction_and_many_tiny_ones_arrive_in_bounded_memory()
     {

@@ -3,7 +3,7 @@ using ActiveActive.Postgres.Tests.Cluster;
 namespace ActiveActive.Postgres.Tests.Tables;
 
 /// <summary>Tables whose columns are generated, identities, in another order, dropped, only local, or many.</summary>
-[Collection(nameof(ClusterServers))]
+[Collection(ClusterServers.Tables)]
 public sealed class ColumnShapeTests(ClusterServers servers)
 {
     [Fact]

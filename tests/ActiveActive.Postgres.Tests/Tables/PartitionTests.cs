@@ -3,7 +3,7 @@ using ActiveActive.Postgres.Tests.Cluster;
 namespace ActiveActive.Postgres.Tests.Tables;
 
 /// <summary>Partitioned tables replicate as their root, however each node has divided them.</summary>
-[Collection(nameof(ClusterServers))]
+[Collection(ClusterServers.Tables)]
 public sealed class PartitionTests(ClusterServers servers)
 {
     private const string ByRange = "CREATE TABLE p (id int, region text, v text, PRIMARY KEY (id, region)) PARTITION BY RANGE (id); "

@@ -3,7 +3,7 @@ using ActiveActive.Postgres.Tests.Cluster;
 namespace ActiveActive.Postgres.Tests.Tables;
 
 /// <summary>Changes that are more than one row with a new value: keys that move, values out of line, large and partly undone transactions, TRUNCATE.</summary>
-[Collection(nameof(ClusterServers))]
+[Collection(ClusterServers.Tables)]
 public sealed class RowChangeTests(ClusterServers servers)
 {
     [Theory]

@@ -7,7 +7,7 @@ namespace ActiveActive.Postgres.Tests.Types;
 /// Every type that <c>pg_type</c> lists and a column can have, between two databases that write values differently: what arrives has the
 /// same text and the same binary form.
 /// </summary>
-[Collection(nameof(ClusterServers))]
+[Collection(ClusterServers.Tables)]
 public sealed class AllTypesTests(ClusterServers servers)
 {
     private const int Second = 1000;

@@ -3,7 +3,7 @@ using ActiveActive.Postgres.Tests.Cluster;
 namespace ActiveActive.Postgres.Tests.Types;
 
 /// <summary>Databases with different encodings: what both can hold arrives, what one can't holds the stream and is not lost.</summary>
-[Collection(nameof(ClusterServers))]
+[Collection(ClusterServers.Tables)]
 public sealed class EncodingTests(ClusterServers servers)
 {
     [Theory]

@@ -5,7 +5,7 @@ using Npgsql;
 namespace ActiveActive.Postgres.Tests.Types;
 
 /// <summary>Every type that can be a primary key: set-up refuses it where equal values have different texts, else its rows are found again.</summary>
-[Collection(nameof(ClusterServers))]
+[Collection(ClusterServers.Tables)]
 public sealed class KeyTypesTests(ClusterServers servers)
 {
     /// <summary>Their own equality holds values with different texts to be equal: 1.0 and 1.00, -0 and 0, 24 hours and a day.</summary>

@@ -4,7 +4,7 @@ using ActiveActive.Postgres.Tests.Stories;
 namespace ActiveActive.Postgres.Tests.Unique;
 
 /// <summary>What is told of a row that lost a unique value, and what it is when it comes back; with nodes that stop. Statements are in the order of their stamps.</summary>
-[Collection(nameof(ClusterServers))]
+[Collection(ClusterServers.Tables)]
 public sealed class HiddenRowStories(ClusterServers servers) : IAsyncLifetime
 {
     private const string Schema = """

@@ -3,7 +3,7 @@ using ActiveActive.Postgres.Tests.Cluster;
 namespace ActiveActive.Postgres.Tests.Unique;
 
 /// <summary>Unique keys of two servers, of different versions, compared.</summary>
-[Collection(nameof(ClusterServers))]
+[Collection(ClusterServers.Tables)]
 public sealed class UniqueKeyDifferenceTests(ClusterServers servers)
 {
     private const string Schema = """

@@ -4,7 +4,7 @@ using Npgsql;
 namespace ActiveActive.Postgres.Tests.Unique;
 
 /// <summary>Many writers, few keys and few values: rows lose values and get them back all the time, on all nodes at once.</summary>
-[Collection(nameof(ClusterServers))]
+[Collection(ClusterServers.Tables)]
 public sealed class UniqueLoadTests(ClusterServers servers)
 {
     private const int Keys = 12;
@@ -29,7 +29,7 @@ public sealed class UniqueLoadTests(ClusterServers servers)
 
     [Theory]
     [InlineData(15, 1, Traits = ["Run", "Long"])]
-    [InlineData(18, 2)]
+    [InlineData(18, 2, Traits = ["Run", "Long"])]
     [Trait("Story", "39")]
     public async Task Writers_of_the_same_values_on_three_nodes_end_with_the_same_rows_visible_and_hidden(int version, int seed)
     {

@@ -4,7 +4,7 @@ using ActiveActive.Postgres.Tests.Stories;
 namespace ActiveActive.Postgres.Tests.Unique;
 
 /// <summary>Unique keys of tables with delta columns or a resolver, and of single partitions. Statements are in the order of their stamps.</summary>
-[Collection(nameof(ClusterServers))]
+[Collection(ClusterServers.Tables)]
 public sealed class UniqueRuleStories(UniqueRuleNodes nodes) : IClassFixture<UniqueRuleNodes>
 {
     private readonly TestCluster _cluster = nodes.Cluster;

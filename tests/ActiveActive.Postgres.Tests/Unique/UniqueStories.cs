@@ -4,7 +4,7 @@ using ActiveActive.Postgres.Tests.Stories;
 namespace ActiveActive.Postgres.Tests.Unique;
 
 /// <summary>Two rows and one value of a secondary unique key. Statements are in the order of their stamps.</summary>
-[Collection(nameof(ClusterServers))]
+[Collection(ClusterServers.Tables)]
 public sealed class UniqueStories(UniqueNodes nodes) : IClassFixture<UniqueNodes>
 {
     private readonly TestCluster _cluster = nodes.Cluster;

@@ -132,7 +132,10 @@ internal sealed class PostgresChangeStream : IChangeStream
 
             transaction ??= await NextAsync(messages!, stop.Token, cancellationToken);
             yield return transaction;
-            if (transaction.IsLastPart) Volatile.Write(ref _undelivered, ulong.MaxValue);
+            if (!transaction.IsLastPart) continue;
+            // Only now, when the reader has come back for the next one, is it delivered.
+            if (messages is null) _start = new NpgsqlLogSequenceNumber((ulong)transaction.Position + 1);
+            Volatile.Write(ref _undelivered, ulong.MaxValue);
         }
     }
 
@@ -197,9 +200,7 @@ internal sealed class PostgresChangeStream : IChangeStream
         while (_batches is not null && await _batches.MoveNextAsync(_start, stop))
         {
             // A batch begins where the slot stands, which is not after the start.
-            if (await TakeAsync(_batches.Current, stop) is not { } transaction || transaction.Position < _start) continue;
-            if (transaction.IsLastPart) _start = new NpgsqlLogSequenceNumber((ulong)transaction.Position + 1);
-            return transaction;
+            if (await TakeAsync(_batches.Current, stop) is { } transaction && transaction.Position >= _start) return transaction;
         }
 
         if (_batches is not null) await _slots.UntilFreeAsync(_slot.Name, stop);
