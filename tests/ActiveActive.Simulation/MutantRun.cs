@@ -17,7 +17,6 @@ internal static class MutantRun
 
     private static bool IsKilled(Safeguard mutant, CommandLine command)
     {
-        Safeguards.SwitchOff(mutant);
         try
         {
             var watch = Stopwatch.StartNew();
@@ -25,9 +24,20 @@ internal static class MutantRun
             var seeds = 0;
             while (seeds < command.Seeds && watch.Elapsed < command.Time)
             {
+                Safeguards.SwitchOff(mutant);
                 var result = Simulation.Run(command.OptionsOf(command.FirstSeed + (ulong)seeds, drawn => Narrow(mutant, drawn)));
                 seeds++;
                 if (result.Findings.IsClean) continue;
+                // What is missed with the safeguard on, too, says nothing of it.
+                Safeguards.SwitchOff(Safeguard.None);
+                if (!Simulation.Run(result.Options).Findings.IsClean)
+                {
+                    Console.WriteLine($"{mutant}: FAILS WITHOUT IT, TOO: seed {result.Options.Seed}");
+                    if (command.Verbose) SeedRun.Print(Trimming.Trim(result.Options), verbose: false);
+                    return false;
+                }
+
+                Safeguards.SwitchOff(mutant);
                 var finding = result.Findings.All[0].Split('\n')[0];
                 Console.WriteLine($"{mutant}: killed by seed {result.Options.Seed}, the {seeds}th, in {(Environment.CpuUsage.UserTime - processor).TotalSeconds:0.0} s: {(finding.Length > 150 ? finding[..150] + "…" : finding)}");
                 if (command.Verbose) SeedRun.Print(Trimming.Trim(result.Options), verbose: false);

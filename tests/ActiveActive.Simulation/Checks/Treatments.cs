@@ -98,15 +98,15 @@ internal sealed class Treatments(SimulatedCluster cluster)
         var (table, parent) = (cluster.Options.Parent, SimulatedTables.KeyOf(number));
         var known = new ExpectedRows(all.Where(first.Covers), cluster.Options);
         var child = known.WritesOf(SimulatedTables.Child, key);
-        // What came after it and left the parent's key as it was did not make the orphan.
-        var namedAt = child.FindLastIndex(w => w.Row?.Amount != number) + 1;
-        if (namedAt == child.Count || known.WritesOf(table, parent) is not [.., var last])
+        // Of the last writes that named the parent the first made the orphan. A later one that did not name it was committed by then, and could not be seen yet.
+        var lastNamed = child.FindLastIndex(w => w.Row?.Amount == number);
+        if (lastNamed < 0 || known.WritesOf(table, parent) is not [.., var last])
         {
-            cluster.Findings.Violation($"{transaction.Name} treated child/{key}, which did not name {parent} when it was first found, or that never was", (SimulatedTables.Child, key));
+            cluster.Findings.Violation($"{transaction.Name} treated child/{key}, which nobody had made name {parent} when it was first found, or that never was", (SimulatedTables.Child, key));
             return;
         }
 
-        var named = child[namedAt].Transaction;
+        var named = child[child.FindLastIndex(lastNamed, w => w.Row?.Amount != number) + 1].Transaction;
         // A parent that is out of sight for a unique value was not deleted, and any row can bring it back.
         if (SimulatedTables.HasUniqueKeys(table) && !last.Effect.IsDelete) return;
         var gone = (known.WritesOf(table, parent).FindLast(w => w.Effect.IsDelete) ?? last).Transaction;
