@@ -12,12 +12,14 @@ internal sealed class InMemoryApplySession : IApplySession
 {
     private readonly InMemoryServer _server;
     private readonly InMemoryPlanWriter _writer;
+    private readonly OwnTransactions _own;
     private InMemoryTransaction? _transaction;
     private ReplicationException? _broken;
 
-    internal InMemoryApplySession(InMemoryServer server, NodeName origin)
+    internal InMemoryApplySession(InMemoryServer server, NodeName origin, OwnTransactions own)
     {
         _server = server;
+        _own = own;
         _writer = new InMemoryPlanWriter(server);
         Origin = origin;
         ServerTime = server.Now();
@@ -161,6 +163,10 @@ internal sealed class InMemoryApplySession : IApplySession
         lock (_server.Gate) Current().Grouped = versions;
     }
 
+    public void Prepare(ApplyPlan plan)
+    {
+    }
+
     public async ValueTask<bool> TryWriteSeenAsync(ApplyPlan plan, SeenRows seen, CancellationToken cancellationToken)
     {
         var transaction = Current();
@@ -188,27 +194,33 @@ internal sealed class InMemoryApplySession : IApplySession
         }
     }
 
-    public ValueTask<bool> HasTombstoneAsync(IReadOnlyList<RowKey> keys, CancellationToken cancellationToken)
+    public ValueTask<TombstoneLook> FindTombstoneAsync(IReadOnlyList<RowKey> keys, CancellationToken cancellationToken)
     {
         lock (_server.Gate)
         {
             var transaction = Current();
             transaction.ThrowIfNotOpen();
-            return new(keys.Any(key => _server.TableOf(key.Table) is var table
-                && (transaction.ReadNote(table.Tombstones, key) is not null || transaction.ReadNote(table.Tombstones, table.WholeTable) is not null)));
+            return new(Looked(transaction, keys.Any(key => _server.TableOf(key.Table) is var table
+                && (transaction.ReadNote(table.Tombstones, key) is not null || transaction.ReadNote(table.Tombstones, table.WholeTable) is not null))));
         }
     }
 
-    public ValueTask<bool> HasTombstoneOfOwnRowAsync(LocalTable table, RowVersion except, CancellationToken cancellationToken)
+    public ValueTask<TombstoneLook> FindTombstoneOfOwnRowAsync(LocalTable table, RowVersion except, CancellationToken cancellationToken)
     {
         lock (_server.Gate)
         {
             var transaction = Current();
             transaction.ThrowIfNotOpen();
             var target = _server.TableOf(table);
-            return new(transaction.NotesOf(target.Tombstones).Any(n => n.Note.Version != except
-                && (n.Key == target.WholeTable || ReferenceEquals(target.Find(n.Key)?.SeenBy(transaction)?.WrittenBy, transaction.Record))));
+            return new(Looked(transaction, transaction.NotesOf(target.Tombstones).Any(n => n.Note.Version != except
+                && (n.Key == target.WholeTable || ReferenceEquals(target.Find(n.Key)?.SeenBy(transaction)?.WrittenBy, transaction.Record)))));
         }
+    }
+
+    private TombstoneLook Looked(InMemoryTransaction transaction, bool isFound)
+    {
+        _own.Note(transaction.Xid, _own.Generation);
+        return new TombstoneLook(isFound, _server.AfterAllEnded);
     }
 
     public async ValueTask ExecuteAsync(ApplyPlan plan, CancellationToken cancellationToken)
@@ -286,6 +298,7 @@ internal sealed class InMemoryApplySession : IApplySession
             var transaction = Current();
             transaction.ThrowIfNotOpen();
             _transaction = null;
+            _own.Note(transaction.Xid, _own.Generation);
             _server.CommitForeign(transaction, Origin, position, stamp);
             ServerTime = _server.Now();
             return default;

@@ -25,6 +25,8 @@ internal sealed class InMemoryDatabase : ILocalDatabase
         _server = new InMemoryServer(options);
     }
 
+    public OwnTransactions OwnTransactions { get; } = new();
+
     /// <summary>Whether the server runs: false between a <see cref="Crash"/> that leaves it down and <see cref="Start"/>.</summary>
     public bool IsRunning
     {
@@ -109,7 +111,9 @@ internal sealed class InMemoryDatabase : ILocalDatabase
         lock (_server.Gate)
         {
             _server.ThrowIfDown();
-            return new(_server.WriteMarker(floor));
+            var (marker, xid) = _server.WriteMarker(floor);
+            OwnTransactions.Note(xid, OwnTransactions.Generation);
+            return new(marker);
         }
     }
 
@@ -118,7 +122,8 @@ internal sealed class InMemoryDatabase : ILocalDatabase
         lock (_server.Gate)
         {
             _server.ThrowIfDown();
-            return new(_server.OpenSession(origin));
+            OwnTransactions.Renew();
+            return new(_server.OpenSession(origin, OwnTransactions));
         }
     }
 

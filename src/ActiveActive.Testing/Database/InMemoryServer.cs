@@ -163,13 +163,14 @@ internal sealed class InMemoryServer : IDisposable
     /// <summary>The transactions that are open, those included whose commit is logged and not shown yet.</summary>
     public IReadOnlyList<uint> Unfinished() => [.. _open.Select(t => t.Xid)];
 
-    public LogMarker WriteMarker(CommitTimestamp floor)
+    public (LogMarker Marker, uint Xid) WriteMarker(CommitTimestamp floor)
     {
         var horizon = _open.Count == 0 ? _nextXid : _open.Min(t => t.Xid);
+        AfterAllEnded = _nextXid + 1;
         var commit = new InMemoryCommit(_nextXid++, _options.Node) { Stamp = Now() };
         Log.Append(new InMemoryLogEntry { Commit = commit, Floor = floor });
         Flush();
-        return new LogMarker(commit.Position, horizon);
+        return (new LogMarker(commit.Position, horizon), commit.Xid);
     }
 
     /// <summary>A synchronous commit on the library's own tables: everything before it becomes durable with it.</summary>
@@ -204,14 +205,14 @@ internal sealed class InMemoryServer : IDisposable
 
     /// <summary>Adds the one session of its origin.</summary>
     /// <exception cref="ReplicationException">InUse: there is one.</exception>
-    public InMemoryApplySession OpenSession(NodeName origin)
+    public InMemoryApplySession OpenSession(NodeName origin, OwnTransactions own)
     {
         if (_sessions.ContainsKey(origin))
         {
             throw new ReplicationException(ReplicationErrorKind.InUse, $"The replication origin of {origin} is held by another session of node {_options.Node}.");
         }
 
-        var session = new InMemoryApplySession(this, origin);
+        var session = new InMemoryApplySession(this, origin, own);
         _sessions.Add(origin, session);
         return session;
     }
@@ -240,7 +241,14 @@ internal sealed class InMemoryServer : IDisposable
         return stream;
     }
 
-    public void Forget(InMemoryTransaction transaction) => _open.Remove(transaction);
+    public void Forget(InMemoryTransaction transaction)
+    {
+        _open.Remove(transaction);
+        if (transaction.Xid >= AfterAllEnded) AfterAllEnded = transaction.Xid + 1;
+    }
+
+    /// <summary>Every transaction that is over has an earlier id; one under way may have, too.</summary>
+    public uint AfterAllEnded { get; private set; } = FirstXid;
 
     public void Forget(InMemoryChangeStream stream) => _streams.Remove(stream);
 

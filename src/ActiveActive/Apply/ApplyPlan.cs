@@ -11,6 +11,9 @@ internal sealed class ApplyPlan
 
     public List<PlannedWrite> Writes { get; } = [];
 
+    /// <summary>What <see cref="IApplySession.Prepare"/> has made of it.</summary>
+    public object? Prepared { get; set; }
+
     public List<ConflictRecord> Conflicts { get; } = [];
 
     /// <summary>Rows whose values must be fetched from their origin first; the plan is not performed then, but made again with them.</summary>

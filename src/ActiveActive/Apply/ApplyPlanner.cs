@@ -70,7 +70,8 @@ internal static class ApplyPlanner
     /// </summary>
     /// <param name="context">The part that holds the TRUNCATE, and what stands under some keys of the table.</param>
     /// <param name="mapping">Of the truncated table.</param>
-    public static void PlanTruncate(PlanContext context, RelationMapping mapping) => DeleteEach([.. context.Keys], mapping, context, isRepeated: false);
+    /// <param name="isRepeated">Whether an earlier part truncated the table, too, and recorded what that came to.</param>
+    public static void PlanTruncate(PlanContext context, RelationMapping mapping, bool isRepeated) => DeleteEach([.. context.Keys], mapping, context, isRepeated);
 
     private static void Truncate(RelationMapping mapping, IReadOnlyList<RowKey> keys, int at, Func<Relation, RelationMapping> mappings, PlanContext context)
     {

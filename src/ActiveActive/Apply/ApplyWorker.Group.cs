@@ -32,12 +32,13 @@ internal sealed partial class ApplyWorker
         && part.Changes.All(IsDecidedByRow);
 
     /// <summary>Applies several transactions that <see cref="CanJoin"/> in one commit. After an exception each of them is to be applied by itself.</summary>
-    public async ValueTask ApplyGroupAsync(IReadOnlyList<ChangeTransaction> members, CancellationToken cancellationToken)
+    public async ValueTask ApplyGroupAsync(PreparedPart prepared, CancellationToken cancellationToken)
     {
+        var members = prepared.Members;
         var last = members[^1];
         try
         {
-            await ApplyPartAsync(last with { Changes = [.. members.SelectMany(static m => m.Changes)] }, members, cancellationToken);
+            await ApplyPartAsync(last with { Changes = [.. members.SelectMany(static m => m.Changes)] }, prepared, cancellationToken);
         }
         catch
         {
@@ -65,7 +66,7 @@ internal sealed partial class ApplyWorker
         return context!;
     }
 
-    private static GroupedVersions? VersionsOf(IReadOnlyList<ChangeTransaction> members, IEnumerable<(RowKey, RowVersion)> rows) =>
+    public static GroupedVersions? VersionsOf(IReadOnlyList<ChangeTransaction> members, IEnumerable<(RowKey, RowVersion)> rows) =>
         GroupedVersions.TryCreate([.. members.SkipLast(1).Select(static m => m.Version)], rows);
 }
 

@@ -28,7 +28,7 @@ internal sealed partial class ApplyWorker
     private int _unverifiedRows;
 
     /// <summary>True: written. False: not as expected; the transaction must be rolled back. Null: nothing was tried.</summary>
-    private async ValueTask<bool?> TryWriteSeenAsync(ChangeTransaction part, IReadOnlyList<ChangeTransaction> members, MappedPart mapped, CancellationToken cancellationToken)
+    private async ValueTask<bool?> TryWriteSeenAsync(ChangeTransaction part, PreparedPart prepared, CancellationToken cancellationToken)
     {
         if (_leftOut > 0)
         {
@@ -39,9 +39,7 @@ internal sealed partial class ApplyWorker
         // The horizon first: all that lies before it is in the index by now.
         var horizon = _index.PassedMarker.Horizon;
         if (horizon == 0 || _hasNotes || _retried is not null || _node.InOrder.IsAt(_origin, part.Position) || _node.Looking.IsAt(_origin, part.Position)) return null;
-        if (SeenPlanner.TryPlan(mapped) is not { } planned || _index.FindUnseenStamps(_origin, members[0].Dependencies, MostUnseen) is not { } unseen) return null;
-        GroupedVersions? grouped = null;
-        if (members.Count > 1 && (grouped = VersionsOf(members, planned.Rows)) is null) return null;
+        if (prepared.PlanSeen(_session) is not var (planned, grouped) || _index.FindUnseenStamps(_origin, prepared.Members[0].Dependencies, MostUnseen) is not { } unseen) return null;
         if (grouped is not null) _session.Group(grouped);
         if (Safeguards.IsOff(Safeguard.UnseenStamps)) unseen = [];
         // Of a row that is deleted again nothing would be found at the end.
@@ -63,8 +61,7 @@ internal sealed partial class ApplyWorker
             else
             {
                 // As in VerifyInsertsAsync; there was no look before, so any tombstone sends it there.
-                await WaitForCaptureAsync(part, cancellationToken);
-                if (await _session.HasTombstoneAsync(planned.Inserted, cancellationToken)) return Missed();
+                if (await HasTombstoneAsync(part, () => _session.FindTombstoneAsync(planned.Inserted, cancellationToken), cancellationToken)) return Missed();
             }
         }
 
@@ -77,15 +74,28 @@ internal sealed partial class ApplyWorker
     private async ValueTask<bool> AreInsertsVerifiedAsync(ChangeTransaction part, CancellationToken cancellationToken)
     {
         if (_unverified.Count == 0) return true;
-        await WaitForCaptureAsync(part, cancellationToken);
         foreach (var table in _unverified)
         {
-            if (await _session.HasTombstoneOfOwnRowAsync(table, part.Version, cancellationToken)) return false;
+            if (await HasTombstoneAsync(part, () => _session.FindTombstoneOfOwnRowAsync(table, part.Version, cancellationToken), cancellationToken)) return false;
         }
 
         _unverified.Clear();
         _unverifiedRows = 0;
         return true;
+    }
+
+    /// <summary>
+    /// Whether a delete of a row that the transaction has inserted is known, once capture has entered all of them. Where nobody but the node itself has written anything
+    /// meanwhile, it has done so.
+    /// </summary>
+    private async ValueTask<bool> HasTombstoneAsync(ChangeTransaction part, Func<ValueTask<TombstoneLook>> find, CancellationToken cancellationToken)
+    {
+        // BEFORE the look: a delete that is entered while it lasts may not show.
+        var known = _node.Database.OwnTransactions.KnownBefore(_index);
+        var look = await find();
+        if (look.IsFound || _node.Database.OwnTransactions.AreAllSince(known, look.NextXid)) return look.IsFound;
+        await WaitForCaptureAsync(part, cancellationToken);
+        return (await find()).IsFound;
     }
 
     private bool Missed()
@@ -102,6 +112,6 @@ internal sealed partial class ApplyWorker
         if (part.Part > 0) throw new ReplicationException(ReplicationErrorKind.Transient, $"{part} writes rows that its writer had not seen; it is delivered again from its beginning.");
         _isOpen = false;
         if (await _session.RollbackAsync(CancellationToken.None)) _node.Keys.Settle(_origin, isCommitted: false);
-        await ApplyPartAsync(part, members, cancellationToken);
+        await ApplyPartAsync(part, new PreparedPart(members), cancellationToken);
     }
 }

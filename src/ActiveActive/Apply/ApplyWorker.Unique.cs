@@ -133,6 +133,7 @@ internal sealed partial class ApplyWorker
     {
         var relation = truncates.Changes.Select(static c => c.Relation).FirstOrDefault(r => r.Name == r.Root && MappingOf(r).Table == table);
         if (relation is null || Safeguards.IsOff(Safeguard.TruncateLosers)) return;
+        var isRepeated = _truncated.Contains(relation.Name);
         RowKey? last = null;
         while (await _session.ReadLosersAsync(table, last, LosersPerLook, cancellationToken) is { Count: > 0 } read)
         {
@@ -145,12 +146,12 @@ internal sealed partial class ApplyWorker
             {
                 if (states[i].Hidden is null && !(states[i].LiveLoser is not null && table.Settings.HasDeltaColumns)) continue;
                 // As for visible rows: what a TRUNCATE has left of others', another of the transaction leaves, too.
-                if (_truncated.Contains(relation.Name) && states[i].LiveLoser!.Version != truncates.Version) continue;
+                if (isRepeated && !_foldedSince.Contains(relation.Root) && states[i].LiveLoser!.Version != truncates.Version) continue;
                 done.Add(keys[i]);
                 context[keys[i].Key] = revealed[keys[i].Key] = HiddenRows.Reveal(table, keys[i].Key, states[i], context);
             }
 
-            ApplyPlanner.PlanTruncate(context, MappingOf(relation));
+            ApplyPlanner.PlanTruncate(context, MappingOf(relation), isRepeated);
             HashSet<RowKey> hidden = [.. keys.Where((_, i) => states[i].Row is null).Select(static k => k.Key)];
             context.Plan.Writes.RemoveAll(w => (w is UpdateRow update && hidden.Contains(update.Key)) || (w is DeleteRow delete && hidden.Contains(delete.Key)));
             foreach (var (key, shown) in revealed)

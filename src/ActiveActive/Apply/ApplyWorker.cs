@@ -24,9 +24,14 @@ internal sealed partial class ApplyWorker
     private readonly ApplyClock _clock;
     private readonly FetchedRows _fetched;
     private readonly TimeProvider _timeProvider;
-    private readonly Dictionary<Relation, RelationMapping> _mappings = [];
+    // Replaced and never changed: a later part is made ready meanwhile.
+    private Dictionary<Relation, RelationMapping> _mappings = [];
+    private int _tables;
     private readonly List<ConflictRecord> _conflicts = [];
     private readonly HashSet<TableName> _truncated = [];
+
+    // Of the tables of these, those with a resolver into which it has written since: its rows may stand among others' concurrent ones.
+    private readonly HashSet<TableName> _foldedSince = [];
     private DateTimeOffset _started;
     private int _changes;
     private bool _isOpen;
@@ -58,8 +63,12 @@ internal sealed partial class ApplyWorker
     /// Takes the next part. Returns true where it committed a transaction. After an exception of kind Transient the same part can be
     /// given again if it was a transaction's only one; else the stream starts again from the applied position.
     /// </summary>
-    public async ValueTask<bool> ApplyAsync(ChangeTransaction part, CancellationToken cancellationToken)
+    public ValueTask<bool> ApplyAsync(ChangeTransaction part, CancellationToken cancellationToken) => ApplyAsync(new PreparedPart([part]), cancellationToken);
+
+    /// <summary>The same with what was made ready.</summary>
+    public async ValueTask<bool> ApplyAsync(PreparedPart prepared, CancellationToken cancellationToken)
     {
+        var part = prepared.Members[0];
         // A duplicate after a reconnect: its first delivery committed together with the progress that tells so (M5).
         if (!part.IsHeartbeat && part.Position <= _session.AppliedPosition && !Safeguards.IsOff(Safeguard.Deduplication)) return false;
 
@@ -78,7 +87,7 @@ internal sealed partial class ApplyWorker
 
         try
         {
-            await ApplyPartAsync(part, cancellationToken);
+            await ApplyPartAsync(part, prepared, cancellationToken);
         }
         catch
         {
@@ -115,17 +124,41 @@ internal sealed partial class ApplyWorker
         ]);
     }
 
-    private ValueTask ApplyPartAsync(ChangeTransaction part, CancellationToken cancellationToken) => ApplyPartAsync(part, [part], cancellationToken);
+    /// <summary>
+    /// Makes ready what it can of a part, or of transactions that <see cref="CanJoin"/>, while those before them are applied. One caller at a time.
+    /// </summary>
+    public PreparedPart Prepare(IReadOnlyList<ChangeTransaction> members)
+    {
+        // In this order, and changed in the other: with the former tables it is not valid any more.
+        var tables = Volatile.Read(ref _tables);
+        var mappings = Volatile.Read(ref _mappings);
+        try
+        {
+            if (members[0].IsHeartbeat || !members.All(m => m.Changes.All(c => mappings.ContainsKey(c.Relation)))) return new PreparedPart(members);
+            var prepared = new PreparedPart(members, new MappedPart(members, r => mappings[r]), tables);
+            if (_leftOut == 0) prepared.PlanSeen(_session);
+            return prepared;
+        }
+        catch (ReplicationException)
+        {
+            // It says so when it is its turn.
+            return new PreparedPart(members);
+        }
+    }
+
+    private ValueTask ApplyPartAsync(ChangeTransaction part, CancellationToken cancellationToken) => ApplyPartAsync(part, new PreparedPart([part]), cancellationToken);
 
     /// <param name="part">The part; of several transactions one that has all their changes, and is the last of them else.</param>
-    /// <param name="members">The transactions that it stands for, whole and in their order; or itself.</param>
+    /// <param name="prepared">The transactions that it stands for, whole and in their order, or itself; and what was made ready of them.</param>
     /// <param name="cancellationToken">Ends waiting.</param>
-    private async ValueTask ApplyPartAsync(ChangeTransaction part, IReadOnlyList<ChangeTransaction> members, CancellationToken cancellationToken)
+    private async ValueTask ApplyPartAsync(ChangeTransaction part, PreparedPart prepared, CancellationToken cancellationToken)
     {
+        var members = prepared.Members;
         if (part.Part == 0)
         {
             _conflicts.Clear();
             _truncated.Clear();
+            _foldedSince.Clear();
             _changes = 0;
             _hasNotes = false;
             _unverified.Clear();
@@ -140,11 +173,11 @@ internal sealed partial class ApplyWorker
         }
 
         await MapRelationsAsync(part, cancellationToken);
-        var mapped = new MappedPart(members, MappingOf);
-        await TakeKeysAsync(mapped.Written, part, cancellationToken);
+        if (!prepared.IsValid(_tables)) prepared = new PreparedPart(members, new MappedPart(members, MappingOf), _tables);
+        await TakeKeysAsync(prepared.Written, part, cancellationToken);
         if (members.Count > 1) _session.GiveWay();
         foreach (var member in members) _node.Quarantine.RequireFree(member, _retried);
-        var isSeen = await TryWriteSeenAsync(part, members, mapped, cancellationToken);
+        var isSeen = await TryWriteSeenAsync(part, prepared, cancellationToken);
         if (isSeen != false && (isSeen is null || part.IsLastPart) && !await AreInsertsVerifiedAsync(part, cancellationToken)) isSeen = false;
         if (isSeen == false)
         {
@@ -155,7 +188,7 @@ internal sealed partial class ApplyWorker
         var isWritten = true;
         try
         {
-            if (isSeen is null) isWritten = await WritePartAsync(mapped.Keys, part, members, cancellationToken);
+            if (isSeen is null) isWritten = await WritePartAsync(prepared.Mapped!.Keys, part, members, cancellationToken);
         }
         catch (UniqueKeyTakenException e) when (members.Count == 1 && IsSettled(e.Table))
         {
@@ -225,6 +258,7 @@ internal sealed partial class ApplyWorker
         if (tombstones.Writes.Count > 0) await _session.ExecuteAsync(tombstones, cancellationToken);
         _conflicts.AddRange(plan.Conflicts);
         _truncated.UnionWith(context.Truncated);
+        NoteFoldedSince(part);
         _hasNotes |= plan.Writes.Exists(static w => w is SetOverride or SetSiblings or SetLoser or TruncateTable);
         return true;
     }
@@ -308,8 +342,8 @@ internal sealed partial class ApplyWorker
     private async ValueTask TruncateUnseenAsync(ChangeTransaction part, List<LocalKey> planned, CancellationToken cancellationToken, Action<LocalTable, PlanContext>? change = null)
     {
         var own = new HashSet<RowKey>();
-        // Once, however often a transaction truncates a table: what stays, stays.
-        foreach (var relation in part.Changes.Where(static c => c.Kind == ChangeKind.Truncate).Select(static c => c.Relation).DistinctBy(static r => r.Name).Where(r => !_truncated.Contains(r.Name)))
+        // Once, however often a transaction truncates a table: what stays, stays, but for what it has been folded with since.
+        foreach (var relation in part.Changes.Where(static c => c.Kind == ChangeKind.Truncate).Select(static c => c.Relation).DistinctBy(static r => r.Name).Where(r => !_truncated.Contains(r.Name) || _foldedSince.Contains(r.Root)))
         {
             if (own.Count == 0) own.UnionWith(planned.Select(k => k.Key));
             var mapping = MappingOf(relation);
@@ -320,11 +354,21 @@ internal sealed partial class ApplyWorker
                 var states = await _session.ReadKeysAsync(keys, cancellationToken);
                 // What is out of sight is looked at by itself (TruncateLosersAsync).
                 var context = new PlanContext(part, keys.Select((k, i) => (k.Key, State: states[i])).Where(static k => k.State.Hidden is null).ToDictionary(k => k.Key, k => k.State), _index, _fetched);
-                ApplyPlanner.PlanTruncate(context, mapping);
+                ApplyPlanner.PlanTruncate(context, mapping, isRepeated: _truncated.Contains(relation.Name));
                 change?.Invoke(mapping.Table, context);
                 await _session.ExecuteAsync(context.Plan, cancellationToken);
                 _conflicts.AddRange(context.Plan.Conflicts);
             }
+        }
+    }
+
+    private void NoteFoldedSince(ChangeTransaction part)
+    {
+        if (_truncated.Count == 0) return;
+        foreach (var change in part.Changes)
+        {
+            if (change.Kind == ChangeKind.Truncate) _foldedSince.Remove(change.Relation.Root);
+            else if (MappingOf(change.Relation).Table.Settings.Resolver is not null) _foldedSince.Add(change.Relation.Root);
         }
     }
 
@@ -475,7 +519,7 @@ internal sealed partial class ApplyWorker
         foreach (var change in part.Changes)
         {
             if (_mappings.ContainsKey(change.Relation)) continue;
-            _mappings[change.Relation] = RelationMapping.Create(change.Relation, await _session.FindTableAsync(change.Relation, cancellationToken), _origin);
+            _mappings = new(_mappings) { [change.Relation] = RelationMapping.Create(change.Relation, await _session.FindTableAsync(change.Relation, cancellationToken), _origin) };
         }
     }
 
@@ -489,7 +533,8 @@ internal sealed partial class ApplyWorker
         _isOpen = false;
         Unseen = null;
         // A schema change explains many faults: what was learnt of the tables is learnt anew.
-        _mappings.Clear();
+        Volatile.Write(ref _mappings, []);
+        Volatile.Write(ref _tables, _tables + 1);
         _session.ForgetTables();
         // Not cancellable: a session that is used again must be clean.
         if (await _session.RollbackAsync(CancellationToken.None)) _node.Keys.Settle(_origin, isCommitted: false);

@@ -73,6 +73,11 @@ internal interface IApplySession : IAsyncDisposable
     void Group(GroupedVersions versions);
 
     /// <summary>
+    /// Makes a plan ready for <see cref="TryWriteSeenAsync"/>, as far as that needs no database. May be called while another transaction is under way, by one caller at a time.
+    /// </summary>
+    void Prepare(ApplyPlan plan);
+
+    /// <summary>
     /// Performs writes of rows without a look at them: each must find its row, or for an insert none, and that must have been seen. Returns
     /// false where one of them does not, or where beside rows of a table something is stored that says more than <c>xmin</c>. The transaction must then be rolled back.
     /// </summary>
@@ -81,14 +86,14 @@ internal interface IApplySession : IAsyncDisposable
     /// <param name="cancellationToken">Ends the wait for locks; the transaction must then be rolled back.</param>
     ValueTask<bool> TryWriteSeenAsync(ApplyPlan plan, SeenRows seen, CancellationToken cancellationToken);
 
-    /// <summary>Whether a tombstone stands under one of the keys, or for one of their tables.</summary>
-    ValueTask<bool> HasTombstoneAsync(IReadOnlyList<RowKey> keys, CancellationToken cancellationToken);
+    /// <summary>Looks for a tombstone under one of the keys, or for one of their tables.</summary>
+    ValueTask<TombstoneLook> FindTombstoneAsync(IReadOnlyList<RowKey> keys, CancellationToken cancellationToken);
 
-    /// <summary>Whether a tombstone stands for a table, or under the key of a row of it that the running transaction has written.</summary>
+    /// <summary>Looks for a tombstone of a table, or under the key of a row of it that the running transaction has written.</summary>
     /// <param name="table">The table.</param>
     /// <param name="except">The version of tombstones that do not count: the transaction's own.</param>
     /// <param name="cancellationToken">Ends it; the transaction must then be rolled back.</param>
-    ValueTask<bool> HasTombstoneOfOwnRowAsync(LocalTable table, RowVersion except, CancellationToken cancellationToken);
+    ValueTask<TombstoneLook> FindTombstoneOfOwnRowAsync(LocalTable table, RowVersion except, CancellationToken cancellationToken);
 
     /// <summary>Performs the writes in their order; a failed write leaves the transaction to be rolled back.</summary>
     ValueTask ExecuteAsync(ApplyPlan plan, CancellationToken cancellationToken);
@@ -128,3 +133,8 @@ internal interface IApplySession : IAsyncDisposable
     /// <summary>Makes all that was committed durable and returns the position that may be acknowledged.</summary>
     ValueTask<NpgsqlLogSequenceNumber> FlushAsync(CancellationToken cancellationToken);
 }
+
+/// <summary>What a look for tombstones showed.</summary>
+/// <param name="IsFound">Whether there was one.</param>
+/// <param name="NextXid">Every transaction that had written and ended before the look has an earlier id (modulo 2^32).</param>
+internal readonly record struct TombstoneLook(bool IsFound, uint NextXid);

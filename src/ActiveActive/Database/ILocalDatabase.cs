@@ -11,6 +11,9 @@ namespace ActiveActive.Database;
 /// </summary>
 internal interface ILocalDatabase : IAsyncDisposable
 {
+    /// <summary>Where transactions are noted that go through here and delete no row of an application, and those that apply a peer's.</summary>
+    OwnTransactions OwnTransactions { get; }
+
     /// <summary>
     /// Checks every precondition, then creates what is missing (schema <c>active_active</c>, publication, slot, origins, replica
     /// identities). Idempotent.

@@ -32,6 +32,9 @@ internal enum Safeguard
     /// <summary>An insert is verified behind capture (R1).</summary>
     VerifyInserts,
 
+    /// <summary>Capture is waited for unless nobody but the node itself has written meanwhile (R1).</summary>
+    NobodyElseWrote,
+
     /// <summary>Capture having passed a transaction, its rows are waited for until they are visible (R1).</summary>
     WaitUntilVisible,
 

@@ -173,7 +173,7 @@ internal sealed partial class PeerLink
     private async Task ApplyAsync(ApplyWorker worker, PeerSource source, PartQueue queue, NpgsqlLogSequenceNumber acknowledged, NodeRun run, CancellationToken cancellationToken)
     {
         var commits = 0;
-        var group = new List<ChangeTransaction>();
+        PreparedPart? next = null;
         IReadOnlyList<UniqueKey>? told = null;
         while (true)
         {
@@ -184,7 +184,7 @@ internal sealed partial class PeerLink
                 await source.Frames.FlushAsync(cancellationToken);
             }
 
-            if (commits > 0 && (commits >= CommitsPerFlush || !queue.TryPeek(out _, out _)))
+            if (commits > 0 && (commits >= CommitsPerFlush || (next is null && !queue.TryPeek(out _, out _))))
             {
                 // Acknowledged only when durable: the peer forgets what is acknowledged (M1).
                 var durable = await worker.FlushAsync(cancellationToken);
@@ -198,37 +198,33 @@ internal sealed partial class PeerLink
                 commits = 0;
             }
 
-            if (!await queue.WaitToReadAsync(cancellationToken) || !queue.TryRead(out var part)) return;
-            Gather(worker, part, queue, group);
-            if (group.Count > 1)
-            {
-                await ApplyGroupAsync(worker, group, run, cancellationToken);
-                commits++;
-                _backOff.Reset();
-            }
-            else if (await ApplyWithRetryAsync(worker, part, run, cancellationToken))
+            if (next is null && (!await queue.WaitToReadAsync(cancellationToken) || (next = Take(worker, queue)) is null)) return;
+            var applying = ApplyAsync(worker, next, run, cancellationToken);
+            // While the server writes these, the host makes the next ready.
+            next = applying.IsCompleted ? null : Take(worker, queue);
+            if (await applying)
             {
                 commits++;
-                Status.Applied(part.Position, part.Stamp);
                 _backOff.Reset();
-            }
-            else if (part.IsHeartbeat)
-            {
-                Status.CaughtUp(part.Position, part.Stamp);
             }
 
             if (Status.State != PeerLinkState.Streaming && !source.IsRelayed) Status.Enter(PeerLinkState.Streaming, null);
         }
     }
 
-    /// <summary>Takes what has arrived behind a transaction and can be committed with it.</summary>
-    private void Gather(ApplyWorker worker, ChangeTransaction first, PartQueue queue, List<ChangeTransaction> group)
+    /// <summary>Takes the next part, or the next transaction with those behind it that have arrived and can be committed with it.</summary>
+    private PreparedPart? Take(ApplyWorker worker, PartQueue queue)
     {
-        group.Clear();
-        group.Add(first);
+        if (!queue.TryRead(out var first)) return null;
+        List<ChangeTransaction> group = [first];
         // One that was refused is tried by itself, and put aside by itself.
-        if (_refusal is not null || !worker.CanJoin(first, null, 0, 0)) return;
-        var (changes, characters) = (first.Changes.Count, 0L);
+        if (_refusal is null && worker.CanJoin(first, null, 0, 0)) Gather(worker, queue, group);
+        return worker.Prepare(group);
+    }
+
+    private static void Gather(ApplyWorker worker, PartQueue queue, List<ChangeTransaction> group)
+    {
+        var (changes, characters) = (group[0].Changes.Count, 0L);
         while (queue.TryPeek(out var next, out var more) && (characters += more) <= GroupedCharacters && worker.CanJoin(next, group[^1], group.Count, changes))
         {
             queue.TryRead(out _);
@@ -237,11 +233,32 @@ internal sealed partial class PeerLink
         }
     }
 
-    private async ValueTask ApplyGroupAsync(ApplyWorker worker, List<ChangeTransaction> group, NodeRun run, CancellationToken cancellationToken)
+    /// <summary>Whether anything was committed.</summary>
+    private async Task<bool> ApplyAsync(ApplyWorker worker, PreparedPart prepared, NodeRun run, CancellationToken cancellationToken)
     {
+        if (prepared.Members.Count > 1)
+        {
+            await ApplyGroupAsync(worker, prepared, run, cancellationToken);
+            return true;
+        }
+
+        var part = prepared.Members[0];
+        if (await ApplyWithRetryAsync(worker, prepared, run, cancellationToken))
+        {
+            Status.Applied(part.Position, part.Stamp);
+            return true;
+        }
+
+        if (part.IsHeartbeat) Status.CaughtUp(part.Position, part.Stamp);
+        return false;
+    }
+
+    private async ValueTask ApplyGroupAsync(ApplyWorker worker, PreparedPart prepared, NodeRun run, CancellationToken cancellationToken)
+    {
+        var group = prepared.Members;
         try
         {
-            await worker.ApplyGroupAsync(group, cancellationToken);
+            await worker.ApplyGroupAsync(prepared, cancellationToken);
             Status.Applied(group[^1].Position, group[^1].Stamp, group.Count);
         }
         catch (ReplicationException e) when (!cancellationToken.IsCancellationRequested)
@@ -250,14 +267,15 @@ internal sealed partial class PeerLink
             LogRetry(_context.Self, Peer, group[0].Position, group.Count, e.Message);
             foreach (var part in group)
             {
-                if (await ApplyWithRetryAsync(worker, part, run, cancellationToken)) Status.Applied(part.Position, part.Stamp);
+                if (await ApplyWithRetryAsync(worker, new PreparedPart([part]), run, cancellationToken)) Status.Applied(part.Position, part.Stamp);
             }
         }
     }
 
-    private async ValueTask<bool> ApplyWithRetryAsync(ApplyWorker worker, ChangeTransaction part, NodeRun run, CancellationToken cancellationToken)
+    private async ValueTask<bool> ApplyWithRetryAsync(ApplyWorker worker, PreparedPart prepared, NodeRun run, CancellationToken cancellationToken)
     {
-        for (var attempt = 1; ; attempt++)
+        var part = prepared.Members[0];
+        for (var attempt = 1; ; attempt++, prepared = new PreparedPart([part]))
         {
             // Asked once: what can't be put aside either, holds the stream.
             var isGivenUp = IsGivenUp(part);
@@ -265,7 +283,7 @@ internal sealed partial class PeerLink
             {
                 return isGivenUp
                     ? await QuarantineAsync(worker, part, run.Quarantine, cancellationToken)
-                    : await worker.ApplyAsync(part, cancellationToken);
+                    : await worker.ApplyAsync(prepared, cancellationToken);
             }
             catch (ReplicationException e) when (e.Kind == ReplicationErrorKind.ApplyRefused && !cancellationToken.IsCancellationRequested && !isGivenUp && MayQuarantine(part))
             {

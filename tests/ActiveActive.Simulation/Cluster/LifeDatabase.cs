@@ -21,6 +21,8 @@ internal sealed class LifeDatabase(SimulatedNode node, InMemoryDatabase inner, E
 
     public SimulatedNode Node => node;
 
+    public OwnTransactions OwnTransactions => inner.OwnTransactions;
+
     /// <summary>How many checks in a row have found an orphan, and what the node had seen at the first.</summary>
     public Dictionary<(string Key, string Parent), (int Count, Acknowledged First)> OrphanSights { get; set; } = [];
 
@@ -216,6 +218,8 @@ internal sealed class LifeSession(LifeDatabase life, IApplySession inner, Simula
 
     public void Group(GroupedVersions versions) => inner.Group(_grouped = versions);
 
+    public void Prepare(ApplyPlan plan) => inner.Prepare(plan);
+
     public async ValueTask<bool> TryWriteSeenAsync(ApplyPlan plan, SeenRows seen, CancellationToken cancellationToken)
     {
         await life.PauseAsync();
@@ -224,16 +228,18 @@ internal sealed class LifeSession(LifeDatabase life, IApplySession inner, Simula
         return isSeen;
     }
 
-    public async ValueTask<bool> HasTombstoneAsync(IReadOnlyList<RowKey> keys, CancellationToken cancellationToken)
+    public async ValueTask<TombstoneLook> FindTombstoneAsync(IReadOnlyList<RowKey> keys, CancellationToken cancellationToken)
     {
         await life.PauseAsync();
-        return await inner.HasTombstoneAsync(keys, cancellationToken);
+        var look = await inner.FindTombstoneAsync(keys, cancellationToken);
+        await life.PauseAsync();
+        return look;
     }
 
-    public async ValueTask<bool> HasTombstoneOfOwnRowAsync(LocalTable table, RowVersion except, CancellationToken cancellationToken)
+    public async ValueTask<TombstoneLook> FindTombstoneOfOwnRowAsync(LocalTable table, RowVersion except, CancellationToken cancellationToken)
     {
         await life.PauseAsync();
-        return await inner.HasTombstoneOfOwnRowAsync(table, except, cancellationToken);
+        return await inner.FindTombstoneOfOwnRowAsync(table, except, cancellationToken);
     }
 
     public async ValueTask ExecuteAsync(ApplyPlan plan, CancellationToken cancellationToken)

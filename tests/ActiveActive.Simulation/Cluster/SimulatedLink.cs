@@ -52,31 +52,49 @@ internal sealed class SimulatedLink(SimulatedNode node, SimulatedNode peer, Node
         connected();
         var commits = 0;
         var isBusy = _loop.Random.Chance(50);
+        PreparedPart? next = null;
         while (true)
         {
-            if (commits > 0 && (commits >= CommitsPerFlush || !connection.HasMore))
+            if (commits > 0 && (commits >= CommitsPerFlush || (next is null && !connection.HasMore)))
             {
                 await AcknowledgeAsync(worker);
                 commits = 0;
             }
 
-            var part = await connection.ReceiveAsync(life.Ended);
-            // Where more arrives while something is applied, the next commit takes several.
-            if (isBusy && !part.IsHeartbeat) await _loop.Delay(_loop.Random.Between(1, cluster.Options.LatencyMicroseconds * 4));
-            if (await GatherAsync(worker, part, connection) is { Count: > 1 } group)
+            var current = next;
+            if (current is null)
             {
-                await ApplyGroupAsync(worker, group);
-                commits++;
-                if (connection.EndsWith(group[^1])) break;
-                continue;
+                var part = await connection.ReceiveAsync(life.Ended);
+                // Where more arrives while something is applied, the next commit takes several.
+                if (isBusy && !part.IsHeartbeat) await _loop.Delay(_loop.Random.Between(1, cluster.Options.LatencyMicroseconds * 4));
+                current = worker.Prepare(await GatherAsync(worker, part, connection));
             }
 
-            if (await ApplyAsync(worker, part)) commits++;
-            else if (part.IsHeartbeat && life.Quarantine!.Count > 0 && (cluster.IsHealed || _loop.Random.Chance(20))) await RetryAsync(worker);
-            if (connection.EndsWith(part)) break;
+            var applying = ApplyAsync(worker, current);
+            try
+            {
+                // As in PeerLink: what is there already is made ready meanwhile.
+                var isThere = !applying.IsCompleted && connection.Next is not null && !connection.EndsWith(current.Members[^1]);
+                next = isThere ? worker.Prepare(await GatherAsync(worker, await connection.ReceiveAsync(life.Ended), connection)) : null;
+            }
+            finally
+            {
+                if (await applying) commits++;
+            }
+
+            var last = current.Members[^1];
+            if (last.IsHeartbeat && life.Quarantine!.Count > 0 && (cluster.IsHealed || _loop.Random.Chance(20))) await RetryAsync(worker);
+            if (connection.EndsWith(last)) break;
         }
 
         await AcknowledgeAsync(worker);
+    }
+
+    private async Task<bool> ApplyAsync(ApplyWorker worker, PreparedPart prepared)
+    {
+        if (prepared.Members is [var part]) return await ApplyAsync(worker, part, prepared);
+        await ApplyGroupAsync(worker, prepared);
+        return true;
     }
 
     private async ValueTask AcknowledgeAsync(ApplyWorker worker)
@@ -97,17 +115,18 @@ internal sealed class SimulatedLink(SimulatedNode node, SimulatedNode peer, Node
         return group;
     }
 
-    private async ValueTask ApplyGroupAsync(ApplyWorker worker, List<ChangeTransaction> group)
+    private async ValueTask ApplyGroupAsync(ApplyWorker worker, PreparedPart prepared)
     {
+        var group = prepared.Members;
         try
         {
-            await worker.ApplyGroupAsync(group, life.Ended);
+            await worker.ApplyGroupAsync(prepared, life.Ended);
             cluster.Groups++;
         }
         catch (ReplicationException e) when (!life.IsOver)
         {
             cluster.Trace.Say(TraceEvent.Fault, node.Index, () => $"! applies {group.Count} transactions of {peer.Name} one by one: {e.Message}");
-            foreach (var part in group) await ApplyAsync(worker, part);
+            foreach (var part in group) await ApplyAsync(worker, part, new PreparedPart([part]));
         }
     }
 
@@ -129,15 +148,15 @@ internal sealed class SimulatedLink(SimulatedNode node, SimulatedNode peer, Node
         }
     }
 
-    private async ValueTask<bool> ApplyAsync(ApplyWorker worker, ChangeTransaction part)
+    private async ValueTask<bool> ApplyAsync(ApplyWorker worker, ChangeTransaction part, PreparedPart prepared)
     {
-        for (var attempt = 1; ; attempt++)
+        for (var attempt = 1; ; attempt++, prepared = new PreparedPart([part]))
         {
             try
             {
                 return IsPutAside(part)
                     ? await worker.QuarantineAsync(part, Refusal.After(null, part, s_refusal, DateTimeOffset.UnixEpoch), life.Ended) is not null
-                    : await worker.ApplyAsync(part, life.Ended);
+                    : await worker.ApplyAsync(prepared, life.Ended);
             }
             catch (BehindQuarantineException)
             {

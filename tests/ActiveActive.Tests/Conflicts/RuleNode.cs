@@ -114,7 +114,7 @@ internal sealed class RuleNode
         var written = ApplyPlanner.KeysOf(transaction, MappingOf).Select(k => k.Key).ToHashSet();
         var others = _states.Where(s => !written.Contains(s.Key)).ToDictionary();
         var context = new PlanContext(transaction, others, _index, FetchedOf(transaction.Origin));
-        ApplyPlanner.PlanTruncate(context, MappingOf(truncate.Relation));
+        ApplyPlanner.PlanTruncate(context, MappingOf(truncate.Relation), isRepeated: false);
         foreach (var (key, state) in others) _states[key] = state with { Tombstone = PlanContext.Later(state.Tombstone, transaction.Version), TableTombstone = PlanContext.Later(state.TableTombstone, transaction.Version) };
         return context.Plan.Conflicts;
 

@@ -34,13 +34,14 @@ public sealed class GroupHistoryTests
     [Fact]
     public Task Row_that_the_writer_had_not_seen_is_looked_at() => PinnedHistory.AssertAsync(Safeguard.UnseenStamps, 3, async cluster =>
     {
-        // A:U k(1); B:U k(2), before the marker that c's insert has B write.
+        // A:U k(1); B:U k(2), before the marker that c's insert has B write, since somebody else has done something there.
         var (a, b, c) = (cluster[0], cluster[1], cluster[2]);
         await a.PutAsync("lww", "1", "old");
         await cluster.ConvergeAsync();
         cluster.Partition(a, b);
         await a.SetAsync("lww", "1", "a");
         await b.SetAsync("lww", "1", "b");
+        await Assert.ThrowsAsync<TimeoutException>(() => b.TransactAsync(static _ => throw new TimeoutException("Rolled back.")));
         await c.PutAsync("lww", "9", "c");
         await cluster.UntilAsync("b has c's row", () => b.Text("lww", "9") == "c");
         cluster.Heal();

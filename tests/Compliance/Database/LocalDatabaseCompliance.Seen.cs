@@ -1,6 +1,7 @@
 using ActiveActive.Apply;
 using ActiveActive.Changes;
 using ActiveActive.Database;
+using ActiveActive.Progress;
 using static ActiveActive.Compliance.Database.ComplianceTable;
 using static ActiveActive.Compliance.Database.LocalDatabaseFixture;
 
@@ -64,11 +65,39 @@ public abstract partial class LocalDatabaseCompliance
         await using var session = await fixture.Database.OpenApplySessionAsync(Us, Token);
         await ApplyAsync(session, 0x100, s_past, Items, t => new SetTombstone(t, Items.KeyOf("1"), Version(s_past, Us, 0x100)));
         await session.BeginAsync(Token);
-        Assert.False(await session.HasTombstoneAsync([Items.KeyOf("2"), Pairs.KeyOf("1", "1")], Token));
-        Assert.True(await session.HasTombstoneAsync([Items.KeyOf("2"), Items.KeyOf("1")], Token));
+        Assert.False((await session.FindTombstoneAsync([Items.KeyOf("2"), Pairs.KeyOf("1", "1")], Token)).IsFound);
+        Assert.True((await session.FindTombstoneAsync([Items.KeyOf("2"), Items.KeyOf("1")], Token)).IsFound);
         await ExecuteAsync(session, Pairs, t => new TruncateTable(t, Version(s_past, Us, 0x200), []));
-        Assert.True(await session.HasTombstoneAsync([Pairs.KeyOf("1", "1")], Token));
+        Assert.True((await session.FindTombstoneAsync([Pairs.KeyOf("1", "1")], Token)).IsFound);
         await session.RollbackAsync(Token);
+    }
+
+    [Fact]
+    public async Task Look_for_tombstones_tells_whether_anybody_else_has_written()
+    {
+        await using var fixture = await CreateAsync();
+        var (database, own, index) = (fixture.Database, fixture.Database.OwnTransactions, new TransactionIndex());
+        await using var session = await database.OpenApplySessionAsync(Us, Token);
+        await using var other = await database.OpenApplySessionAsync(Ap, Token);
+        // Ids are the server's: one that another database has taken is somebody else's, and the next time there may be none.
+        for (var i = 0; !await IsAloneAsync(i, isLocal: false); i++) Token.ThrowIfCancellationRequested();
+        for (var i = 1000; i < 1005; i++) Assert.False(await IsAloneAsync(i, isLocal: true));
+
+        async Task<bool> IsAloneAsync(int number, bool isLocal)
+        {
+            index.Pass(await database.WriteMarkerAsync(CommitTimestamp.Unknown, Token));
+            await ApplyAsync(other, (ulong)number + 0x100, s_past, Items, t => new InsertRow(t, Texts($"{number}", "a peer's", null)));
+            await database.SaveTombstonesAsync([new Tombstone(Items.FullName, Items.KeyOf("77").ToText(), Version(s_past, Us, 1))], Token);
+            await database.SaveCheckpointAsync(await database.ReadCheckpointAsync(Token), Token);
+            await database.WriteMarkerAsync(CommitTimestamp.Unknown, Token);
+            if (isLocal) await fixture.RunLocalAsync(Items.Insert($"{number + 5000}", "an application's", null));
+            await session.BeginAsync(Token);
+            await ExecuteAsync(session, Items, t => new InsertRow(t, Texts("9999", "own", null)));
+            var known = own.KnownBefore(index);
+            var look = await session.FindTombstoneAsync([Items.KeyOf("9999")], Token);
+            await session.RollbackAsync(Token);
+            return own.AreAllSince(known, look.NextXid);
+        }
     }
 
     [Fact]
@@ -88,7 +117,7 @@ public abstract partial class LocalDatabaseCompliance
         Assert.True(await HasTombstoneAsync(Pairs));
         await session.RollbackAsync(Token);
 
-        async Task<bool> HasTombstoneAsync(ComplianceTable table) => await session.HasTombstoneOfOwnRowAsync(await FindAsync(session, table), own, Token);
+        async Task<bool> HasTombstoneAsync(ComplianceTable table) => (await session.FindTombstoneOfOwnRowAsync(await FindAsync(session, table), own, Token)).IsFound;
     }
 
     [Fact]

@@ -34,7 +34,6 @@ internal sealed class ApplyStatements
     private readonly Dictionary<string, string> _manyUpdates = new(StringComparer.Ordinal);
     private readonly Dictionary<string, string> _manyDeletes = new(StringComparer.Ordinal);
     private readonly string _reads;
-    private string _lastMask = "";
 
     /// <param name="table">The table.</param>
     /// <param name="key">The primary key's columns, in its order.</param>
@@ -147,12 +146,13 @@ internal sealed class ApplyStatements
     }
 
     /// <summary>Which columns a write sets; rows with the same mask can be written by one statement.</summary>
-    public string MaskOf(ColumnValue[] values)
+    /// <param name="values">What it sets.</param>
+    /// <param name="last">The mask of the row before, which it nearly always is.</param>
+    public static string MaskOf(ColumnValue[] values, ref string last)
     {
-        // Nearly always that of the row before.
-        var isLast = _lastMask.Length == values.Length;
-        for (var i = 0; isLast && i < values.Length; i++) isLast = _lastMask[i] == MaskOf(values[i]);
-        return isLast ? _lastMask : _lastMask = string.Create(values.Length, values, static (span, values) =>
+        var isLast = last.Length == values.Length;
+        for (var i = 0; isLast && i < values.Length; i++) isLast = last[i] == MaskOf(values[i]);
+        return isLast ? last : last = string.Create(values.Length, values, static (span, values) =>
         {
             for (var i = 0; i < span.Length; i++) span[i] = MaskOf(values[i]);
         });
@@ -163,32 +163,43 @@ internal sealed class ApplyStatements
     /// <summary>Whether an update can be one of many: it sets no identity column, and some column that can be set.</summary>
     public bool CanUpdateMany(ColumnValue[] values) => !SetsIdentity(values) && _table.Columns.Any(static c => !c.IsIdentityAlways);
 
-    /// <summary>Inserts rows of one mask, which sets a column.</summary>
-    public NpgsqlBatchCommand InsertMany(string mask, IReadOnlyList<ColumnValue[]> rows, ArrayLiterals literals)
+    /// <summary>What a statement for many rows of one mask is given. Touches nothing of the statements themselves.</summary>
+    /// <param name="mask">Which columns the rows set; empty where they are deleted.</param>
+    /// <param name="keys">Their keys; null where they are inserted.</param>
+    /// <param name="rows">Their values.</param>
+    /// <param name="literals">Holds the values until the statement is executed.</param>
+    public List<NpgsqlParameter> Parameters(string mask, IReadOnlyList<RowKey>? keys, IReadOnlyList<ColumnValue[]> rows, ArrayLiterals literals)
     {
-        var set = Ordinals(mask);
+        var parameters = new List<NpgsqlParameter>();
+        for (var i = 0; keys is not null && i < _key.Count; i++) parameters.Add(literals.Of(keys, i));
+        foreach (var ordinal in Ordinals(mask)) parameters.Add(literals.Of(rows, ordinal));
+        return parameters;
+    }
+
+    /// <summary>Inserts rows of one mask, which sets a column.</summary>
+    public NpgsqlBatchCommand InsertMany(string mask, List<NpgsqlParameter> parameters)
+    {
         if (!_manyInserts.TryGetValue(mask, out var sql))
         {
+            var set = Ordinals(mask);
             sql = $"INSERT INTO {PostgresNames.Quote(_table.Name)} ({string.Join(", ", Columns(mask))}) OVERRIDING SYSTEM VALUE "
                 + $"SELECT {string.Join(", ", set.Select((ordinal, i) => _columns[ordinal].FromElement($"u.c{i}")))} FROM {Unnest(set.Select(ordinal => _columns[ordinal]))}";
             _manyInserts.Add(mask, sql);
         }
 
-        return SqlParameters.Command(sql, [.. set.Select(ordinal => literals.Of(rows, ordinal))]);
+        return Command(sql, parameters);
     }
 
     /// <summary>Updates rows that exist, of one mask and each under its own key.</summary>
     /// <param name="mask">Which columns the rows set.</param>
-    /// <param name="keys">Their keys.</param>
-    /// <param name="rows">Their values.</param>
+    /// <param name="parameters">Their keys and values.</param>
     /// <param name="guard">What the rows must be like besides; null for nothing.</param>
-    /// <param name="literals">Holds the values until the command is executed.</param>
-    public NpgsqlBatchCommand UpdateMany(string mask, IReadOnlyList<RowKey> keys, IReadOnlyList<ColumnValue[]> rows, SeenGuard? guard, ArrayLiterals literals)
+    public NpgsqlBatchCommand UpdateMany(string mask, List<NpgsqlParameter> parameters, SeenGuard? guard)
     {
-        var set = Ordinals(mask);
         var text = mask + Suffix(guard);
         if (!_manyUpdates.TryGetValue(text, out var sql))
         {
+            var set = Ordinals(mask);
             // Where nothing is set, nothing changes but the rows' versions.
             var any = PostgresNames.Quote(_table.Columns.First(static c => !c.IsIdentityAlways).Name);
             var assigned = set.Count == 0 ? $"{any} = t.{any}" : string.Join(", ", set.Select((ordinal, i) => $"{PostgresNames.Quote(_table.Columns[ordinal].Name)} = {_columns[ordinal].FromElement($"u.c{_key.Count + i}")}"));
@@ -196,13 +207,12 @@ internal sealed class ApplyStatements
             _manyUpdates.Add(text, sql);
         }
 
-        return SqlParameters.Command(sql, [.. KeysOf(keys, literals), .. set.Select(ordinal => literals.Of(rows, ordinal)), .. guard?.Parameters() ?? []]);
+        return Command(sql, [.. parameters, .. guard?.Parameters() ?? []]);
     }
 
-    /// <param name="keys">Of rows that exist.</param>
+    /// <param name="parameters">The keys of rows that exist.</param>
     /// <param name="guard">What the rows must be like besides; null for nothing.</param>
-    /// <param name="literals">Holds the keys until the command is executed.</param>
-    public NpgsqlBatchCommand DeleteMany(IReadOnlyList<RowKey> keys, SeenGuard? guard, ArrayLiterals literals)
+    public NpgsqlBatchCommand DeleteMany(List<NpgsqlParameter> parameters, SeenGuard? guard)
     {
         var text = Suffix(guard);
         if (!_manyDeletes.TryGetValue(text, out var sql))
@@ -211,7 +221,7 @@ internal sealed class ApplyStatements
             _manyDeletes.Add(text, sql);
         }
 
-        return SqlParameters.Command(sql, [.. KeysOf(keys, literals), .. guard?.Parameters() ?? []]);
+        return Command(sql, [.. parameters, .. guard?.Parameters() ?? []]);
     }
 
     private static string Suffix(SeenGuard? guard) => guard is null ? "" : guard.HasUnseen ? " unseen" : " seen";
@@ -223,8 +233,6 @@ internal sealed class ApplyStatements
         var all = columns.ToList();
         return $"unnest({string.Join(", ", all.Select(static (c, i) => $"${i + 1}::{c.ArrayType}"))}) AS u({string.Join(", ", all.Select(static (_, i) => $"c{i}"))})";
     }
-
-    private IEnumerable<NpgsqlParameter> KeysOf(IReadOnlyList<RowKey> keys, ArrayLiterals literals) => Enumerable.Range(0, _key.Count).Select(column => literals.Of(keys, column));
 
     private static List<int> Ordinals(string mask) => [.. Enumerable.Range(0, mask.Length).Where(i => mask[i] == '1')];
 

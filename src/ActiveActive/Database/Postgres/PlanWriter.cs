@@ -18,6 +18,9 @@ internal sealed class PlanWriter(NpgsqlConnection connection, LocalTableCatalog 
 
     private readonly List<(NpgsqlBatchCommand Command, int Rows, PlannedWrite? Write)> _pending = [];
     private readonly RowSets _sets = new(catalog);
+
+    // Where the next transaction's sets are gathered while one's are sent.
+    private RowSets? _spare;
     private readonly List<Tombstone> _tombstones = [];
     private readonly TransactionEncoder _encoder = new(int.MaxValue);
     private readonly List<NpgsqlBatchCommand> _messages = [];
@@ -98,22 +101,49 @@ internal sealed class PlanWriter(NpgsqlConnection connection, LocalTableCatalog 
 
     private void AppendSets()
     {
-        foreach (var (command, rows, first) in _sets.TakeStatements()) _pending.Add((command, rows, first));
+        foreach (var set in _sets.Take(isGuarded: false)) _pending.Add((set.ToCommand(null), set.Rows, set.First));
+    }
+
+    /// <summary>See <see cref="IApplySession.Prepare"/>.</summary>
+    public void Prepare(ApplyPlan plan)
+    {
+        var gathered = Interlocked.Exchange(ref _spare, null) ?? new RowSets(catalog);
+        plan.Prepared = new PreparedSets(gathered, Gather(plan, gathered) ? gathered.Take(isGuarded: true) : null);
+    }
+
+    private static bool Gather(ApplyPlan plan, RowSets sets)
+    {
+        foreach (var write in plan.Writes)
+        {
+            if (KeyOf(write) is not { } key || !sets.TryAdd(key, write)) return false;
+        }
+
+        return true;
     }
 
     /// <summary>See <see cref="IApplySession.TryWriteSeenAsync"/>.</summary>
     public async ValueTask<bool> TryWriteSeenAsync(ApplyPlan plan, SeenGuard guard, IReadOnlyList<NpgsqlBatchCommand> prefix, CancellationToken cancellationToken)
     {
         if (_hasOwnOverrides || _hasOwnSiblings) return false;
-        _pending.Clear();
-        _sets.Clear();
-        AddBeginning(prefix);
-        foreach (var write in plan.Writes)
+        if (plan.Prepared is not PreparedSets) Prepare(plan);
+        var (gathered, sets) = (PreparedSets)plan.Prepared!;
+        plan.Prepared = null;
+        try
         {
-            if (KeyOf(write) is not { } key || !_sets.TryAdd(key, write)) return false;
+            return sets is not null && await TryWriteSeenAsync(plan, sets, guard, prefix, cancellationToken);
         }
+        finally
+        {
+            gathered.Clear();
+            Interlocked.CompareExchange(ref _spare, gathered, null);
+        }
+    }
 
-        foreach (var (command, rows, first) in _sets.TakeStatements(guard)) _pending.Add((command, rows, first));
+    private async ValueTask<bool> TryWriteSeenAsync(ApplyPlan plan, List<RowSet> sets, SeenGuard guard, IReadOnlyList<NpgsqlBatchCommand> prefix, CancellationToken cancellationToken)
+    {
+        _pending.Clear();
+        AddBeginning(prefix);
+        foreach (var set in sets) _pending.Add((set.ToCommand(guard), set.Rows, set.First));
         await using var batch = new NpgsqlBatch(connection);
         foreach (var (command, _, _) in _pending) batch.BatchCommands.Add(command);
         batch.BatchCommands.Add(SqlParameters.Command(HasNotesSql, SqlParameters.Texts([.. plan.Writes.Select(static w => w.Table).Distinct().Select(static t => t.Name.ToString())])));
@@ -303,4 +333,8 @@ internal sealed class PlanWriter(NpgsqlConnection connection, LocalTableCatalog 
         var refusal = PostgresErrors.Refusal(ReplicationErrorKind.ApplyRefused, e, doing);
         return isFound ? new UniqueKeyTakenException(failed.Table.Name, refusal.Message, refusal.InnerException) : refusal;
     }
+
+    /// <param name="Gathered">Holds the values.</param>
+    /// <param name="Sets">Null where a write can be in none.</param>
+    private sealed record PreparedSets(RowSets Gathered, List<RowSet>? Sets);
 }

@@ -25,12 +25,15 @@ internal sealed partial class PostgresApplySession : IApplySession
 
     private static readonly string s_appliedSql = $"SELECT pg_logical_emit_message(true, '{PostgresNames.MessagePrefix}', '')";
 
-    private static readonly string s_clockSql = $"SELECT {VersionSql.Microseconds("clock_timestamp()")} AS server_time";
+    private static readonly string s_clockSql = $"SELECT {VersionSql.Microseconds("clock_timestamp()")}";
+
+    private static readonly string s_endSql = $"SELECT {VersionSql.Microseconds("clock_timestamp()")} AS server_time, {VersionSql.CurrentXid}";
 
     private readonly NpgsqlDataSource _source;
     private readonly NpgsqlConnection _connection;
     private readonly NodeName _origin;
     private readonly OriginNodes _origins;
+    private readonly OwnTransactions _own;
     private readonly LocalTableCatalog _catalog;
     private readonly RewrittenTables _rewritten;
     private readonly KeyReader _reader;
@@ -41,12 +44,13 @@ internal sealed partial class PostgresApplySession : IApplySession
     private bool _isInTransaction;
     private bool _arePlansStale;
 
-    private PostgresApplySession(NpgsqlDataSource source, NpgsqlConnection connection, PostgresDatabaseOptions options, NodeName origin, OriginNodes origins, RewrittenTables rewritten)
+    private PostgresApplySession(NpgsqlDataSource source, NpgsqlConnection connection, PostgresDatabaseOptions options, NodeName origin, OriginNodes origins, RewrittenTables rewritten, OwnTransactions own)
     {
         _source = source;
         _connection = connection;
         _origin = origin;
         _origins = origins;
+        _own = own;
         _catalog = new LocalTableCatalog(options.Tables);
         _rewritten = rewritten;
         _reader = new KeyReader(connection, _catalog, origins, rewritten);
@@ -59,7 +63,7 @@ internal sealed partial class PostgresApplySession : IApplySession
     public CommitTimestamp ServerTime { get; private set; } = CommitTimestamp.Unknown;
 
     public static async ValueTask<PostgresApplySession> OpenAsync(
-        PostgresDatabaseOptions options, NodeName origin, RewrittenTables rewritten, CancellationToken cancellationToken)
+        PostgresDatabaseOptions options, NodeName origin, RewrittenTables rewritten, OwnTransactions own, CancellationToken cancellationToken)
     {
         var source = PostgresConnections.ForApply(options.ConnectionString);
         var connection = source.CreateConnection();
@@ -70,7 +74,8 @@ internal sealed partial class PostgresApplySession : IApplySession
             var origins = new OriginNodes(options.Node, databaseOid);
             await origins.LoadAsync(connection, cancellationToken);
             await rewritten.LoadAsync(connection, cancellationToken);
-            var session = new PostgresApplySession(source, connection, options, origin, origins, rewritten);
+            own.Renew();
+            var session = new PostgresApplySession(source, connection, options, origin, origins, rewritten, own);
             await session.HoldOriginAsync(PostgresNames.Origin(databaseOid, origin), cancellationToken);
             return session;
         }
@@ -169,6 +174,8 @@ internal sealed partial class PostgresApplySession : IApplySession
 
     public void Group(GroupedVersions versions) => _writer.Group(versions);
 
+    public void Prepare(ApplyPlan plan) => _writer.Prepare(plan);
+
     public ValueTask<bool> TryWriteSeenAsync(ApplyPlan plan, SeenRows seen, CancellationToken cancellationToken)
     {
         RequireTransaction();
@@ -176,31 +183,25 @@ internal sealed partial class PostgresApplySession : IApplySession
             _writer.TryWriteSeenAsync(plan, new SeenGuard(seen, _origins.IdentifierOf(seen.Origin), _rewritten.KnownFiles), !TakeBegin() ? [] : _givesWay ? [new(BeginSql), new(GiveWaySql)] : [new(BeginSql)], cancellationToken));
     }
 
-    public ValueTask<bool> HasTombstoneAsync(IReadOnlyList<RowKey> keys, CancellationToken cancellationToken)
-    {
-        RequireTransaction();
-        return RunAsync($"looking for deletes of {keys.Count} keys", async () =>
-        {
-            await using var batch = new NpgsqlBatch(_connection);
-            if (TakeBegin()) batch.BatchCommands.Add(new NpgsqlBatchCommand(BeginSql));
-            batch.BatchCommands.Add(TombstoneTable.Exists(keys));
-            await using var reader = await batch.ExecuteReaderAsync(cancellationToken);
-            await reader.ReadAsync(cancellationToken);
-            return reader.GetBoolean(0);
-        });
-    }
+    public ValueTask<TombstoneLook> FindTombstoneAsync(IReadOnlyList<RowKey> keys, CancellationToken cancellationToken) =>
+        FindTombstoneAsync($"looking for deletes of {keys.Count} keys", TombstoneTable.Exists(keys), cancellationToken);
 
-    public ValueTask<bool> HasTombstoneOfOwnRowAsync(LocalTable table, RowVersion except, CancellationToken cancellationToken)
+    public ValueTask<TombstoneLook> FindTombstoneOfOwnRowAsync(LocalTable table, RowVersion except, CancellationToken cancellationToken) =>
+        FindTombstoneAsync($"looking for deletes in {table.Name}", TombstoneTable.ExistsUnderOwnRow(table.Name, _catalog.StatementsOf(table), except), cancellationToken);
+
+    private ValueTask<TombstoneLook> FindTombstoneAsync(string doing, NpgsqlBatchCommand command, CancellationToken cancellationToken)
     {
         RequireTransaction();
-        return RunAsync($"looking for deletes in {table.Name}", async () =>
+        return RunAsync(doing, async () =>
         {
+            var generation = _own.Generation;
             await using var batch = new NpgsqlBatch(_connection);
             if (TakeBegin()) batch.BatchCommands.Add(new NpgsqlBatchCommand(BeginSql));
-            batch.BatchCommands.Add(TombstoneTable.ExistsUnderOwnRow(table.Name, _catalog.StatementsOf(table), except));
+            batch.BatchCommands.Add(command);
             await using var reader = await batch.ExecuteReaderAsync(cancellationToken);
             await reader.ReadAsync(cancellationToken);
-            return reader.GetBoolean(0);
+            if (!reader.IsDBNull(1)) _own.Note((uint)reader.GetInt64(1), generation);
+            return new TombstoneLook(reader.GetBoolean(0), (uint)reader.GetInt64(2));
         });
     }
 
@@ -236,15 +237,17 @@ internal sealed partial class PostgresApplySession : IApplySession
                 SqlParameters.Text(position.ToString()), SqlParameters.Text(VersionSql.Text(stamp.IsKnown ? stamp : new CommitTimestamp(0)))));
             if (_quarantines || _releases) batch.BatchCommands.Add(new NpgsqlBatchCommand(_quarantines ? s_quarantinedSql : s_appliedSql));
             foreach (var command in _writer.TakeMessages()) batch.BatchCommands.Add(command);
-            batch.BatchCommands.Add(new NpgsqlBatchCommand(s_clockSql));
+            batch.BatchCommands.Add(new NpgsqlBatchCommand(s_endSql));
             batch.BatchCommands.Add(new NpgsqlBatchCommand("COMMIT"));
             var time = ServerTime;
+            var generation = _own.Generation;
             await using (var reader = await batch.ExecuteReaderAsync(cancellationToken))
             {
                 do
                 {
-                    if (reader.FieldCount != 1 || reader.GetName(0) != "server_time") continue;
+                    if (reader.FieldCount != 2 || reader.GetName(0) != "server_time") continue;
                     await reader.ReadAsync(cancellationToken);
+                    _own.Note((uint)reader.GetInt64(1), generation);
                     time = new CommitTimestamp(reader.GetInt64(0));
                 }
                 while (await reader.NextResultAsync(cancellationToken));

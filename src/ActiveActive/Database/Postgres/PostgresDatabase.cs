@@ -24,6 +24,8 @@ internal sealed class PostgresDatabase : ILocalDatabase
         _rewritten = new RewrittenTables(options, _dataSource, logger ?? NullLogger.Instance);
     }
 
+    public OwnTransactions OwnTransactions { get; } = new();
+
     public ValueTask<DatabaseIdentity> SetUpAsync(CancellationToken cancellationToken) => new PostgresSetUp(_options, _dataSource).RunAsync(cancellationToken);
 
     public ValueTask<CaptureCheckpoint> ReadCheckpointAsync(CancellationToken cancellationToken) => RunAsync("reading the checkpoint", async () =>
@@ -50,10 +52,12 @@ internal sealed class PostgresDatabase : ILocalDatabase
     {
         // The position is the message's; its commit record lies behind it, at or after which capture sees the transaction.
         // A transaction that the statement's snapshot shows as ended has its commit record before it.
+        var generation = OwnTransactions.Generation;
         await using var command = _dataSource.CreateCommand(
-            $"SELECT pg_logical_emit_message(true, '{PostgresNames.MessagePrefix}', '{LogicalMessage.MarkerContent(floor)}'), pg_snapshot_xmin(pg_current_snapshot())::text::bigint");
+            $"SELECT pg_logical_emit_message(true, '{PostgresNames.MessagePrefix}', '{LogicalMessage.MarkerContent(floor)}'), pg_snapshot_xmin(pg_current_snapshot())::text::bigint, {VersionSql.CurrentXid}");
         await using var reader = await command.ExecuteReaderAsync(cancellationToken);
         await reader.ReadAsync(cancellationToken);
+        OwnTransactions.Note((uint)reader.GetInt64(2), generation);
         return new LogMarker(reader.GetFieldValue<NpgsqlLogSequenceNumber>(0), (uint)reader.GetInt64(1));
     });
 
@@ -67,7 +71,7 @@ internal sealed class PostgresDatabase : ILocalDatabase
     });
 
     public async ValueTask<IApplySession> OpenApplySessionAsync(NodeName origin, CancellationToken cancellationToken) =>
-        await PostgresApplySession.OpenAsync(_options, origin, _rewritten, cancellationToken);
+        await PostgresApplySession.OpenAsync(_options, origin, _rewritten, OwnTransactions, cancellationToken);
 
     public async IAsyncEnumerable<StoredRow?> ReadRowsAsync(IReadOnlyList<RowToFetch> rows, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
@@ -159,7 +163,12 @@ internal sealed class PostgresDatabase : ILocalDatabase
         {
             await using var batch = _dataSource.CreateBatch();
             foreach (var command in commands) batch.BatchCommands.Add(command);
-            return await batch.ExecuteNonQueryAsync(cancellationToken);
+            batch.BatchCommands.Add(new NpgsqlBatchCommand("SELECT pg_current_xact_id_if_assigned()::xid::text::bigint AS own_xid"));
+            var generation = OwnTransactions.Generation;
+            await using var reader = await batch.ExecuteReaderAsync(cancellationToken);
+            while (reader.FieldCount != 1 || reader.GetName(0) != "own_xid") await reader.NextResultAsync(cancellationToken);
+            if (await reader.ReadAsync(cancellationToken) && !reader.IsDBNull(0)) OwnTransactions.Note((uint)reader.GetInt64(0), generation);
+            return true;
         });
 
     private static async ValueTask<T> RunAsync<T>(string doing, Func<ValueTask<T>> work)

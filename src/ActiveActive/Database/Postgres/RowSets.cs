@@ -39,19 +39,19 @@ internal sealed class RowSets(LocalTableCatalog catalog)
         return true;
     }
 
-    /// <summary>The statements, with how many rows each must hit. Then it is empty again.</summary>
-    /// <param name="guard">What rows that are updated or deleted must be like besides; null for nothing.</param>
-    public IEnumerable<(NpgsqlBatchCommand Command, int Rows, PlannedWrite First)> TakeStatements(SeenGuard? guard = null)
+    /// <summary>What was added, as sets. Then it is empty again, but for what the sets hold of it.</summary>
+    /// <param name="isGuarded">Whether each row must be like something besides (<see cref="SeenGuard"/>): then few are a set, too.</param>
+    public List<RowSet> Take(bool isGuarded)
     {
-        var sets = new Dictionary<(int Round, LocalTable Table), TableWrites>();
+        var tables = new Dictionary<(int Round, LocalTable Table), TableWrites>();
         foreach (var (key, write, round) in _writes)
         {
-            ref var writes = ref CollectionsMarshal.GetValueRefOrAddDefault(sets, (round, write.Table), out _);
+            ref var writes = ref CollectionsMarshal.GetValueRefOrAddDefault(tables, (round, write.Table), out _);
             (writes ??= new(catalog.StatementsOf(write.Table))).Add(key, write);
         }
 
         ForgetWrites();
-        return sets.OrderBy(static s => s.Key.Round).SelectMany(s => s.Value.Statements(guard, _literals));
+        return [.. tables.OrderBy(static t => t.Key.Round).SelectMany(t => t.Value.Sets(isGuarded, _literals))];
     }
 
     /// <summary>Forgets what was not taken, and what the statements that were taken hold: they must have been executed.</summary>
@@ -83,6 +83,7 @@ internal sealed class RowSets(LocalTableCatalog catalog)
     private sealed class TableWrites(ApplyStatements statements)
     {
         private readonly List<(RowKey Key, PlannedWrite First)> _deletes = [];
+        private string _lastMask = "";
 
         // By the columns that are set.
         private readonly Dictionary<string, List<(RowKey Key, UpdateRow Write)>> _updates = new(StringComparer.Ordinal);
@@ -104,44 +105,53 @@ internal sealed class RowSets(LocalTableCatalog catalog)
             }
         }
 
-        public IEnumerable<(NpgsqlBatchCommand, int, PlannedWrite)> Statements(SeenGuard? guard, ArrayLiterals literals)
+        public IEnumerable<RowSet> Sets(bool isGuarded, ArrayLiterals literals)
         {
-            if (_deletes.Count >= FewestRows || (guard is not null && _deletes.Count > 0))
+            if (_deletes.Count >= FewestRows || (isGuarded && _deletes.Count > 0))
             {
-                yield return (statements.DeleteMany(_deletes.ConvertAll(static d => d.Key), guard, literals), _deletes.Count, _deletes[0].First);
+                var parameters = statements.Parameters("", _deletes.ConvertAll(static d => d.Key), [], literals);
+                yield return new(_deletes.Count, _deletes[0].First, guard => statements.DeleteMany(parameters, guard));
             }
             else
             {
-                foreach (var (key, write) in _deletes) yield return (statements.Delete(key), 1, write);
+                foreach (var (key, write) in _deletes) yield return new(1, write, _ => statements.Delete(key));
             }
 
             foreach (var (mask, updates) in _updates)
             {
-                if (updates.Count >= FewestRows || guard is not null)
+                if (updates.Count >= FewestRows || isGuarded)
                 {
-                    yield return (statements.UpdateMany(mask, updates.ConvertAll(static u => u.Key), updates.ConvertAll(static u => u.Write.Values), guard, literals), updates.Count, updates[0].Write);
+                    var parameters = statements.Parameters(mask, updates.ConvertAll(static u => u.Key), updates.ConvertAll(static u => u.Write.Values), literals);
+                    yield return new(updates.Count, updates[0].Write, guard => statements.UpdateMany(mask, parameters, guard));
                     continue;
                 }
 
-                foreach (var (key, update) in updates) yield return (statements.Update(key, update.Values)!, 1, update);
+                foreach (var (key, update) in updates) yield return new(1, update, _ => statements.Update(key, update.Values)!);
             }
 
             foreach (var (mask, inserts) in _inserts)
             {
                 if (inserts.Count >= FewestRows)
                 {
-                    yield return (statements.InsertMany(mask, inserts.ConvertAll(static i => i.Values), literals), inserts.Count, inserts[0]);
+                    var parameters = statements.Parameters(mask, null, inserts.ConvertAll(static i => i.Values), literals);
+                    yield return new(inserts.Count, inserts[0], _ => statements.InsertMany(mask, parameters));
                     continue;
                 }
 
-                foreach (var insert in inserts) yield return (statements.Insert(insert.Values), 1, insert);
+                foreach (var insert in inserts) yield return new(1, insert, _ => statements.Insert(insert.Values));
             }
         }
 
         private List<T> Alike<T>(Dictionary<string, List<T>> byMask, ColumnValue[] values)
         {
-            ref var alike = ref CollectionsMarshal.GetValueRefOrAddDefault(byMask, statements.MaskOf(values), out _);
+            ref var alike = ref CollectionsMarshal.GetValueRefOrAddDefault(byMask, ApplyStatements.MaskOf(values, ref _lastMask), out _);
             return alike ??= [];
         }
     }
 }
+
+/// <summary>One statement of a plan, whose values are ready to be sent.</summary>
+/// <param name="Rows">How many rows it must hit.</param>
+/// <param name="First">The write of the first of them.</param>
+/// <param name="ToCommand">The statement, with what the rows must be like besides; null for nothing. To be called once, where the session's statements may be used.</param>
+internal sealed record RowSet(int Rows, PlannedWrite First, Func<SeenGuard?, NpgsqlBatchCommand> ToCommand);

@@ -67,7 +67,7 @@ internal static class TombstoneTable
         SELECT EXISTS (SELECT FROM active_active.tombstone t WHERE t.table_name = ANY($3) AND t.key = '')
             OR (EXISTS (SELECT FROM active_active.tombstone t WHERE t.table_name = ANY($3))
                 AND EXISTS (SELECT FROM unnest($1, $2) AS k(table_name, key) JOIN active_active.tombstone t USING (table_name, key)))
-        """;
+        """ + ", " + VersionSql.OwnAndNextXid;
 
     /// <summary>Whether one stands under one of the keys or for one of their tables.</summary>
     public static NpgsqlBatchCommand Exists(IReadOnlyList<RowKey> keys) => SqlParameters.Command(ExistsSql,
@@ -78,7 +78,7 @@ internal static class TombstoneTable
     public static NpgsqlBatchCommand ExistsUnderOwnRow(TableName table, ApplyStatements statements, in RowVersion except) => SqlParameters.Command(
         $"""
         SELECT EXISTS (SELECT FROM active_active.tombstone d WHERE d.table_name = $1 AND (d.origin, d.position) <> ($2, $3)
-            AND (d.key = '' OR EXISTS (SELECT FROM {statements.Target} AS t WHERE {statements.MatchesStoredKey("t", "CASE d.key WHEN '' THEN NULL ELSE d.key END")} AND t.xmin = pg_current_xact_id_if_assigned()::xid)))
+            AND (d.key = '' OR EXISTS (SELECT FROM {statements.Target} AS t WHERE {statements.MatchesStoredKey("t", "CASE d.key WHEN '' THEN NULL ELSE d.key END")} AND t.xmin = pg_current_xact_id_if_assigned()::xid))), {VersionSql.OwnAndNextXid}
         """,
         SqlParameters.Text(table.ToString()), SqlParameters.Text(except.Origin.Value), SqlParameters.Text(except.Position.ToString()));
 

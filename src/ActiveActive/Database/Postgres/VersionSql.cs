@@ -19,6 +19,9 @@ internal static class VersionSql
     /// <summary>The current xid as rows show it in <c>xmin</c>, as a bigint.</summary>
     public const string CurrentXid = "pg_current_xact_id()::xid::text::bigint";
 
+    /// <summary>The current xid, where there is one, and one after all that are over (https://www.postgresql.org/docs/current/functions-info.html#FUNCTIONS-INFO-SNAPSHOT), as bigints.</summary>
+    public const string OwnAndNextXid = "pg_current_xact_id_if_assigned()::xid::text::bigint, pg_snapshot_xmax(pg_current_snapshot())::xid::text::bigint";
+
     /// <summary>Whether a stored xid comes before <see cref="Horizon"/>'s. Compared by age, as xids wrap around.</summary>
     public static string IsBefore(string xid, string horizon) => $"age({xid}::text::xid) > age({horizon}::text::xid)";
 
