@@ -85,7 +85,7 @@ internal static class MutantRun
         Safeguard.WholeRows or Safeguard.AbsentUntilReplaced => options with { Nodes = 3, Tables = [0], Keys = 1, DeletePercent = 0 },
         Safeguard.FetchWhenVisible => options with { Tables = [0], Slowness = 20, CommitMicroseconds = 3000, Keys = 1, DeletePercent = 0, LatencyMicroseconds = 100, ThinkMicroseconds = 500, HoldMicroseconds = 50 },
         Safeguard.KeepLosers or Safeguard.LosersAreVersions or Safeguard.ReturnAfterLocalWrite => options with { Tables = [3], UniqueKeys = 1, Keys = Math.Max(options.Keys, 3), Deaths = false },
-        Safeguard.KeepComparedVersions => options with { Tables = [3], UniqueKeys = 1, Keys = Math.Max(options.Keys, 3), Deaths = false, HeartbeatMicroseconds = 1000, LatencyMicroseconds = 100, ClockStepMicroseconds = 50_000, SkewMicroseconds = 50_000 },
+        Safeguard.KeepComparedVersions => Calm(options) with { Nodes = 3, ClientsPerNode = 1, Transactions = 80, Tables = [4, 5], UniqueKeys = 1, Keys = 6, DeletePercent = 5, HeartbeatMicroseconds = 500, LatencyMicroseconds = 100, ThinkMicroseconds = 2000, HoldMicroseconds = 5000, CommitMicroseconds = 3000, SkewMicroseconds = 20_000 },
         Safeguard.AddHiddenRow => options with { Tables = [4], UniqueKeys = 1, Keys = 2, DeletePercent = 15, Deaths = false },
         Safeguard.ExcludeLocalWriters => Calm(options) with { Nodes = 3, Tables = [4, 5], UniqueKeys = 1, Keys = 2, DeletePercent = 35, LatencyMicroseconds = 100, ThinkMicroseconds = 500, HoldMicroseconds = 500, CommitMicroseconds = 3000, ClientsPerNode = 3 },
         Safeguard.FoldVersion or Safeguard.SiblingsOfLosers => options with { Nodes = 3, Tables = [5], UniqueKeys = 1, Keys = Math.Max(options.Keys, 3), DeletePercent = 15, Deaths = false },

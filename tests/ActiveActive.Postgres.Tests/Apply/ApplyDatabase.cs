@@ -154,5 +154,12 @@ internal sealed class ApplyLane(IApplySession session, NodeName origin) : IAsync
     public static ColumnValue[] Values(params string?[] texts) =>
         Array.ConvertAll(texts, t => t is null ? ColumnValue.Null : t == "~" ? ColumnValue.Unchanged : ColumnValue.Of(t));
 
+    /// <summary>A value as it comes from a peer: in the middle of a piece of memory.</summary>
+    public static ColumnValue Bytes(string text)
+    {
+        var bytes = System.Text.Encoding.UTF8.GetBytes($"before{text}after");
+        return ColumnValue.OfUtf8(bytes, 6, bytes.Length - 11);
+    }
+
     public static InsertRow Insert(LocalTable table, params string?[] texts) => new(table, Values(texts));
 }

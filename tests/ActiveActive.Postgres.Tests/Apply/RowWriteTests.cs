@@ -192,10 +192,4 @@ public sealed class RowWriteTests(ApplyServers servers)
     }
 
     private static string Quoted(string text) => $"\"{text.Replace("\\", "\\\\", StringComparison.Ordinal).Replace("\"", "\\\"", StringComparison.Ordinal)}\"";
-
-    private static ColumnValue Bytes(string text)
-    {
-        var bytes = System.Text.Encoding.UTF8.GetBytes($"before{text}after");
-        return ColumnValue.OfUtf8(bytes, 6, bytes.Length - 11);
-    }
 }

@@ -176,6 +176,9 @@ internal sealed class ApplyStatements
         return parameters;
     }
 
+    /// <summary>Inserts rows of one mask, which sets a column, from <see cref="CopyLines"/>.</summary>
+    public string CopyIn(string mask) => $"COPY {PostgresNames.Quote(_table.Name)} ({string.Join(", ", Columns(mask))}) FROM STDIN";
+
     /// <summary>Inserts rows of one mask, which sets a column.</summary>
     public NpgsqlBatchCommand InsertMany(string mask, List<NpgsqlParameter> parameters)
     {
@@ -234,7 +237,8 @@ internal sealed class ApplyStatements
         return $"unnest({string.Join(", ", all.Select(static (c, i) => $"${i + 1}::{c.ArrayType}"))}) AS u({string.Join(", ", all.Select(static (_, i) => $"c{i}"))})";
     }
 
-    private static List<int> Ordinals(string mask) => [.. Enumerable.Range(0, mask.Length).Where(i => mask[i] == '1')];
+    /// <summary>Of the columns that a mask sets.</summary>
+    public static List<int> Ordinals(string mask) => [.. Enumerable.Range(0, mask.Length).Where(i => mask[i] == '1')];
 
     public NpgsqlBatchCommand Delete(RowKey key) =>
         Command($"DELETE FROM {Target} AS t WHERE {KeyMatches("t", i => Parameter(1, i))}", [.. key.Values.Select(SqlParameters.Text)]);

@@ -9,12 +9,26 @@ namespace ActiveActive.Database.Postgres;
 /// Turns a plan into one pipelined batch (a TRUNCATE in between cuts it in two) and checks what each write hit. Rows go in sets where their order does
 /// not matter (<see cref="RowSets"/>).
 /// </summary>
-internal sealed class PlanWriter(NpgsqlConnection connection, LocalTableCatalog catalog, TableTruncation truncation)
+/// <param name="connection">The session's.</param>
+/// <param name="catalog">What it knows of tables.</param>
+/// <param name="truncation">Performs a TRUNCATE.</param>
+/// <param name="interrupt">Has the server cancel what the connection runs.</param>
+internal sealed class PlanWriter(NpgsqlConnection connection, LocalTableCatalog catalog, TableTruncation truncation, Func<Task> interrupt)
 {
     private static readonly string s_groupedSql = $"SELECT pg_logical_emit_message(true, '{PostgresNames.GroupedPrefix}', $1)";
 
-    private const string HasNotesSql =
-        "SELECT EXISTS (SELECT FROM active_active.version_override WHERE table_name = ANY($1)) OR EXISTS (SELECT FROM active_active.sibling WHERE table_name = ANY($1)) AS has_notes";
+    // What is stored beside rows says more than their xmin.
+    private const string UnexpectedSql =
+        "SELECT EXISTS (SELECT FROM active_active.version_override WHERE table_name = ANY($1)) OR EXISTS (SELECT FROM active_active.sibling WHERE table_name = ANY($1))";
+
+    // COPY does not tell how many rows it has inserted where a trigger keeps some out. One that was created since the tables were looked up has its lock before the rows that were copied.
+    private const string TriggersSql =
+        """
+         OR EXISTS (SELECT FROM unnest($2) AS n(name)
+                    JOIN pg_trigger g ON g.tgrelid = n.name::regclass OR g.tgrelid IN (SELECT relid FROM pg_partition_tree(n.name::regclass))
+                    WHERE g.tgenabled IN ('A', 'R'))
+         OR EXISTS (SELECT FROM unnest($2) AS n(name) JOIN pg_rewrite r ON r.ev_class = n.name::regclass WHERE r.ev_enabled IN ('A', 'R'))
+        """;
 
     private readonly List<(NpgsqlBatchCommand Command, int Rows, PlannedWrite? Write)> _pending = [];
     private readonly RowSets _sets = new(catalog);
@@ -143,28 +157,75 @@ internal sealed class PlanWriter(NpgsqlConnection connection, LocalTableCatalog 
     {
         _pending.Clear();
         AddBeginning(prefix);
-        foreach (var set in sets) _pending.Add((set.ToCommand(guard), set.Rows, set.First));
-        await using var batch = new NpgsqlBatch(connection);
-        foreach (var (command, _, _) in _pending) batch.BatchCommands.Add(command);
-        batch.BatchCommands.Add(SqlParameters.Command(HasNotesSql, SqlParameters.Texts([.. plan.Writes.Select(static w => w.Table).Distinct().Select(static t => t.Name.ToString())])));
+        var hasCopied = false;
         try
         {
-            await using var reader = await batch.ExecuteReaderAsync(cancellationToken);
-            do
+            foreach (var set in sets)
             {
-                if (reader.FieldCount == 1 && reader.GetName(0) == "has_notes" && await reader.ReadAsync(cancellationToken) && reader.GetBoolean(0)) return false;
+                if (set.Copy is not { } copy)
+                {
+                    _pending.Add((set.ToCommand(guard), set.Rows, set.First));
+                    continue;
+                }
+
+                // In its place: a later set may write its rows again.
+                if (_pending.Count > 0 && !await TrySendAsync(null, cancellationToken)) return false;
+                await CopyAsync(copy.Statements, copy.Mask, copy.Lines, cancellationToken);
+                hasCopied = true;
             }
-            while (await reader.NextResultAsync(cancellationToken));
+
+            return await TrySendAsync(Unexpected(plan, hasCopied), cancellationToken);
         }
         catch (PostgresException e) when (PostgresErrors.KindOf(e.SqlState) == ReplicationErrorKind.ApplyRefused)
         {
             // The exact way finds out what it is.
             return false;
         }
+    }
+
+    private static NpgsqlBatchCommand Unexpected(ApplyPlan plan, bool hasCopied)
+    {
+        var tables = plan.Writes.Select(static w => w.Table).Distinct().Select(static t => t.Name).ToList();
+        return hasCopied
+            ? SqlParameters.Command(UnexpectedSql + TriggersSql + " AS unexpected", SqlParameters.Texts([.. tables.Select(static t => t.ToString())]), SqlParameters.Texts([.. tables.Select(PostgresNames.Quote)]))
+            : SqlParameters.Command(UnexpectedSql + " AS unexpected", SqlParameters.Texts([.. tables.Select(static t => t.ToString())]));
+    }
+
+    /// <summary>False where a write hit other rows than it must, or where <paramref name="unexpected"/> finds something.</summary>
+    private async ValueTask<bool> TrySendAsync(NpgsqlBatchCommand? unexpected, CancellationToken cancellationToken)
+    {
+        await using var batch = new NpgsqlBatch(connection);
+        foreach (var (command, _, _) in _pending) batch.BatchCommands.Add(command);
+        if (unexpected is not null) batch.BatchCommands.Add(unexpected);
+        await using (var reader = await batch.ExecuteReaderAsync(cancellationToken))
+        {
+            do
+            {
+                if (reader.FieldCount == 1 && reader.GetName(0) == "unexpected" && await reader.ReadAsync(cancellationToken) && reader.GetBoolean(0)) return false;
+            }
+            while (await reader.NextResultAsync(cancellationToken));
+        }
 
         if (_pending.Exists(static p => p.Write is not null && p.Command.RecordsAffected != p.Rows)) return false;
+        _pending.Clear();
         _hasWrittenRows = true;
         return true;
+    }
+
+    private async ValueTask CopyAsync(ApplyStatements statements, string mask, ReadOnlyMemory<byte> lines, CancellationToken cancellationToken)
+    {
+        try
+        {
+            // It may wait for a lock, and its end takes no token.
+            await using var cancellation = cancellationToken.UnsafeRegister(static state => _ = ((Func<Task>)state!)(), interrupt);
+            await using var writer = await connection.BeginTextImportAsync(statements.CopyIn(mask), cancellationToken);
+            // The lines are UTF-8 already: they go past the writer's encoder.
+            await ((StreamWriter)writer).BaseStream.WriteAsync(lines, cancellationToken);
+        }
+        catch (PostgresException e) when (e.SqlState == PostgresErrorCodes.QueryCanceled && cancellationToken.IsCancellationRequested)
+        {
+            throw new OperationCanceledException(e.MessageText, e, cancellationToken);
+        }
     }
 
     /// <summary>Adds what was received to what the transaction writes. The last part goes with the commit, which is a round trip less.</summary>

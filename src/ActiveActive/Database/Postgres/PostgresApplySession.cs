@@ -55,7 +55,7 @@ internal sealed partial class PostgresApplySession : IApplySession
         _rewritten = rewritten;
         _reader = new KeyReader(connection, _catalog, origins, rewritten);
         _truncation = new TableTruncation(connection, options.Node, origins, rewritten);
-        _writer = new PlanWriter(connection, _catalog, _truncation);
+        _writer = new PlanWriter(connection, _catalog, _truncation, InterruptAsync);
     }
 
     public NpgsqlLogSequenceNumber AppliedPosition { get; private set; }
@@ -338,6 +338,20 @@ internal sealed partial class PostgresApplySession : IApplySession
     private async ValueTask<NpgsqlLogSequenceNumber> ReadProgressAsync(bool flush, CancellationToken cancellationToken) =>
         await ReadAsync<NpgsqlLogSequenceNumber>(_connection,
             $"SELECT COALESCE(pg_replication_origin_session_progress({(flush ? "true" : "false")}), '0/0')", cancellationToken);
+
+    private async Task InterruptAsync()
+    {
+        try
+        {
+            var process = _connection.ProcessID;
+            await using var connection = await _source.OpenConnectionAsync();
+            await ExecuteAsync(connection, $"SELECT pg_cancel_backend({process})", CancellationToken.None);
+        }
+        catch (Exception e) when (e is NpgsqlException or IOException or ObjectDisposedException or InvalidOperationException)
+        {
+            // It ends by itself, or with its connection.
+        }
+    }
 
     private bool TakeBegin()
     {

@@ -15,7 +15,11 @@ internal sealed class RowSets(LocalTableCatalog catalog)
     // Below it single statements are as fast, and their texts are used again.
     private const int FewestRows = 4;
 
+    // COPY takes a few round trips.
+    private const int FewestCopied = 1000;
+
     private readonly ArrayLiterals _literals = new();
+    private readonly CopyLines _lines = new();
     private readonly List<(RowKey Key, PlannedWrite Write, int Round)> _writes = [];
 
     // Where the last write of a key stands.
@@ -51,7 +55,7 @@ internal sealed class RowSets(LocalTableCatalog catalog)
         }
 
         ForgetWrites();
-        return [.. tables.OrderBy(static t => t.Key.Round).SelectMany(t => t.Value.Sets(isGuarded, _literals))];
+        return [.. tables.OrderBy(static t => t.Key.Round).SelectMany(t => t.Value.Sets(isGuarded, _literals, _lines))];
     }
 
     /// <summary>Forgets what was not taken, and what the statements that were taken hold: they must have been executed.</summary>
@@ -59,6 +63,7 @@ internal sealed class RowSets(LocalTableCatalog catalog)
     {
         ForgetWrites();
         _literals.Clear();
+        _lines.Clear();
     }
 
     private void ForgetWrites()
@@ -105,7 +110,7 @@ internal sealed class RowSets(LocalTableCatalog catalog)
             }
         }
 
-        public IEnumerable<RowSet> Sets(bool isGuarded, ArrayLiterals literals)
+        public IEnumerable<RowSet> Sets(bool isGuarded, ArrayLiterals literals, CopyLines lines)
         {
             if (_deletes.Count >= FewestRows || (isGuarded && _deletes.Count > 0))
             {
@@ -131,6 +136,15 @@ internal sealed class RowSets(LocalTableCatalog catalog)
 
             foreach (var (mask, inserts) in _inserts)
             {
+                if (isGuarded && inserts.Count >= FewestCopied)
+                {
+                    yield return new(inserts.Count, inserts[0], _ => throw new InvalidOperationException("Rows to be copied have no command."))
+                    {
+                        Copy = (statements, mask, lines.Of(inserts.ConvertAll(static i => i.Values), ApplyStatements.Ordinals(mask))),
+                    };
+                    continue;
+                }
+
                 if (inserts.Count >= FewestRows)
                 {
                     var parameters = statements.Parameters(mask, null, inserts.ConvertAll(static i => i.Values), literals);
@@ -154,4 +168,8 @@ internal sealed class RowSets(LocalTableCatalog catalog)
 /// <param name="Rows">How many rows it must hit.</param>
 /// <param name="First">The write of the first of them.</param>
 /// <param name="ToCommand">The statement, with what the rows must be like besides; null for nothing. To be called once, where the session's statements may be used.</param>
-internal sealed record RowSet(int Rows, PlannedWrite First, Func<SeenGuard?, NpgsqlBatchCommand> ToCommand);
+internal sealed record RowSet(int Rows, PlannedWrite First, Func<SeenGuard?, NpgsqlBatchCommand> ToCommand)
+{
+    /// <summary>Instead of a command: rows that COPY inserts, and the columns that they set.</summary>
+    public (ApplyStatements Statements, string Mask, ReadOnlyMemory<byte> Lines)? Copy { get; init; }
+}
