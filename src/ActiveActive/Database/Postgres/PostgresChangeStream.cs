@@ -41,6 +41,7 @@ internal sealed class PostgresChangeStream : IChangeStream
     private readonly SemaphoreSlim _reading = new(1, 1);
     private readonly CancellationTokenSource _disposing = new();
     private readonly Lock _confirming = new();
+    private readonly ReadPace _pace = new();
     private NpgsqlLogSequenceNumber _confirmed;
     private ulong _undelivered = ulong.MaxValue;
     private NpgsqlLogSequenceNumber _start;
@@ -209,7 +210,7 @@ internal sealed class PostgresChangeStream : IChangeStream
 
     private ValueTask<CapturedTransaction> NextAsync(IAsyncEnumerator<XLogDataMessage> messages, CancellationToken stop, CancellationToken callers) => GuardAsync(async () =>
     {
-        while (await MoveNextAsync(messages))
+        while (await MoveNextAsync(messages, stop))
         {
             if (await TakeAsync(messages.Current.Data, stop) is { } transaction) return transaction;
         }
@@ -242,11 +243,14 @@ internal sealed class PostgresChangeStream : IChangeStream
         }
     }
 
-    private async ValueTask<bool> MoveNextAsync(IAsyncEnumerator<XLogDataMessage> messages)
+    private async ValueTask<bool> MoveNextAsync(IAsyncEnumerator<XLogDataMessage> messages, CancellationToken stop)
     {
+        await _pace.PauseAsync(stop);
         try
         {
-            return await messages.MoveNextAsync();
+            var next = messages.MoveNextAsync();
+            _pace.Read(isThere: next.IsCompleted);
+            return await next;
         }
         catch (Exception e) when (e is InvalidOperationException or NullReferenceException)
         {

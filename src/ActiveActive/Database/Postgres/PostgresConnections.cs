@@ -5,6 +5,9 @@ namespace ActiveActive.Database.Postgres;
 /// <summary>Derives the connection strings of the library's own connections from the application's.</summary>
 internal static class PostgresConnections
 {
+    // Of what has come in, much is taken with one call.
+    private const int ReadBufferBytes = 128 << 10;
+
     /// <summary>Plain SQL: set-up, checkpoints, tombstones, history. Every commit is durable, whatever the role or database is set to.</summary>
     public static string ForSql(string connectionString) =>
         Derive(connectionString, "active_active", [("synchronous_commit", "on")]).ConnectionString;
@@ -45,6 +48,7 @@ internal static class PostgresConnections
         // An empty search path prints regclass and its like with their schema, whatever path the database or the role has.
         var builder = Derive(connectionString, "active_active capture", [("search_path", "")]);
         builder.SearchPath = null;
+        builder.ReadBufferSize = ReadBufferBytes;
         builder.Pooling = false;
         return builder.ConnectionString;
     }
@@ -56,6 +60,7 @@ internal static class PostgresConnections
         builder.SearchPath = null;
         builder.Pooling = false;
         builder.CommandTimeout = 0;
+        builder.ReadBufferSize = ReadBufferBytes;
         return builder.ConnectionString;
     }
 

@@ -1,0 +1,40 @@
+using System.Diagnostics;
+
+namespace ActiveActive.Database.Postgres;
+
+/// <summary>
+/// Lets messages gather where they come in quickly. The walsender sends each by itself; a reader that waits for the next one is woken for each, which costs both sides more than the message.
+/// Where they come slowly, nothing is delayed.
+/// </summary>
+internal sealed class ReadPace
+{
+    // Far above what single transactions at thousands per second come to.
+    private const int QuickPerMillisecond = 40;
+
+    private static readonly TimeSpan s_pause = TimeSpan.FromMilliseconds(1);
+    private static readonly TimeSpan s_window = TimeSpan.FromMilliseconds(5);
+
+    private long _since = Stopwatch.GetTimestamp();
+    private int _messages;
+    private bool _hasWaited;
+
+    /// <summary>To be awaited before the next message is asked for.</summary>
+    public ValueTask PauseAsync(CancellationToken cancellationToken)
+    {
+        if (!_hasWaited) return default;
+        _hasWaited = false;
+        var elapsed = Stopwatch.GetElapsedTime(_since);
+        var isQuick = _messages >= QuickPerMillisecond && _messages >= elapsed.TotalMilliseconds * QuickPerMillisecond;
+        if (!isQuick && elapsed < s_window) return default;
+        _since = Stopwatch.GetTimestamp();
+        _messages = 0;
+        return isQuick ? new(Task.Delay(s_pause, cancellationToken)) : default;
+    }
+
+    /// <param name="isThere">Whether the message was there when it was asked for.</param>
+    public void Read(bool isThere)
+    {
+        _messages++;
+        _hasWaited |= !isThere;
+    }
+}
