@@ -19,6 +19,8 @@ internal sealed partial class ApplyWorker
     // How often the fast way is left out, at most, after it has failed several times in a row.
     private const int MostMisses = 4;
 
+    private static readonly TimeSpan s_passAhead = TimeSpan.FromMilliseconds(100);
+
     private int _misses;
     private int _leftOut;
     // An earlier part left something that the writes do not test, or that they would stumble over: a TRUNCATE's tombstone.
@@ -96,6 +98,28 @@ internal sealed partial class ApplyWorker
         if (look.IsFound || _node.Database.OwnTransactions.AreAllSince(known, look.NextXid)) return look.IsFound;
         await WaitForCaptureAsync(part, cancellationToken);
         return (await find()).IsFound;
+    }
+
+    /// <summary>
+    /// Once a large transaction is committed, capture reads all of it back, and who must wait for capture then waits for that. So what others have written until now is passed before, as far as
+    /// that takes but a moment.
+    /// </summary>
+    private async ValueTask PassAheadAsync(ChangeTransaction part, CancellationToken cancellationToken)
+    {
+        var known = _node.Database.OwnTransactions.KnownBefore(_index);
+        if (_node.Database.OwnTransactions.AreAllSince(known, (await _session.FindTombstoneAsync([], cancellationToken)).NextXid)) return;
+        var marker = await _node.Database.WriteMarkerAsync(part.Stamp, cancellationToken);
+        using var timeout = new CancellationTokenSource(s_passAhead, _timeProvider);
+        using var either = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, timeout.Token);
+        try
+        {
+            await _progress.Captured.WaitAsync(marker.Position, either.Token);
+            _index.Pass(marker);
+        }
+        catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
+        {
+            // It is only waited for longer, later.
+        }
     }
 
     private bool Missed()

@@ -214,6 +214,7 @@ internal sealed partial class ApplyWorker
         }
 
         if (!part.IsLastPart) return;
+        if (part.Part > 0) await PassAheadAsync(part, cancellationToken);
         if (_retried is { } released) await _session.ReleaseAsync(released, cancellationToken);
         await _session.CommitAsync(part.Position, part.Stamp, cancellationToken);
         _isOpen = false;

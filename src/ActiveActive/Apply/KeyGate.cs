@@ -79,16 +79,19 @@ internal sealed class KeyGate
         lock (_lock)
         {
             var pass = _passes.Find(p => p.Origin == origin)!;
-            var wider = new Pass(origin, isAlone || pass.IsAlone);
-            wider.Add(keys);
-            if (_passes.Exists(other => other != pass && other.IsIn && other.IsInTheWayOf(wider)))
+            if (_passes.Exists(other => other != pass && other.IsIn))
             {
-                _alone.Add(origin);
-                throw new ReplicationException(ReplicationErrorKind.Transient, $"A transaction of node '{origin}' and another peer's write the same keys; it is applied alone.");
+                var wider = new Pass(origin, isAlone || pass.IsAlone);
+                wider.Add(keys);
+                if (_passes.Exists(other => other != pass && other.IsIn && other.IsInTheWayOf(wider)))
+                {
+                    _alone.Add(origin);
+                    throw new ReplicationException(ReplicationErrorKind.Transient, $"A transaction of node '{origin}' and another peer's write the same keys; it is applied alone.");
+                }
             }
 
             pass.Add(keys);
-            pass.IsAlone = wider.IsAlone;
+            pass.IsAlone |= isAlone;
         }
     }
 

@@ -93,13 +93,17 @@ internal sealed partial class ChangeCapture
     /// </summary>
     public async ValueTask<bool> HasPublishedAsync(NpgsqlLogSequenceNumber position, CancellationToken cancellationToken)
     {
-        if (position == default) return true;
+        // Before anything is waited for: capture may be far behind.
+        if (position == default || IsPublished(position)) return true;
         var marker = await _database.WriteMarkerAsync(CommitTimestamp.Unknown, cancellationToken);
         if (position > marker.Position) return false;
         await _progress.Captured.WaitAsync(marker.Position, cancellationToken);
-        // In this order: what leaves the index is behind the checkpoint by then. One that was made anew knows of nothing before it.
-        return Index.HasLocal(_progress.Self, position) || position <= Checkpoint.LastPublished || (Checkpoint.LastPublished == default && position < Checkpoint.Position);
+        return IsPublished(position);
     }
+
+    // In this order: what leaves the index is behind the checkpoint by then. One that was made anew knows of nothing before it.
+    private bool IsPublished(NpgsqlLogSequenceNumber position) =>
+        Index.HasLocal(_progress.Self, position) || position <= Checkpoint.LastPublished || (Checkpoint.LastPublished == default && position < Checkpoint.Position);
 
     /// <summary>Every local transaction with an earlier id is stable. Waits until capture has passed a marker, so that the index holds all that could be none of them.</summary>
     public async ValueTask<uint> ReadStableHorizonAsync(CancellationToken cancellationToken)

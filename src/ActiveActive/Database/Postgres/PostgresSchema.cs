@@ -46,7 +46,6 @@ internal static class PostgresSchema
             position   pg_lsn NOT NULL,
             PRIMARY KEY (table_name, key)
         );
-        CREATE INDEX tombstone_origin ON active_active.tombstone (origin, position);
 
         -- The true version of rows whose xmin shows another one; valid while the row's xmin is xid.
         CREATE TABLE active_active.version_override (
