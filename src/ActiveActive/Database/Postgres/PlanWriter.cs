@@ -77,12 +77,8 @@ internal sealed class PlanWriter(NpgsqlConnection connection, LocalTableCatalog 
         }
 
         AppendSets();
-        var saveNew = _tombstones.Count == 0 ? null : TombstoneTable.SaveNew(_tombstones);
-        if (_tombstones.Count > 0) Add(saveNew?.Command ?? TombstoneTable.Save(_tombstones));
+        if (_tombstones.Count > 0) Add(TombstoneTable.Save(_tombstones));
         foreach (var conflict in plan.Conflicts) Add(ConflictHistoryTable.Append(conflict));
-        await SendAsync(cancellationToken, saveNew?.Command);
-        if (saveNew is not var (command, keys) || command.RecordsAffected == keys) return;
-        Add(TombstoneTable.Save(_tombstones));
         await SendAsync(cancellationToken);
     }
 
@@ -342,7 +338,7 @@ internal sealed class PlanWriter(NpgsqlConnection connection, LocalTableCatalog 
 
     private void Add(NpgsqlBatchCommand command) => _pending.Add((command, 0, null));
 
-    private async ValueTask SendAsync(CancellationToken cancellationToken, NpgsqlBatchCommand? newTombstones = null)
+    private async ValueTask SendAsync(CancellationToken cancellationToken)
     {
         if (_pending.Count == 0) return;
         await using var batch = new NpgsqlBatch(connection);
@@ -350,10 +346,6 @@ internal sealed class PlanWriter(NpgsqlConnection connection, LocalTableCatalog 
         try
         {
             await batch.ExecuteNonQueryAsync(cancellationToken);
-        }
-        catch (PostgresException e) when (e.SqlState == PostgresErrorCodes.UniqueViolation && newTombstones is not null && ReferenceEquals(newTombstones, e.BatchCommand))
-        {
-            throw PostgresErrors.Refusal(ReplicationErrorKind.Transient, e, "entering deletes, one of whose keys another session entered at the same time");
         }
         catch (PostgresException e)
         {

@@ -44,25 +44,9 @@ internal sealed class PostgresDatabase : ILocalDatabase
     public ValueTask<IChangeStream> OpenChangeStreamAsync(NpgsqlLogSequenceNumber start, SlotCopy? copy, CancellationToken cancellationToken) =>
         PostgresChangeStream.OpenAsync(_options, _dataSource, start, copy, cancellationToken);
 
-    public async ValueTask SaveTombstonesAsync(IReadOnlyList<Tombstone> tombstones, CancellationToken cancellationToken)
-    {
-        if (tombstones.Count == 0) return;
-        var doing = $"saving {tombstones.Count} tombstones";
-        try
-        {
-            if (TombstoneTable.SaveNew(tombstones) is var (command, keys))
-            {
-                await ExecuteAsync(doing, [command], cancellationToken);
-                if (command.RecordsAffected == keys) return;
-            }
-        }
-        catch (ReplicationException e) when (e.InnerException is PostgresException { SqlState: PostgresErrorCodes.UniqueViolation })
-        {
-            // An apply session enters one of them at the same time.
-        }
-
-        await ExecuteAsync(doing, [TombstoneTable.Save(tombstones)], cancellationToken);
-    }
+    public ValueTask SaveTombstonesAsync(IReadOnlyList<Tombstone> tombstones, CancellationToken cancellationToken) => tombstones.Count == 0
+        ? default
+        : ExecuteAsync($"saving {tombstones.Count} tombstones", [TombstoneTable.Save(tombstones)], cancellationToken);
 
     public ValueTask<LogMarker> WriteMarkerAsync(CommitTimestamp floor, CancellationToken cancellationToken) => RunAsync("writing a marker", async () =>
     {

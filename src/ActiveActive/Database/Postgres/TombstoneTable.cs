@@ -36,19 +36,6 @@ internal static class TombstoneTable
         {s_keepNewer}
         """;
 
-    // Nearly always none of the keys has one yet. Without ON CONFLICT a row costs half: no place is taken for it before it is written, and confirmed after.
-    private static readonly string s_saveNew =
-        """
-        INSERT INTO active_active.tombstone (table_name, key, stamp, origin, position)
-        SELECT $1, key, $2, $3, $4
-        FROM unnest($5) AS n(key)
-        WHERE NOT EXISTS (SELECT FROM active_active.tombstone t WHERE t.table_name = $1 AND t.key = n.key)
-        ORDER BY key COLLATE "C"
-        """;
-
-    // Below it the difference is less than a round trip.
-    private const int FewestNew = 100;
-
     /// <summary>
     /// What a key's greatest delete is may never fall (convergence R2). So a row tombstone below its table's goes with or before
     /// that; one above it stays while the table's lives.
@@ -102,7 +89,13 @@ internal static class TombstoneTable
     /// <summary>One statement for all; of several entries of one key the newest counts.</summary>
     public static NpgsqlBatchCommand Save(IReadOnlyList<Tombstone> tombstones)
     {
-        if (AreAlike(tombstones)) return SaveAlike(s_saveAlike, tombstones[0], KeysOf(tombstones));
+        var first = tombstones[0];
+        if (tombstones.All(t => t.Version == first.Version && t.Table == first.Table))
+        {
+            return SqlParameters.Command(s_saveAlike, SqlParameters.Text(first.Table.ToString()), SqlParameters.Number(first.Version.Stamp.Microseconds), SqlParameters.Text(first.Version.Origin.Value),
+                SqlParameters.Text(first.Version.Position.ToString()), SqlParameters.Texts([.. tombstones.Select(static t => t.Key).Distinct(StringComparer.Ordinal)]));
+        }
+
         var newest = new Dictionary<(TableName, string), RowVersion>(tombstones.Count);
         foreach (var tombstone in tombstones)
         {
@@ -115,30 +108,6 @@ internal static class TombstoneTable
             SqlParameters.Numbers([.. newest.Values.Select(v => v.Stamp.Microseconds)]), SqlParameters.Texts([.. newest.Values.Select(v => v.Origin.Value)]),
             SqlParameters.Texts([.. newest.Values.Select(v => v.Position.ToString())]));
     }
-
-    /// <summary>
-    /// Enters many of one transaction and table whose keys have none yet. Where it enters fewer than it should, or fails with a unique violation because somebody else enters one at the same
-    /// time, nothing else is wrong, and <see cref="Save"/> does it.
-    /// </summary>
-    /// <returns>Null where they are few, or not alike.</returns>
-    public static (NpgsqlBatchCommand Command, int Keys)? SaveNew(IReadOnlyList<Tombstone> tombstones)
-    {
-        if (tombstones.Count < FewestNew || !AreAlike(tombstones)) return null;
-        var keys = KeysOf(tombstones);
-        return (SaveAlike(s_saveNew, tombstones[0], keys), keys.Length);
-    }
-
-    private static bool AreAlike(IReadOnlyList<Tombstone> tombstones)
-    {
-        var first = tombstones[0];
-        return tombstones.All(t => t.Version == first.Version && t.Table == first.Table);
-    }
-
-    private static string[] KeysOf(IReadOnlyList<Tombstone> tombstones) => [.. tombstones.Select(static t => t.Key).Distinct(StringComparer.Ordinal)];
-
-    private static NpgsqlBatchCommand SaveAlike(string sql, in Tombstone first, string[] keys) => SqlParameters.Command(
-        sql, SqlParameters.Text(first.Table.ToString()), SqlParameters.Number(first.Version.Stamp.Microseconds), SqlParameters.Text(first.Version.Origin.Value),
-        SqlParameters.Text(first.Version.Position.ToString()), SqlParameters.Texts(keys));
 
     public static IEnumerable<NpgsqlBatchCommand> Collect(DependencyVector stable) =>
         [SqlParameters.Command(s_collectTables, StableVector(stable)), SqlParameters.Command(s_collectRows, StableVector(stable))];
