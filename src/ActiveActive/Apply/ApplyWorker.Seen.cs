@@ -108,15 +108,15 @@ internal sealed partial class ApplyWorker
     {
         var known = _node.Database.OwnTransactions.KnownBefore(_index);
         if (_node.Database.OwnTransactions.AreAllSince(known, (await _session.FindTombstoneAsync([], cancellationToken)).NextXid)) return;
-        var marker = await _node.Database.WriteMarkerAsync(part.Stamp, cancellationToken);
         using var timeout = new CancellationTokenSource(s_passAhead, _timeProvider);
         using var either = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, timeout.Token);
         try
         {
+            var marker = await _node.Database.WriteMarkerAsync(part.Stamp, either.Token);
             await _progress.Captured.WaitAsync(marker.Position, either.Token);
             _index.Pass(marker);
         }
-        catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
+        catch (Exception e) when (e is OperationCanceledException or ReplicationException && !cancellationToken.IsCancellationRequested)
         {
             // It is only waited for longer, later.
         }

@@ -368,7 +368,11 @@ internal sealed partial class ApplyWorker
         if (_truncated.Count == 0) return;
         foreach (var change in part.Changes)
         {
-            if (change.Kind == ChangeKind.Truncate) _foldedSince.Remove(change.Relation.Root);
+            if (change.Kind == ChangeKind.Truncate)
+            {
+                // That of a partition leaves what was folded in others.
+                if (change.Relation.Name == change.Relation.Root) _foldedSince.Remove(change.Relation.Root);
+            }
             else if (MappingOf(change.Relation).Table.Settings.Resolver is not null) _foldedSince.Add(change.Relation.Root);
         }
     }

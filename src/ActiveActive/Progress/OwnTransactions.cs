@@ -1,4 +1,5 @@
 using ActiveActive.Diagnostics;
+using NpgsqlTypes;
 
 namespace ActiveActive.Progress;
 
@@ -8,13 +9,17 @@ namespace ActiveActive.Progress;
 /// </summary>
 internal sealed class OwnTransactions
 {
-    // Beyond it those go that no look asks for any more.
+    // That many ids back they are remembered.
     private const int Kept = 8192;
 
     private readonly Lock _lock = new();
     private readonly HashSet<uint> _xids = [];
     private uint _known;
     private int _generation;
+
+    // The latest marker that capture had passed when a session was opened: what it tells may be of a server that is no more.
+    private NpgsqlLogSequenceNumber? _stale;
+    private bool _isRenewed;
 
     /// <summary>To be taken before a transaction is sent whose id is to be noted.</summary>
     public int Generation
@@ -36,6 +41,7 @@ internal sealed class OwnTransactions
             _generation++;
             _xids.Clear();
             _known = 0;
+            _isRenewed = true;
         }
     }
 
@@ -47,7 +53,8 @@ internal sealed class OwnTransactions
         {
             if (generation != _generation) return;
             _xids.Add(xid);
-            if (_xids.Count > 2 * Kept) _xids.RemoveWhere(x => (int)(x - (_known - Kept)) < 0);
+            // One that is forgotten costs a wait.
+            if (_xids.Count > 2 * Kept) _xids.RemoveWhere(x => (int)(x - (xid - Kept)) < 0);
         }
     }
 
@@ -57,10 +64,12 @@ internal sealed class OwnTransactions
     /// </summary>
     public uint? KnownBefore(TransactionIndex index)
     {
-        var horizon = index.PassedMarker.Horizon;
+        var (position, horizon) = index.PassedMarker;
         if (horizon == 0) return null;
         lock (_lock)
         {
+            if (_isRenewed) (_isRenewed, _stale) = (false, position);
+            if (position == _stale) return null;
             if (_known == 0 || (int)(horizon - _known) > 0) _known = horizon;
             while (_xids.Contains(_known) || index.TryGetLocalPosition(_known, out _)) _known++;
             return _known;

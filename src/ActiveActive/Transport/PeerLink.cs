@@ -200,12 +200,19 @@ internal sealed partial class PeerLink
 
             if (next is null && (!await queue.WaitToReadAsync(cancellationToken) || (next = Take(worker, queue)) is null)) return;
             var applying = ApplyAsync(worker, next, run, cancellationToken);
-            // While the server writes these, the host makes the next ready.
-            next = applying.IsCompleted ? null : Take(worker, queue);
-            if (await applying)
+            try
             {
-                commits++;
-                _backOff.Reset();
+                // While the server writes these, the host makes the next ready.
+                next = applying.IsCompleted ? null : Take(worker, queue);
+            }
+            finally
+            {
+                // Whatever happens: the session is not left in use.
+                if (await applying)
+                {
+                    commits++;
+                    _backOff.Reset();
+                }
             }
 
             if (Status.State != PeerLinkState.Streaming && !source.IsRelayed) Status.Enter(PeerLinkState.Streaming, null);

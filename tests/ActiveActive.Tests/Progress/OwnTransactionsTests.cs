@@ -67,6 +67,9 @@ public sealed class OwnTransactionsTests
         _own.Note(100, before);
         _own.Renew();
         _own.Note(101, before);
+        // Nor does a marker count that capture had passed before: it may have been another server's.
+        Assert.Null(_own.KnownBefore(_index));
+        _index.Pass(new LogMarker(new(20), 100));
         Assert.Equal(100u, _own.KnownBefore(_index));
         Assert.False(_own.AreAllSince(101, 102));
         _own.Note(100, _own.Generation);
@@ -85,5 +88,13 @@ public sealed class OwnTransactionsTests
 
         Assert.True(_own.AreAllSince(49_990, 50_000));
         Assert.False(_own.AreAllSince(3, 50_000));
+    }
+
+    [Fact]
+    public void Old_ones_are_forgotten_also_where_nobody_asks()
+    {
+        for (var xid = 3u; xid < 50_000; xid++) _own.Note(xid, _own.Generation);
+        Assert.True(_own.AreAllSince(49_990, 50_000));
+        Assert.False(_own.AreAllSince(25_000, 50_000));
     }
 }

@@ -214,17 +214,23 @@ internal sealed class PlanWriter(NpgsqlConnection connection, LocalTableCatalog 
 
     private async ValueTask CopyAsync(ApplyStatements statements, string mask, ReadOnlyMemory<byte> lines, CancellationToken cancellationToken)
     {
+        var interrupting = Task.CompletedTask;
         try
         {
             // It may wait for a lock, and its end takes no token.
-            await using var cancellation = cancellationToken.UnsafeRegister(static state => _ = ((Func<Task>)state!)(), interrupt);
-            await using var writer = await connection.BeginTextImportAsync(statements.CopyIn(mask), cancellationToken);
-            // The lines are UTF-8 already: they go past the writer's encoder.
-            await ((StreamWriter)writer).BaseStream.WriteAsync(lines, cancellationToken);
+            await using var cancellation = cancellationToken.UnsafeRegister(_ => interrupting = interrupt(), null);
+            var writer = await connection.BeginTextImportAsync(statements.CopyIn(mask), cancellationToken);
+            // The lines are UTF-8 already: they go past the writer's encoder. Nor is it disposed, which would block a thread until the server is done.
+            await using var stream = ((StreamWriter)writer).BaseStream;
+            await stream.WriteAsync(lines, cancellationToken);
         }
         catch (PostgresException e) when (e.SqlState == PostgresErrorCodes.QueryCanceled && cancellationToken.IsCancellationRequested)
         {
             throw new OperationCanceledException(e.MessageText, e, cancellationToken);
+        }
+        finally
+        {
+            await interrupting;
         }
     }
 

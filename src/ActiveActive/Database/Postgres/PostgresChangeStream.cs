@@ -41,7 +41,7 @@ internal sealed class PostgresChangeStream : IChangeStream
     private readonly SemaphoreSlim _reading = new(1, 1);
     private readonly CancellationTokenSource _disposing = new();
     private readonly Lock _confirming = new();
-    private readonly ReadPace _pace = new();
+    private readonly ReadPace _pace = new(TimeProvider.System);
     private NpgsqlLogSequenceNumber _confirmed;
     private ulong _undelivered = ulong.MaxValue;
     private NpgsqlLogSequenceNumber _start;

@@ -166,8 +166,12 @@ internal sealed class PostgresDatabase : ILocalDatabase
             batch.BatchCommands.Add(new NpgsqlBatchCommand("SELECT pg_current_xact_id_if_assigned()::xid::text::bigint AS own_xid"));
             var generation = OwnTransactions.Generation;
             await using var reader = await batch.ExecuteReaderAsync(cancellationToken);
-            while (reader.FieldCount != 1 || reader.GetName(0) != "own_xid") await reader.NextResultAsync(cancellationToken);
-            if (await reader.ReadAsync(cancellationToken) && !reader.IsDBNull(0)) OwnTransactions.Note((uint)reader.GetInt64(0), generation);
+            do
+            {
+                if (reader.FieldCount == 1 && reader.GetName(0) == "own_xid" && await reader.ReadAsync(cancellationToken) && !reader.IsDBNull(0)) OwnTransactions.Note((uint)reader.GetInt64(0), generation);
+            }
+            while (await reader.NextResultAsync(cancellationToken));
+
             return true;
         });
 
