@@ -63,7 +63,7 @@ public abstract class TransportCompliance : IAsyncLifetime
         await using var pair = await OpenAsync();
         await using var sender = new FrameConnection(pair.Acceptor, "dialler", 64 << 20, s_patience, TimeProvider.System);
         await using var receiver = new FrameConnection(pair.Dialler, "acceptor", 64 << 20, s_patience, TimeProvider.System);
-        var relation = new ActiveActive.Changes.Relation(new("public", "t"), new("public", "t"), [new("id", "int", true), new("body", "text", false)]);
+        var relation = new ActiveActive.Changes.Relation(new("public", "t"), new("public", "t"), [new("id", "int", 1), new("body", "text", 0)]);
         var body = new string('x', LargeBytes);
         var encoded = new TransactionEncoder(64 << 20).Encode(new ActiveActive.Changes.ChangeTransaction
         {

@@ -63,11 +63,12 @@ internal sealed class InMemoryTable
         UniqueKeys = definition.UniqueKeys;
         ForeignKeys = definition.ForeignKeys;
         var columns = new RelationColumn[Definition.Columns.Count];
+        var key = Definition.KeyOrdinals.ToList();
         _isToast = new bool[columns.Length];
         for (var i = 0; i < columns.Length; i++)
         {
             var column = Definition.Columns[i];
-            columns[i] = new RelationColumn(column.Name, column.TypeName, Definition.KeyOrdinals.Contains(i));
+            columns[i] = new RelationColumn(column.Name, column.TypeName, key.IndexOf(i) + 1);
             _isToast[i] = definition.ToastColumns.Contains(column.Name);
         }
 

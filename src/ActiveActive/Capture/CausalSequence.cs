@@ -1,6 +1,7 @@
 using ActiveActive.Changes;
 using ActiveActive.Database;
 using ActiveActive.Diagnostics;
+using ActiveActive.Progress;
 using NpgsqlTypes;
 
 namespace ActiveActive.Capture;
@@ -27,6 +28,9 @@ internal sealed class CausalSequence
     /// <summary>The greatest stamp so far: local (as corrected), foreign, or a marker's floor.</summary>
     public CommitTimestamp GreatestStamp { get; private set; }
 
+    /// <summary>Which rows the last local transaction wrote, where an earlier one may show the same stamp; null where none does.</summary>
+    public WrittenRows? Written { get; private set; }
+
     /// <summary>The transaction to publish, or null: foreign transactions and markers only move the state.</summary>
     public ChangeTransaction? Next(CapturedTransaction captured)
     {
@@ -46,7 +50,13 @@ internal sealed class CausalSequence
             return null;
         }
 
-        if (captured.Part == 0) Raise(_stamp = Correct(captured.Stamp));
+        if (captured.Part == 0)
+        {
+            Written = captured.Stamp > GreatestStamp ? null : new WrittenRows();
+            Raise(_stamp = Correct(captured.Stamp));
+        }
+
+        Written?.Add(captured.Changes);
         return new ChangeTransaction
         {
             Origin = _self,

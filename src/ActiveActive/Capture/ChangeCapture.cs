@@ -166,7 +166,7 @@ internal sealed partial class ChangeCapture
             var isLocal = captured.ForeignOrigin.IsNone;
             // A marker writes no row, and must not be taken for a transaction that has its stamp. Rows of the node's own origin have overrides.
             if (!isLocal && captured.ForeignOrigin != _progress.Self) Index.Add(captured.Xid, captured.Position, captured.Stamp, new RowVersion(captured.Stamp, captured.ForeignOrigin, captured.ForeignPosition), captured.Grouped);
-            else if (transaction is not null) Index.Add(captured.Xid, captured.Position, captured.Stamp, transaction.Version);
+            else if (transaction is not null) Index.Add(captured.Xid, captured.Position, captured.Stamp, transaction.Version, written: _sequence.Written);
         }
 
         _progress.Captured.Advance(captured.Position);

@@ -26,13 +26,8 @@ internal static class LocalDeletes
         }
     }
 
-    private static Tombstone Bury(Change change, ChangeTransaction transaction)
-    {
-        var relation = change.Relation;
-        var values = new string[relation.KeyOrdinals.Count];
-        for (var i = 0; i < values.Length; i++) values[i] = change.OldRow![relation.KeyOrdinals[i]].Text ?? "";
-        return new Tombstone(relation.Root, new RowKey(relation.Root, values).ToText(), transaction.Version);
-    }
+    private static Tombstone Bury(Change change, ChangeTransaction transaction) =>
+        new(change.Relation.Root, change.Relation.KeyOf(change.OldRow!).ToText(), transaction.Version);
 
     private static bool SameKey(Relation relation, ColumnValue[] old, ColumnValue[] now)
     {

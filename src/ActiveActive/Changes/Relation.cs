@@ -12,7 +12,7 @@ internal sealed class Relation
         Name = name;
         Root = root;
         Columns = columns;
-        KeyOrdinals = [.. Enumerable.Range(0, columns.Count).Where(i => columns[i].IsKey)];
+        KeyOrdinals = [.. Enumerable.Range(0, columns.Count).Where(i => columns[i].IsKey).OrderBy(i => columns[i].KeyPlace)];
         _ordinals = new Dictionary<string, int>(columns.Count, StringComparer.Ordinal);
         for (var i = 0; i < columns.Count; i++) _ordinals.Add(columns[i].Name, i);
     }
@@ -26,14 +26,28 @@ internal sealed class Relation
     /// <summary>The published columns in the origin's order (generated columns are not published).</summary>
     public IReadOnlyList<RelationColumn> Columns { get; }
 
-    /// <summary>Where the primary key's columns stand in <see cref="Columns"/>, in that order.</summary>
+    /// <summary>Where the primary key's columns stand in <see cref="Columns"/>, in key order.</summary>
     public IReadOnlyList<int> KeyOrdinals { get; }
 
     /// <summary>The ordinal of a column, or -1.</summary>
     public int OrdinalOf(string column) => _ordinals.GetValueOrDefault(column, -1);
 
+    /// <summary>The key that a row's image holds, as this node knows the row by it.</summary>
+    public RowKey KeyOf(ColumnValue[] image)
+    {
+        var values = new string[KeyOrdinals.Count];
+        for (var i = 0; i < values.Length; i++) values[i] = image[KeyOrdinals[i]].Text ?? "";
+        return new RowKey(Root, values);
+    }
+
     public override string ToString() => Name.ToString();
 }
 
-/// <summary>A column of a <see cref="Relation"/>; <see cref="TypeName"/> as <c>format_type</c> prints it, for messages.</summary>
-internal sealed record RelationColumn(string Name, string TypeName, bool IsKey);
+/// <summary>A column of a <see cref="Relation"/>.</summary>
+/// <param name="Name">Its name.</param>
+/// <param name="TypeName">As <c>format_type</c> prints it, for messages.</param>
+/// <param name="KeyPlace">Its place in the primary key, from 1; 0 where it is not part of it.</param>
+internal sealed record RelationColumn(string Name, string TypeName, int KeyPlace)
+{
+    public bool IsKey => KeyPlace > 0;
+}

@@ -77,6 +77,9 @@ internal enum Safeguard
     /// <summary>A stamp is later than all before it in the log (R4).</summary>
     CorrectStamps,
 
+    /// <summary>Where transactions show one stamp, a row's key tells which of them wrote it (R4).</summary>
+    TiedStamps,
+
     /// <summary>A transaction is applied when the server's clock has reached its stamp (R4).</summary>
     ApplyWait,
 

@@ -14,7 +14,8 @@ internal sealed class TransactionIndex
     private readonly Lock _lock = new();
     private readonly Dictionary<uint, Entry> _byXid = [];
 
-    // A row written under a savepoint shows the subtransaction's xid, which the log does not tell; its stamp is the transaction's.
+    // A row written under a savepoint shows the subtransaction's xid, which the log does not tell; its stamp is the transaction's. Transactions that committed at the same
+    // moment can show one stamp.
     private readonly Dictionary<(NodeName Origin, CommitTimestamp Stamp), Entry> _byStamp = [];
     private readonly Queue<Entry> _order = new();
     private readonly Dictionary<NodeName, Entry> _lastOf = [];
@@ -61,11 +62,12 @@ internal sealed class TransactionIndex
     /// <param name="shownStamp">The stamp that its rows show.</param>
     /// <param name="version">Its origin, true stamp and place in its origin's log.</param>
     /// <param name="grouped">Which rows it wrote for earlier transactions of the origin; null where it applied one.</param>
-    public void Add(uint xid, NpgsqlLogSequenceNumber localPosition, CommitTimestamp shownStamp, in RowVersion version, GroupedVersions? grouped = null)
+    /// <param name="written">Which rows it wrote; null where no transaction before it shows the stamp.</param>
+    public void Add(uint xid, NpgsqlLogSequenceNumber localPosition, CommitTimestamp shownStamp, in RowVersion version, GroupedVersions? grouped = null, WrittenRows? written = null)
     {
         lock (_lock)
         {
-            var entry = new Entry(xid, localPosition, shownStamp, version, grouped) { Earlier = _byStamp.GetValueOrDefault((version.Origin, shownStamp)) };
+            var entry = new Entry(xid, localPosition, shownStamp, version, grouped, written) { Earlier = _byStamp.GetValueOrDefault((version.Origin, shownStamp)) };
             _byXid[xid] = entry;
             _byStamp[(version.Origin, shownStamp)] = entry;
             _order.Enqueue(entry);
@@ -131,22 +133,12 @@ internal sealed class TransactionIndex
                 return true;
             }
 
-            // A subtransaction's xid comes after its transaction's. Where several share the stamp, the latest is the careful answer: at
-            // worst a writer looks unaware of what it saw. Without the comparison, a stable row would take the place of a later transaction.
-            version = default;
-            foreach (var entry in _byStamp.GetValueOrDefault((origin, shownStamp))?.Chain() ?? [])
-            {
-                if ((int)(xid - entry.Xid) > 0 && entry.VersionOf(key) is var written && written.Position > version.Position) version = written;
-            }
-
-            return version.Position != default;
+            // Its subtransaction's, or that of a stable one. Where several show the stamp, the row is that of the last one that wrote it. A subtransaction's xid comes after
+            // its transaction's.
+            var entry = _byStamp.GetValueOrDefault((origin, shownStamp))?.Chain().FirstOrDefault(e => (int)(xid - e.Xid) > 0 && e.MayHaveWritten(key));
+            version = entry?.VersionOf(key) ?? default;
+            return entry is not null;
         }
-    }
-
-    /// <summary>Whether a transaction at a place in its origin's log shows a stamp: so does a row that it wrote under a savepoint.</summary>
-    public bool IsStampOf(NodeName origin, CommitTimestamp shownStamp, NpgsqlLogSequenceNumber position)
-    {
-        lock (_lock) return _byStamp.GetValueOrDefault((origin, shownStamp))?.Chain().Any(e => e.Version.Position == position) == true;
     }
 
     /// <summary>
@@ -210,7 +202,7 @@ internal sealed class TransactionIndex
         }
     }
 
-    private sealed class Entry(uint xid, NpgsqlLogSequenceNumber localPosition, CommitTimestamp shownStamp, RowVersion version, GroupedVersions? grouped)
+    private sealed class Entry(uint xid, NpgsqlLogSequenceNumber localPosition, CommitTimestamp shownStamp, RowVersion version, GroupedVersions? grouped, WrittenRows? written)
     {
         public uint Xid => xid;
 
@@ -221,6 +213,8 @@ internal sealed class TransactionIndex
         public RowVersion Version => version;
 
         public RowVersion VersionOf(RowKey key) => grouped is not null && grouped.TryGet(key, out var earlier) && !Safeguards.IsOff(Safeguard.GroupedVersions) ? earlier : version;
+
+        public bool MayHaveWritten(RowKey key) => written is null || written.Contains(key) || Safeguards.IsOff(Safeguard.TiedStamps);
 
         private Entry? _after;
 

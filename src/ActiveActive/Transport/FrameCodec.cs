@@ -117,7 +117,7 @@ internal static class FrameCodec
         {
             WriteBounded(ref writer, column.Name, FrameLimits.MaxIdentifierBytes);
             WriteBounded(ref writer, column.TypeName, FrameLimits.MaxIdentifierBytes);
-            writer.Write(column.IsKey);
+            writer.Write(column.KeyPlace);
         }
     }
 

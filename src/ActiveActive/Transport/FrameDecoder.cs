@@ -142,7 +142,7 @@ internal sealed partial class FrameDecoder(int maxFrameBytes, RelationWindow? re
         var names = new HashSet<string>(columns.Length, StringComparer.Ordinal);
         for (var i = 0; i < columns.Length; i++)
         {
-            columns[i] = new RelationColumn(reader.ReadText(FrameLimits.MaxIdentifierBytes), reader.ReadText(FrameLimits.MaxIdentifierBytes), reader.ReadBoolean());
+            columns[i] = new RelationColumn(reader.ReadText(FrameLimits.MaxIdentifierBytes), reader.ReadText(FrameLimits.MaxIdentifierBytes), reader.ReadNonNegative());
             if (!names.Add(columns[i].Name)) throw Corrupt($"Relation {id} names a column twice.");
         }
 

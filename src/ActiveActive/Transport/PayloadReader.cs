@@ -42,8 +42,6 @@ internal ref struct PayloadReader(in ReadOnlySequence<byte> payload)
 
     public ulong ReadUInt64() => _reader.ReadUInt64();
 
-    public bool ReadBoolean() => _reader.ReadBoolean();
-
     public bool TryReadNil() => _reader.TryReadNil();
 
     public Guid ReadGuid()

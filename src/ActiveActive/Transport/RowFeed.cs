@@ -120,10 +120,8 @@ internal sealed class RowFeed(NodeName self, NodeName origin, ILocalDatabase dat
     {
         if (stored.Override is { } version) return version.Origin == origin ? version.Position : default;
         if (row.Origin != origin) return default;
-        if (origin != self) return capture.Index.TryGetVersion(stored.Key, row.Xid, row.Origin, row.Stamp, out var known) ? known.Position : throw Lacks(request, "shows a row that is stable");
-        if (capture.Index.TryGetLocalPosition(row.Xid, out var position)) return position;
-        // Written under a savepoint: the log does not tell that xid. No two transactions give one row the same stamp.
-        return capture.Index.IsStampOf(self, row.Stamp, request.Position) ? request.Position : default;
+        if (capture.Index.TryGetVersion(stored.Key, row.Xid, row.Origin, row.Stamp, out var known)) return known.Position;
+        return origin == self ? default : throw Lacks(request, "shows a row that is stable");
     }
 
     private ReplicationException Lacks(RowRequestFrame request, string why) =>

@@ -34,7 +34,7 @@ public sealed class RowChangeTests(CaptureServers servers)
         Assert.All(seen, transaction => Assert.True(transaction is { IsLastPart: true, Part: 0, ForeignOrigin.IsNone: true }));
         var relation = seen[0].Changes[0].Relation;
         Assert.Equal(
-            [new("id", "integer", true), new("note", "text", false), new RelationColumn("n", "numeric", false)],
+            [new("id", "integer", 1), new("note", "text", 0), new RelationColumn("n", "numeric", 0)],
             relation.Columns);
         Assert.Equal(relation.Name, relation.Root);
     }
@@ -67,7 +67,7 @@ public sealed class RowChangeTests(CaptureServers servers)
         Assert.Equal(
             ["public.t +(x, 1, 2)", "public.t (x, 1, 2)>((null), 1, 2)", "public.t ((null), 1, 2)>((null), 5, 2)", "public.t -((null), 5, 2)"],
             RowText.Of(changes));
-        Assert.All(changes, change => Assert.Equal([1, 2], change.Relation.KeyOrdinals));
+        Assert.All(changes, change => Assert.Equal([2, 1], change.Relation.KeyOrdinals));
     }
 
     [Theory, InlineData(15, Traits = ["Run", "Long"]), InlineData(18)]
@@ -160,7 +160,7 @@ public sealed class RowChangeTests(CaptureServers servers)
         var changes = await reader.ReadChangesAsync();
 
         Assert.Equal(["public.t +(1, 1)", "public.t >(1, 2, d)", "public.t +(2, x)"], RowText.Of(changes));
-        Assert.Equal(new RelationColumn("b", "character varying(5)", false), changes[1].Relation.Columns[2]);
+        Assert.Equal(new RelationColumn("b", "character varying(5)", 0), changes[1].Relation.Columns[2]);
     }
 
     [Theory, InlineData(15, Traits = ["Run", "Long"]), InlineData(18)]

@@ -56,6 +56,20 @@ public sealed class LastUpdateWinsStories(StoryNodes nodes) : IClassFixture<Stor
     }
 
     [Fact]
+    [Trait("Story", "5")]
+    public async Task Delete_takes_an_older_update_also_where_the_key_has_another_order_than_the_columns()
+    {
+        await A.ExecuteAsync("INSERT INTO places VALUES ('fr', 'paris', 'old'), ('us', 'paris', 'old')");
+        await _cluster.PauseAllAsync();
+        await B.ExecuteAsync("UPDATE places SET body = 'older' WHERE country = 'us'");
+        await A.ExecuteAsync("DELETE FROM places WHERE country = 'us'");
+        await _cluster.ResumeAllAsync();
+
+        await _cluster.AssertEverywhereAsync("(fr,paris,old)", "SELECT * FROM places");
+        Assert.Equal("update_missing keep_local a", await A.ScalarAsync<string>("SELECT type || ' ' || outcome || ' ' || winner FROM active_active.conflict WHERE table_name = 'public.places'"));
+    }
+
+    [Fact]
     [Trait("Story", "6")]
     public async Task Late_update_of_a_row_that_was_deleted_and_inserted_again_wins_only_if_it_is_newer()
     {

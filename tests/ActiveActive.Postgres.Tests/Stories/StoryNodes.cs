@@ -8,6 +8,7 @@ public sealed class StoryNodes(ClusterServers servers) : IAsyncLifetime
     private const string Schema = """
         CREATE TABLE notes (id int PRIMARY KEY, body text);
         CREATE TABLE emptied_notes (id int PRIMARY KEY, body text);
+        CREATE TABLE places (country text, city text, body text, PRIMARY KEY (city, country));
         CREATE TABLE accounts (id int PRIMARY KEY, owner text NOT NULL, balance bigint NOT NULL);
         CREATE TABLE emptied_accounts (id int PRIMARY KEY, owner text NOT NULL, balance bigint NOT NULL);
         CREATE TABLE profiles (id int PRIMARY KEY, tags text[] NOT NULL);

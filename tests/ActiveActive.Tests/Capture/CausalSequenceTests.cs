@@ -8,7 +8,7 @@ public sealed class CausalSequenceTests
 {
     private static readonly NodeName s_self = new("a");
     private static readonly NodeName s_peer = new("b");
-    private static readonly Relation s_relation = new(new("public", "t"), new("public", "t"), [new("id", "integer", true), new("v", "text", false)]);
+    private static readonly Relation s_relation = new(new("public", "t"), new("public", "t"), [new("id", "integer", 1), new("v", "text", 0)]);
 
     [Fact]
     public void Local_transaction_depends_on_the_foreign_ones_before_it_in_the_log()

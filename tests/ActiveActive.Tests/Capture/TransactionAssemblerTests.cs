@@ -205,5 +205,5 @@ public sealed class TransactionAssemblerTests
 
     // Every table of these tests has its first column as its primary key, whatever its replica identity is.
     private static Relation ByFirstColumn(RelationMessage message) =>
-        new(message.Name, message.Name, [.. message.Columns.Select((column, i) => new RelationColumn(column.Name, "text", i == 0))]);
+        new(message.Name, message.Name, [.. message.Columns.Select((column, i) => new RelationColumn(column.Name, "text", i == 0 ? 1 : 0))]);
 }

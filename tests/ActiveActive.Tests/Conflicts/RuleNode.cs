@@ -41,7 +41,7 @@ internal sealed class RuleNode
     {
         Name = new NodeName(name);
         _table = table;
-        _relation = new Relation(table.Name, table.Name, [.. table.Columns.Select((c, i) => new RelationColumn(c.Name, c.TypeName, table.KeyOrdinals.Contains(i)))]);
+        _relation = new Relation(table.Name, table.Name, [.. table.Columns.Select((c, i) => new RelationColumn(c.Name, c.TypeName, table.KeyOrdinals.ToList().IndexOf(i) + 1))]);
         _states = keys.ToDictionary(KeyOf, _ => KeyState.Nothing);
     }
 

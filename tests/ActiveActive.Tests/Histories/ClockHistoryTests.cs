@@ -83,6 +83,28 @@ public sealed class ClockHistoryTests
         Assert.Null(b.Text("lww", "1"));
     });
 
+    [Fact]
+    [Trait("Story", "3")]
+    public Task Row_that_everyone_has_is_not_taken_for_that_of_a_later_transaction_with_its_stamp() => PinnedHistory.AssertAsync(Safeguard.TiedStamps, 2, async cluster =>
+    {
+        // A:I j takes the stamp 5 and is not in the log yet; A:I k(5), which B has, and which A forgets for that; j's record is written; B:U k has seen k and not j.
+        var (a, b) = (cluster[0], cluster[1]);
+        a.Clock.StandsAt = s_stamp;
+        var other = await SteppedCommit.StampAsync(cluster, a, t => t.InsertAsync("merged", ("id", "2"), ("v", "other")));
+        await a.PutAsync("merged", "1", "old");
+        a.Clock.StandsAt = null;
+        await cluster.PassAsync(90 * s_second);
+        Assert.Equal("old", b.Text("merged", "1"));
+        cluster.Partition(a, b);
+        await other.LogAsync();
+        await other.ShowAsync();
+        await b.SetAsync("merged", "1", "new");
+        cluster.Heal();
+        await cluster.ConvergeAsync();
+        Assert.All(cluster.Nodes, node => Assert.Equal("new", node.Text("merged", "1")));
+        Assert.All(cluster.Nodes, node => Assert.Empty(node.Conflicts));
+    });
+
     /// <summary>Each look shows the next time, in microseconds from <see cref="s_stamp"/>.</summary>
     private sealed class ScriptedClock(params IEnumerable<int> microseconds) : TimeProvider
     {

@@ -79,6 +79,34 @@ public sealed class ProgressTests
     }
 
     [Fact]
+    [Trait("Story", "3")]
+    public void Index_tells_by_the_key_which_of_the_transactions_that_show_a_stamp_wrote_a_row()
+    {
+        var relation = new Relation(s_key.Table, s_key.Table, [new RelationColumn("id", "text", 1)]);
+        WrittenRows WroteKey(string key)
+        {
+            var rows = new WrittenRows();
+            rows.Add([Change.Insert(relation, [ColumnValue.Of(key)])]);
+            return rows;
+        }
+
+        var index = new TransactionIndex();
+        index.Add(700, new(10), new(5), V(5, s_a, 10));
+        index.Add(690, new(20), new(5), V(6, s_a, 20), written: WroteKey("another"));
+        index.Add(691, new(30), new(5), V(7, s_a, 30), written: WroteKey(s_key.Values[0]));
+
+        // Under savepoints: of the last that wrote the row and began before.
+        Assert.True(index.TryGetVersion(s_key, 710, s_a, new(5), out var version));
+        Assert.Equal(V(7, s_a, 30), version);
+        Assert.True(index.TryGetVersion(new RowKey(s_key.Table, ["a third"]), 710, s_a, new(5), out version));
+        Assert.Equal(V(5, s_a, 10), version);
+        index.CutBefore(new(20));
+        Assert.False(index.TryGetVersion(new RowKey(s_key.Table, ["a third"]), 700, s_a, new(5), out _));
+        Assert.True(index.TryGetVersion(new RowKey(s_key.Table, ["another"]), 692, s_a, new(5), out version));
+        Assert.Equal(V(6, s_a, 20), version);
+    }
+
+    [Fact]
     [Trait("Story", "2")]
     public void Index_tells_the_true_stamp_of_a_transaction_whose_clock_was_behind()
     {

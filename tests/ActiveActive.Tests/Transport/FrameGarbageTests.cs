@@ -269,7 +269,7 @@ public sealed class FrameGarbageTests(ITestOutputHelper output)
 
     private static Relation RandomRelation(Random random, int number) => new(
         new("s", $"t{number}"), new("s", $"t{number}"),
-        [.. Enumerable.Range(0, random.Next(1, 30)).Select(i => new RelationColumn($"c{i}", "text", i == 0 || random.Next(8) == 0))]);
+        [.. Enumerable.Range(0, random.Next(1, 30)).Select(i => new RelationColumn($"c{i}", "text", i == 0 || random.Next(8) == 0 ? i + 1 : 0))]);
 
     private static ChangeTransaction RandomTransaction(Random random, Relation[] relations) => new()
     {

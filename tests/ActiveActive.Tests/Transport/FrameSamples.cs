@@ -36,7 +36,7 @@ internal static class FrameSamples
 
     public static Relation Accounts() => new(
         new("public", "accounts_2026"), new("public", "accounts"),
-        [new("id", "bigint", true), new("region", "text", true), new("balance", "numeric(20,2)", false), new("note", "text", false)]);
+        [new("id", "bigint", 1), new("region", "text", 2), new("balance", "numeric(20,2)", 0), new("note", "text", 0)]);
 
     public static ColumnValue[] Row(params string?[] values) => [.. values.Select(v => v is null ? ColumnValue.Null : ColumnValue.Of(v))];
 

@@ -46,7 +46,7 @@ public sealed class PartQueueTests
     private static ChangeTransaction Part(ulong position, int characters)
     {
         var table = new TableName("public", "t");
-        var relation = new Relation(table, table, [new RelationColumn("id", "text", true)]);
+        var relation = new Relation(table, table, [new RelationColumn("id", "text", 1)]);
         return new ChangeTransaction
         {
             Origin = new NodeName("a"), Position = new(position), Stamp = new(1), Dependencies = DependencyVector.Empty,

@@ -32,7 +32,7 @@ public sealed class RelationWindowTests
     {
         var window = new RelationWindow(s_cost);
         Assert.True(window.TryAdd(1, s_table));
-        var wide = new Relation(s_table.Name, s_table.Root, [.. s_table.Columns, new RelationColumn("one_more", "text", false)]);
+        var wide = new Relation(s_table.Name, s_table.Root, [.. s_table.Columns, new RelationColumn("one_more", "text", 0)]);
         Assert.False(window.TryAdd(2, wide));
         Assert.Same(s_table, window.Find(1));
     }

@@ -55,7 +55,7 @@ internal sealed record ComplianceTable(string Name, IReadOnlyList<(string Name, 
     public TableName FullName => new("public", Name);
 
     /// <summary>The table as another node would describe it.</summary>
-    public Relation Relation => new(FullName, FullName, [.. Columns.Select(c => new RelationColumn(c.Name, c.Type, Key.Contains(c.Name)))]);
+    public Relation Relation => new(FullName, FullName, [.. Columns.Select(c => new RelationColumn(c.Name, c.Type, Key.ToList().IndexOf(c.Name) + 1))]);
 
     public TableRule Rule
     {

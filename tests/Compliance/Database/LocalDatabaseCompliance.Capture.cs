@@ -1,4 +1,5 @@
 using ActiveActive.Apply;
+using ActiveActive.Capture;
 using ActiveActive.Changes;
 using ActiveActive.Database;
 using static ActiveActive.Compliance.Database.ComplianceTable;
@@ -39,6 +40,24 @@ public abstract partial class LocalDatabaseCompliance
                 Assert.Equal(["1", "one", null], TextsOf(change.NewRow));
             },
             change => Assert.Equal(["2", "two", "x"], TextsOf(change.NewRow)));
+    }
+
+    [Fact]
+    public async Task Tombstone_of_a_captured_delete_is_found_by_its_rows_key()
+    {
+        await using var fixture = await CreateAsync();
+        await using var session = await fixture.Database.OpenApplySessionAsync(Us, Token);
+        await using var reader = await ReadFromCheckpointAsync(fixture);
+
+        await fixture.RunLocalAsync(Pairs.Insert("of a", "value", "of b"));
+        await fixture.RunLocalAsync(Pairs.Delete(Pairs.KeyOf("of b", "of a")));
+
+        var delete = (await reader.ReadAllAsync())[^1];
+        var tombstones = new List<Tombstone>();
+        LocalDeletes.AddTombstones(new ChangeTransaction { Origin = Node, Position = delete.Position, Stamp = delete.Stamp, Dependencies = DependencyVector.Empty, Changes = delete.Changes }, tombstones);
+        await fixture.Database.SaveTombstonesAsync(tombstones, Token);
+
+        Assert.Equal(delete.Position, (await LookAsync(session, Pairs, Pairs.KeyOf("of b", "of a"))).Tombstone?.Position);
     }
 
     [Fact]

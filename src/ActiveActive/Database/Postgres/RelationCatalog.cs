@@ -15,8 +15,10 @@ internal sealed class RelationCatalog(NpgsqlDataSource dataSource)
     private const string KeySql = """
         SELECT n.nspname, r.relname,
                ARRAY(SELECT a.attname::text FROM pg_catalog.pg_index i
-                     JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey)
-                     WHERE i.indrelid = t.oid AND i.indisprimary)
+                     CROSS JOIN LATERAL unnest(i.indkey::int2[]) WITH ORDINALITY AS k(attnum, place)
+                     JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
+                     WHERE i.indrelid = t.oid AND i.indisprimary AND k.place <= i.indnkeyatts
+                     ORDER BY k.place)
         FROM pg_catalog.pg_class t
         JOIN pg_catalog.pg_class r ON r.oid = coalesce(pg_catalog.pg_partition_root(t.oid), t.oid)
         JOIN pg_catalog.pg_namespace n ON n.oid = r.relnamespace
@@ -32,25 +34,31 @@ internal sealed class RelationCatalog(NpgsqlDataSource dataSource)
     public async ValueTask<Relation> ResolveAsync(RelationMessage message, CancellationToken cancellationToken)
     {
         await using var connection = await dataSource.OpenConnectionAsync(cancellationToken);
-        var (root, key) = await ReadKeyAsync(connection, message, cancellationToken);
+        var (root, primaryKey) = await ReadKeyAsync(connection, message, cancellationToken);
+        var key = KeyOf(message, primaryKey);
         var types = await ReadTypesAsync(connection, message, cancellationToken);
-        return new Relation(message.Name, root, [.. message.Columns.Select((column, i) => new RelationColumn(column.Name, types[i], IsKey(message, key, column)))]);
+        return new Relation(message.Name, root, [.. message.Columns.Select((column, i) => new RelationColumn(column.Name, types[i], key.IndexOf(column.Name) + 1))]);
     }
 
-    private static bool IsKey(RelationMessage message, HashSet<string>? primaryKey, RelationMessageColumn column) =>
+    /// <summary>The names of the key's columns, in key order.</summary>
+    private static List<string> KeyOf(RelationMessage message, List<string>? primaryKey)
+    {
         // With the default identity the log marks the primary key as it was when the row was written. A dropped table has no other source.
-        message.Identity == ReplicaIdentity.Default && message.Columns.Any(c => c.IsIdentity) || primaryKey is null
-            ? column.IsIdentity
-            : primaryKey.Contains(column.Name);
+        var marked = message.Columns.Where(c => c.IsIdentity).Select(c => c.Name).ToList();
+        if (primaryKey is null) return marked;
+        if (message.Identity != ReplicaIdentity.Default || marked.Count == 0) return primaryKey;
+        // The order only the catalog tells.
+        return [.. marked.OrderBy(name => (uint)primaryKey.IndexOf(name))];
+    }
 
-    private static async Task<(TableName Root, HashSet<string>? Key)> ReadKeyAsync(
+    private static async Task<(TableName Root, List<string>? Key)> ReadKeyAsync(
         NpgsqlConnection connection, RelationMessage message, CancellationToken cancellationToken)
     {
         await using var command = new NpgsqlCommand(KeySql, connection);
         command.Parameters.Add(new NpgsqlParameter { Value = message.Id, NpgsqlDbType = NpgsqlDbType.Oid });
         await using var rows = await command.ExecuteReaderAsync(cancellationToken);
         return await rows.ReadAsync(cancellationToken)
-            ? (new TableName(rows.GetString(0), rows.GetString(1)), rows.GetFieldValue<string[]>(2).ToHashSet(StringComparer.Ordinal))
+            ? (new TableName(rows.GetString(0), rows.GetString(1)), rows.GetFieldValue<List<string>>(2))
             : (message.Name, null);
     }
 

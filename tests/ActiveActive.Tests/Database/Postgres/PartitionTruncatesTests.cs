@@ -5,7 +5,7 @@ namespace ActiveActive.Tests.Database.Postgres;
 
 public sealed class PartitionTruncatesTests
 {
-    private static readonly RelationColumn[] s_columns = [new("id", "integer", true)];
+    private static readonly RelationColumn[] s_columns = [new("id", "integer", 1)];
     private static readonly TableName s_root = TableName.Parse("public.p");
 
     private static readonly Dictionary<TableName, IReadOnlySet<TableName>> s_leaves = new()
