@@ -60,6 +60,36 @@ public sealed class NodeTablesTests(ApplyServers servers)
     }
 
     [Theory, MemberData(nameof(Versions))]
+    public async Task Tombstones_of_many_rows_take_few_rows_until_they_are_old(int version)
+    {
+        await using var database = await servers.CreateDatabaseAsync(version);
+        await database.RunAsync("CREATE TABLE item (id int PRIMARY KEY)");
+        await using var lane = await database.OpenLaneAsync();
+        var table = await lane.TableAsync("item");
+        await SaveManyAsync(Version(Us, 5, 50));
+        await SaveManyAsync(Version(Us, 5, 50));
+        await SaveManyAsync(Version(Us, 4, 40));
+        await database.Node.SaveTombstonesAsync([new(table.Name, Key(table, "7").ToText(), Version(Asia, 6, 1)), new(table.Name, Key(table, "8").ToText(), Version(Asia, 3, 1))], default);
+        // 64 buckets, two versions.
+        Assert.Equal("128 2000 2", await database.ReadAsync("SELECT count(*) || ' ' || sum(cardinality(keys)) || ' ' || (SELECT count(*) FROM active_active.tombstone) FROM active_active.tombstone_block"));
+
+        await UnpackAsync(TimeSpan.FromHours(1));
+        Assert.Equal("2", await database.ReadAsync("SELECT count(*) FROM active_active.tombstone"));
+        await UnpackAsync(TimeSpan.FromSeconds(-1));
+        Assert.Equal("0 1000", await database.ReadAsync("SELECT (SELECT count(*) FROM active_active.tombstone_block) || ' ' || count(*) FROM active_active.tombstone"));
+        Assert.Equal([Version(Asia, 6, 1), Version(Us, 5, 50), Version(Us, 5, 50)], (await lane.ReadAsync(At(table, "7"), At(table, "8"), At(table, "1000"))).Select(s => s.Tombstone!.Value));
+
+        ValueTask SaveManyAsync(RowVersion deleted) => database.Node.SaveTombstonesAsync([.. Enumerable.Range(1, 1000).Select(i => new Tombstone(table.Name, Key(table, $"{i}").ToText(), deleted))], default);
+
+        async Task UnpackAsync(TimeSpan age)
+        {
+            await using var connection = await database.ConnectAsync();
+            await using var batch = new Npgsql.NpgsqlBatch(connection) { BatchCommands = { ActiveActive.Database.Postgres.TombstoneTable.Unpack(age) } };
+            await batch.ExecuteNonQueryAsync();
+        }
+    }
+
+    [Theory, MemberData(nameof(Versions))]
     public async Task Overrides_and_siblings_are_collected_when_all_their_versions_are_stable(int version)
     {
         await using var database = await servers.CreateDatabaseAsync(version);

@@ -96,7 +96,8 @@ internal sealed class Treatments(SimulatedCluster cluster)
     {
         var (key, number) = (look.Key, look.Child!.Value.Amount);
         var (table, parent) = (cluster.Options.Parent, SimulatedTables.KeyOf(number));
-        var known = new ExpectedRows(all.Where(first.Covers), cluster.Options);
+        // What was in quarantine then has left it since: before that nothing is stable, and nothing is treated.
+        var known = new ExpectedRows(all.Where((first with { Unseen = new HashSet<(int, int)>() }).Covers), cluster.Options);
         var child = known.WritesOf(SimulatedTables.Child, key);
         // Of the last writes that named the parent the first made the orphan. A later one that did not name it was committed by then, and could not be seen yet.
         var lastNamed = child.FindLastIndex(w => w.Row?.Amount == number);

@@ -247,6 +247,51 @@ public abstract partial class LocalDatabaseCompliance
         Assert.Null((await LookAsync(session, Accounts, Accounts.KeyOf("1"))).Tombstone);
     }
 
+    [Fact]
+    public async Task Deletes_of_many_rows_are_found_and_collected_as_those_of_one_are()
+    {
+        await using var fixture = await CreateAsync();
+        await using var session = await fixture.Database.OpenApplySessionAsync(Us, Token);
+        var many = Enumerable.Range(1, 300).Select(i => Items.KeyOf($"{i}")).ToList();
+        RowVersion deleted = Version(s_past.Next, Node, 0x50), older = Version(s_past, Ap, 0x40), newer = Version(s_past.Next.Next, Ap, 0x60);
+        await SaveManyAsync(Items, deleted);
+        await SaveManyAsync(Items, deleted);
+        await fixture.Database.SaveTombstonesAsync([new(Items.FullName, many[16].ToText(), newer), new(Items.FullName, many[17].ToText(), older)], Token);
+
+        Assert.Equal([newer, deleted, deleted, null], [await TombstoneAsync("17"), await TombstoneAsync("18"), await TombstoneAsync("300"), await TombstoneAsync("301")]);
+        await SaveManyAsync(Items, older);
+        await SaveManyAsync(Items, Version(s_past.Next, Node, 0x55));
+        Assert.Equal([newer, Version(s_past.Next, Node, 0x55)], [await TombstoneAsync("17"), await TombstoneAsync("18")]);
+
+        await session.BeginAsync(Token);
+        Assert.True((await session.FindTombstoneAsync([Items.KeyOf("301"), Items.KeyOf("19")], Token)).IsFound);
+        Assert.False((await session.FindTombstoneAsync([Items.KeyOf("301"), Accounts.KeyOf("19")], Token)).IsFound);
+        var items = await FindAsync(session, Items);
+        await ExecuteAsync(session, Items, t => new InsertRow(t, Texts("301", "of none", null)));
+        Assert.False((await session.FindTombstoneOfOwnRowAsync(items, deleted, Token)).IsFound);
+        await ExecuteAsync(session, Items, t => new InsertRow(t, Texts("20", "of one", null)));
+        Assert.True((await session.FindTombstoneOfOwnRowAsync(items, deleted, Token)).IsFound);
+        await session.RollbackAsync(Token);
+
+        await fixture.Database.CollectAsync(DependencyVector.Empty.Advance(Node, At(0x50)).Advance(Ap, At(0x60)), await HorizonAsync(fixture), Token);
+        Assert.Equal(Version(s_past.Next, Node, 0x55), await TombstoneAsync("300"));
+        // Its newer one is stable, and must not leave the older one behind.
+        Assert.NotEqual(Version(s_past.Next, Node, 0x55), await TombstoneAsync("17"));
+
+        // One above its table's stays while that lives; what is below goes with it.
+        await SaveManyAsync(Items, newer);
+        await fixture.Database.SaveTombstonesAsync([new(Items.FullName, "", Version(s_past, Us, 0x70))], Token);
+        await fixture.Database.CollectAsync(DependencyVector.Empty.Advance(Node, At(0x60)).Advance(Ap, At(0x60)), await HorizonAsync(fixture), Token);
+        Assert.Equal([newer, newer], [await TombstoneAsync("17"), await TombstoneAsync("300")]);
+        await fixture.Database.SaveTombstonesAsync([new(Items.FullName, "", Version(s_future, Us, 0x71))], Token);
+        await fixture.Database.CollectAsync(DependencyVector.Empty.Advance(Us, At(0x71)), await HorizonAsync(fixture), Token);
+        Assert.Equal([null, null], [await TombstoneAsync("17"), await TombstoneAsync("300")]);
+
+        ValueTask SaveManyAsync(ComplianceTable table, RowVersion version) => fixture.Database.SaveTombstonesAsync([.. many.Select(key => new Tombstone(table.FullName, key.ToText(), version))], Token);
+
+        async Task<RowVersion?> TombstoneAsync(string id) => (await LookAsync(session, Items, Items.KeyOf(id))).Tombstone;
+    }
+
     private static void AssertSame(IReadOnlyList<Sibling> expected, IReadOnlyList<Sibling> actual)
     {
         Assert.Equal(expected.Select(s => s.Version), actual.Select(s => s.Version));

@@ -97,6 +97,21 @@ public abstract partial class LocalDatabaseCompliance
     }
 
     [Fact]
+    [Trait("Story", "39")]
+    public async Task Loser_goes_with_a_delete_of_many_rows()
+    {
+        await using var fixture = await CreateAsync();
+        await using var session = await fixture.Database.OpenApplySessionAsync(Us, Token);
+        await ApplyAsync(session, 0x100, s_past, Members,
+            t => new SetLoser(t, Members.KeyOf("300"), new UniqueLoser(Version(s_past, Ap, 0x77), Texts("300", "x", null, "300"))),
+            t => new SetLoser(t, Members.KeyOf("299"), new UniqueLoser(Version(s_farFuture, Ap, 0x78), Texts("299", "x", null, "299"))),
+            t => new SetLoser(t, Members.KeyOf("301"), new UniqueLoser(Version(s_past, Ap, 0x79), Texts("301", "x", null, "301"))));
+        await fixture.Database.SaveTombstonesAsync([.. Enumerable.Range(1, 300).Select(i => new Tombstone(Members.FullName, Members.KeyOf($"{i}").ToText(), Version(s_future, Node, 0x9)))], Token);
+        await fixture.Database.CollectAsync(DependencyVector.Empty.Advance(Node, At(0x9)), await HorizonAsync(fixture), Token);
+        Assert.Equal(["299", "301"], (await fixture.Database.ReadLosersAsync(null, 10, Token)).Select(l => l.Key[0]).Order());
+    }
+
+    [Fact]
     [Trait("Story", "16")]
     public async Task Truncate_takes_the_losers_that_it_covers()
     {

@@ -15,7 +15,8 @@ internal sealed class KeyReader(NpgsqlConnection connection, LocalTableCatalog c
 
     private const string SideTables =
         $"""
-        SELECT k.ord, s.stamp, s.origin, s.position{NamedKeys}tombstone s USING (table_name, key);
+        SELECT k.ord, s.stamp, s.origin, s.position{NamedKeys}tombstone s USING (table_name, key)
+        UNION ALL SELECT k.ord, b.stamp, b.origin, b.position{NamedKeys}tombstone_block b ON {TombstoneTable.Holds};
         SELECT k.ord, s.xid, s.stamp, s.origin, s.position, s.is_kept{NamedKeys}version_override s USING (table_name, key);
         SELECT k.ord, s.xid, s.versions{NamedKeys}sibling s USING (table_name, key)
         """;
@@ -121,7 +122,7 @@ internal sealed class KeyReader(NpgsqlConnection connection, LocalTableCatalog c
         {
             var at = Number(reader, 0) - 1;
             var version = TombstoneTable.ReadVersion(reader, 1);
-            if (at < keys.Count) read.Tombstones[at] = version;
+            if (at < keys.Count) read.Tombstones[at] = read.Tombstones[at] is { } other && other.IsNewerThan(version) ? other : version;
             else read.TableTombstones[whole[(int)at - keys.Count]] = version;
         }
 

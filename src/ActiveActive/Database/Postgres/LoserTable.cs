@@ -35,6 +35,12 @@ internal static class LoserTable
         WHERE m.table_name = l.table_name AND m.key IN (l.key, '') AND {VersionSql.IsNewer("m", "l")}
         """;
 
+    private static readonly string s_collectInBlocks =
+        $"""
+        DELETE FROM active_active.unique_loser k USING active_active.tombstone_block b
+        WHERE {TombstoneTable.Holds} AND {VersionSql.IsNewer("b", "k")}
+        """;
+
     public static NpgsqlBatchCommand Set(SetLoser set)
     {
         var loser = set.Loser!;
@@ -48,7 +54,7 @@ internal static class LoserTable
     public static NpgsqlBatchCommand Truncate(TableName table, in RowVersion version) => SqlParameters.Command(s_truncate,
         SqlParameters.Text(table.ToString()), SqlParameters.Number(version.Stamp.Microseconds), SqlParameters.Text(version.Origin.Value), SqlParameters.Text(version.Position.ToString()));
 
-    public static NpgsqlBatchCommand Collect() => new(s_collect);
+    public static IEnumerable<NpgsqlBatchCommand> Collect() => [new(s_collect), new(s_collectInBlocks)];
 
     public static NpgsqlBatchCommand ReadKeys(TableName table, RowKey? after, int limit) => SqlParameters.Command(
         """SELECT key FROM active_active.unique_loser WHERE table_name = $1 AND key COLLATE "C" > $2 ORDER BY key COLLATE "C" LIMIT $3""",

@@ -13,6 +13,9 @@ namespace ActiveActive.Database.Postgres;
 /// <summary>The database seam on a stock PostgreSQL 15 to 18, reached with Npgsql.</summary>
 internal sealed class PostgresDatabase : ILocalDatabase
 {
+    // What is stable in the ordinary way is gone by then.
+    private static readonly TimeSpan s_oldBlock = TimeSpan.FromMinutes(1);
+
     private readonly PostgresDatabaseOptions _options;
     private readonly NpgsqlDataSource _dataSource;
     private readonly RewrittenTables _rewritten;
@@ -83,7 +86,7 @@ internal sealed class PostgresDatabase : ILocalDatabase
 
     public ValueTask CollectAsync(DependencyVector stable, uint horizon, CancellationToken cancellationToken) => ExecuteAsync(
         "collecting what is stable",
-        [LoserTable.Collect(), .. TombstoneTable.Collect(stable), OverrideTable.Collect(stable, horizon), SiblingTable.Collect(stable, horizon), RewrittenTables.Collect()], cancellationToken);
+        [.. LoserTable.Collect(), .. TombstoneTable.Collect(stable), TombstoneTable.Unpack(s_oldBlock), OverrideTable.Collect(stable, horizon), SiblingTable.Collect(stable, horizon), RewrittenTables.Collect()], cancellationToken);
 
     public ValueTask<IReadOnlyList<QuarantinedTransaction>> ReadQuarantineAsync(NodeName? origin, CancellationToken cancellationToken) =>
         RunAsync<IReadOnlyList<QuarantinedTransaction>>("reading the quarantine", async () =>

@@ -173,5 +173,20 @@ internal static class PostgresSchema
             PRIMARY KEY (table_name, key)
         );
         """,
+        """
+        -- What stands in active_active.tombstone, for many rows of a table that one transaction deleted: a row for each costs a hundred times as much. A key is in the bucket
+        -- that hashtext gives it (on-disk hash indexes rest on that function, so it stays as it is); digest tells the parts of a transaction apart.
+        CREATE TABLE active_active.tombstone_block (
+            table_name text COLLATE "C" NOT NULL,
+            bucket     integer NOT NULL,
+            origin     text NOT NULL,
+            position   pg_lsn NOT NULL,
+            digest     bigint NOT NULL,
+            stamp      bigint NOT NULL,
+            keys       text[] COLLATE "C" NOT NULL,
+            noted_at   timestamptz NOT NULL DEFAULT clock_timestamp(),
+            PRIMARY KEY (table_name, bucket, origin, position, digest)
+        );
+        """,
     ];
 }

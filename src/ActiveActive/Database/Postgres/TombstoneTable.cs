@@ -4,9 +4,17 @@ using NpgsqlTypes;
 
 namespace ActiveActive.Database.Postgres;
 
-/// <summary>The SQL of <c>active_active.tombstone</c>. A tombstone is only ever replaced by a newer one.</summary>
+/// <summary>
+/// The SQL of <c>active_active.tombstone</c>, where a tombstone is only ever replaced by a newer one, and of <c>active_active.tombstone_block</c>. Of all that stand under a key, in both,
+/// the newest counts.
+/// </summary>
 internal static class TombstoneTable
 {
+    // From so many on they are written as blocks.
+    private const int LeastInBlocks = 256;
+
+    private const string BucketOf = "(hashtext(k.key) & 63)";
+
     private static readonly string s_keepNewer =
         $"""
         ON CONFLICT (table_name, key) DO UPDATE SET stamp = excluded.stamp, origin = excluded.origin, position = excluded.position
@@ -36,9 +44,33 @@ internal static class TombstoneTable
         {s_keepNewer}
         """;
 
+    // A part that is captured again is the same.
+    private const string SaveBlocksSql =
+        $"""
+        INSERT INTO active_active.tombstone_block (table_name, bucket, stamp, origin, position, digest, keys)
+        SELECT $1, {BucketOf}, $2, $3, $4, hashtextextended(min(k.key), 0), array_agg(k.key)
+        FROM unnest($5) AS k(key)
+        GROUP BY 2
+        ON CONFLICT DO NOTHING
+        """;
+
+    // Each look at a key goes through a bucket's blocks: what a peer that is away keeps from being stable becomes rows in the end.
+    private static readonly string s_unpackBlocks =
+        $"""
+        WITH old AS (
+            SELECT ctid FROM active_active.tombstone_block WHERE noted_at < clock_timestamp() - $1 * interval '1 second' ORDER BY noted_at LIMIT 2000),
+        gone AS (
+            DELETE FROM active_active.tombstone_block WHERE ctid = ANY (ARRAY(SELECT ctid FROM old)) RETURNING table_name, keys, stamp, origin, position)
+        INSERT INTO active_active.tombstone AS t (table_name, key, stamp, origin, position)
+        SELECT DISTINCT ON (table_name, key COLLATE "C") table_name, key, stamp, origin, position
+        FROM gone CROSS JOIN unnest(gone.keys) AS k(key)
+        ORDER BY table_name, key COLLATE "C", stamp DESC, origin COLLATE "C" DESC, position DESC
+        {s_keepNewer}
+        """;
+
     /// <summary>
     /// What a key's greatest delete is may never fall (convergence R2). So a row tombstone below its table's goes with or before
-    /// that; one above it stays while the table's lives.
+    /// that; one above it stays while the table's lives, and one above a block that may hold its key while that does.
     /// </summary>
     private static readonly string s_collectTables =
         $"""
@@ -46,20 +78,17 @@ internal static class TombstoneTable
         gone AS (
             DELETE FROM active_active.tombstone t
             WHERE t.key = '' AND t.position <= {StablePosition("t")}
-            RETURNING t.table_name, t.stamp, t.origin, t.position)
+            RETURNING t.table_name, t.stamp, t.origin, t.position),
+        blocks AS (
+            DELETE FROM active_active.tombstone_block t USING gone
+            WHERE t.table_name = gone.table_name AND NOT {VersionSql.IsNewer("t", "gone")})
         DELETE FROM active_active.tombstone t USING gone
         WHERE t.table_name = gone.table_name AND t.key <> '' AND NOT {VersionSql.IsNewer("t", "gone")}
         """;
 
-    private static readonly string s_collectRows =
-        $"""
-        WITH stable AS (SELECT origin, position::pg_lsn AS position FROM unnest($1, $2) AS s(origin, position))
-        DELETE FROM active_active.tombstone t
-        WHERE t.key <> '' AND t.position <= {StablePosition("t")}
-          AND NOT EXISTS (
-              SELECT FROM active_active.tombstone whole
-              WHERE whole.table_name = t.table_name AND whole.key = '' AND {VersionSql.IsNewer("t", "whole")})
-        """;
+    private static readonly string s_collectRows = CollectFrom("tombstone t WHERE t.key <> '' AND");
+
+    private static readonly string s_collectBlocks = CollectFrom("tombstone_block t WHERE");
 
     // A table without any is passed over by one look.
     private const string ExistsSql =
@@ -67,7 +96,13 @@ internal static class TombstoneTable
         SELECT EXISTS (SELECT FROM active_active.tombstone t WHERE t.table_name = ANY($3) AND t.key = '')
             OR (EXISTS (SELECT FROM active_active.tombstone t WHERE t.table_name = ANY($3))
                 AND EXISTS (SELECT FROM unnest($1, $2) AS k(table_name, key) JOIN active_active.tombstone t USING (table_name, key)))
+            OR (EXISTS (SELECT FROM active_active.tombstone_block b WHERE b.table_name = ANY($3))
+        """ + $"""
+                AND EXISTS (SELECT FROM unnest($1, $2) AS k(table_name, key) JOIN active_active.tombstone_block b ON {Holds}))
         """ + ", " + VersionSql.OwnAndNextXid;
+
+    /// <summary>Whether a block <c>b</c> holds a key <c>k</c>.</summary>
+    public const string Holds = $"b.table_name = k.table_name AND b.bucket = {BucketOf} AND k.key = ANY (b.keys)";
 
     /// <summary>Whether one stands under one of the keys or for one of their tables.</summary>
     public static NpgsqlBatchCommand Exists(IReadOnlyList<RowKey> keys) => SqlParameters.Command(ExistsSql,
@@ -78,7 +113,9 @@ internal static class TombstoneTable
     public static NpgsqlBatchCommand ExistsUnderOwnRow(TableName table, ApplyStatements statements, in RowVersion except) => SqlParameters.Command(
         $"""
         SELECT EXISTS (SELECT FROM active_active.tombstone d WHERE d.table_name = $1 AND (d.origin, d.position) <> ($2, $3)
-            AND (d.key = '' OR EXISTS (SELECT FROM {statements.Target} AS t WHERE {statements.MatchesStoredKey("t", "CASE d.key WHEN '' THEN NULL ELSE d.key END")} AND t.xmin = pg_current_xact_id_if_assigned()::xid))), {VersionSql.OwnAndNextXid}
+            AND (d.key = '' OR EXISTS (SELECT FROM {statements.Target} AS t WHERE {statements.MatchesStoredKey("t", "CASE d.key WHEN '' THEN NULL ELSE d.key END")} AND t.xmin = pg_current_xact_id_if_assigned()::xid)))
+        OR EXISTS (SELECT FROM active_active.tombstone_block b CROSS JOIN unnest(b.keys) AS d(key) WHERE b.table_name = $1 AND (b.origin, b.position) <> ($2, $3)
+            AND EXISTS (SELECT FROM {statements.Target} AS t WHERE {statements.MatchesStoredKey("t", "d.key")} AND t.xmin = pg_current_xact_id_if_assigned()::xid)), {VersionSql.OwnAndNextXid}
         """,
         SqlParameters.Text(table.ToString()), SqlParameters.Text(except.Origin.Value), SqlParameters.Text(except.Position.ToString()));
 
@@ -92,7 +129,8 @@ internal static class TombstoneTable
         var first = tombstones[0];
         if (tombstones.All(t => t.Version == first.Version && t.Table == first.Table))
         {
-            return SqlParameters.Command(s_saveAlike, SqlParameters.Text(first.Table.ToString()), SqlParameters.Number(first.Version.Stamp.Microseconds), SqlParameters.Text(first.Version.Origin.Value),
+            var isInBlocks = tombstones.Count >= LeastInBlocks && first.Key.Length > 0;
+            return SqlParameters.Command(isInBlocks ? SaveBlocksSql : s_saveAlike, SqlParameters.Text(first.Table.ToString()), SqlParameters.Number(first.Version.Stamp.Microseconds), SqlParameters.Text(first.Version.Origin.Value),
                 SqlParameters.Text(first.Version.Position.ToString()), SqlParameters.Texts([.. tombstones.Select(static t => t.Key).Distinct(StringComparer.Ordinal)]));
         }
 
@@ -110,7 +148,14 @@ internal static class TombstoneTable
     }
 
     public static IEnumerable<NpgsqlBatchCommand> Collect(DependencyVector stable) =>
-        [SqlParameters.Command(s_collectTables, StableVector(stable)), SqlParameters.Command(s_collectRows, StableVector(stable))];
+    [
+        SqlParameters.Command(s_collectTables, StableVector(stable)),
+        SqlParameters.Command(s_collectRows, StableVector(stable)),
+        SqlParameters.Command(s_collectBlocks, StableVector(stable)),
+    ];
+
+    /// <summary>Makes rows of the blocks that are older than that.</summary>
+    public static NpgsqlBatchCommand Unpack(TimeSpan age) => SqlParameters.Command(s_unpackBlocks, SqlParameters.Number((long)age.TotalSeconds));
 
     /// <summary>The parameters <c>$1</c> and <c>$2</c> of a statement that reads a vector.</summary>
     public static NpgsqlParameter[] StableVector(DependencyVector stable) =>
@@ -119,6 +164,18 @@ internal static class TombstoneTable
     /// <summary>Up to where the vector covers a record's origin; an origin that it does not name stands at zero.</summary>
     public static string StablePosition(string record) =>
         $"COALESCE((SELECT s.position FROM stable s WHERE s.origin = {record}.origin), '0/0')";
+
+    private static string CollectFrom(string where) =>
+        $"""
+        WITH stable AS (SELECT origin, position::pg_lsn AS position FROM unnest($1, $2) AS s(origin, position))
+        DELETE FROM active_active.{where} t.position <= {StablePosition("t")}
+          AND NOT EXISTS (
+              SELECT FROM active_active.tombstone whole
+              WHERE whole.table_name = t.table_name AND whole.key = '' AND {VersionSql.IsNewer("t", "whole")})
+          AND NOT EXISTS (
+              SELECT FROM active_active.tombstone_block below
+              WHERE below.table_name = t.table_name AND below.position > {StablePosition("below")} AND {VersionSql.IsNewer("t", "below")})
+        """;
 
     /// <summary>Reads a version's three columns from a row in text form.</summary>
     public static RowVersion ReadVersion(NpgsqlDataReader reader, int first) => new(
