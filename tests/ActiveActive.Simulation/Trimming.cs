@@ -29,6 +29,7 @@ internal static class Trimming
     [
         o => o with { Orphans = null },
         o => o with { QuarantinePercent = 0 },
+        o => o with { AbortPercent = 0 },
         o => o with { Crashes = false },
         o => o with { NetworkFaults = false },
         o => o with { Deaths = false },

@@ -23,17 +23,12 @@ internal sealed class InMemoryApplySession : IApplySession
         _writer = new InMemoryPlanWriter(server);
         Origin = origin;
         ServerTime = server.Now();
+        AppliedPosition = server.ProgressOf(origin);
     }
 
     public NodeName Origin { get; }
 
-    public NpgsqlLogSequenceNumber AppliedPosition
-    {
-        get
-        {
-            lock (_server.Gate) return _server.ProgressOf(Origin);
-        }
-    }
+    public NpgsqlLogSequenceNumber AppliedPosition { get; private set; }
 
     public CommitTimestamp ServerTime { get; private set; }
 
@@ -300,6 +295,7 @@ internal sealed class InMemoryApplySession : IApplySession
             _transaction = null;
             _own.Note(transaction.Xid, _own.Generation);
             _server.CommitForeign(transaction, Origin, position, stamp);
+            if (position > AppliedPosition) AppliedPosition = position;
             ServerTime = _server.Now();
             return default;
         }
@@ -315,13 +311,36 @@ internal sealed class InMemoryApplySession : IApplySession
         }
     }
 
+    /// <summary>A commit that fails after the transaction has named its position: as on PostgreSQL from 16 on, the origin's progress moves all the same.</summary>
+    internal void AbortCommit(NpgsqlLogSequenceNumber position)
+    {
+        lock (_server.Gate)
+        {
+            var transaction = Current();
+            transaction.ThrowIfNotOpen();
+            transaction.Fail();
+            if (position > _server.ProgressOf(Origin)) _server.RestoreProgress(Origin, position);
+        }
+    }
+
+    public ValueTask SetBackAsync(NpgsqlLogSequenceNumber position, CancellationToken cancellationToken)
+    {
+        lock (_server.Gate)
+        {
+            ThrowIfBroken();
+            _server.RestoreProgress(Origin, position);
+            AppliedPosition = position;
+            return default;
+        }
+    }
+
     public ValueTask<NpgsqlLogSequenceNumber> FlushAsync(CancellationToken cancellationToken)
     {
         lock (_server.Gate)
         {
             ThrowIfBroken();
             _server.Flush();
-            return new(_server.ProgressOf(Origin));
+            return new(AppliedPosition);
         }
     }
 

@@ -81,6 +81,27 @@ internal sealed partial class ChangeCapture
         }
     }
 
+    /// <summary>
+    /// Sees to it that a session goes on from what was committed of its origin, and that is what the log shows. The server's own record may say more: from PostgreSQL 16 on a transaction that is
+    /// aborted after it has named its position (a COMMIT that fails, a host that is killed in that moment) moves the origin's progress, and would be passed over.
+    /// </summary>
+    public async ValueTask SettleProgressAsync(NodeName origin, IApplySession session, CancellationToken cancellationToken)
+    {
+        if (session.AppliedPosition <= AppliedUpTo(origin) || Safeguards.IsOff(Safeguard.ProgressIsInTheLog)) return;
+        // Whatever was under way for the origin is over, since it has a new session; so it lies before the marker.
+        var marker = await _database.WriteMarkerAsync(CommitTimestamp.Unknown, cancellationToken);
+        await _progress.Captured.WaitAsync(marker.Position, cancellationToken);
+        var applied = AppliedUpTo(origin);
+        if (session.AppliedPosition <= applied) return;
+        LogProgressSetBack(_progress.Self, origin, session.AppliedPosition, applied);
+        await session.SetBackAsync(applied, cancellationToken);
+    }
+
+    private NpgsqlLogSequenceNumber AppliedUpTo(NodeName origin)
+    {
+        lock (_lock) return _sequence.Applied[origin];
+    }
+
     /// <summary>Whether the log, as far as it was read, shows a transaction of a peer as applied here.</summary>
     public bool HasApplied(NodeName origin, NpgsqlLogSequenceNumber position)
     {
@@ -267,6 +288,9 @@ internal sealed partial class ChangeCapture
 
         return true;
     }
+
+    [LoggerMessage(EventId = 2002, Level = LogLevel.Warning, Message = "AA2002: node '{Node}' has transactions of peer '{Peer}' up to {Applied}, not {Progress}: one that was aborted had moved its progress, which is set back")]
+    private partial void LogProgressSetBack(NodeName node, NodeName peer, NpgsqlLogSequenceNumber progress, NpgsqlLogSequenceNumber applied);
 
     [LoggerMessage(EventId = 2001, Level = LogLevel.Information, Message = "AA2001: node '{Node}' captures changes from {Position} on")]
     private partial void LogCaptureStarted(NodeName node, NpgsqlLogSequenceNumber position);

@@ -10,7 +10,10 @@ namespace ActiveActive.Database;
 /// </summary>
 internal interface IApplySession : IAsyncDisposable
 {
-    /// <summary>The last position of this origin committed here, durable or not.</summary>
+    /// <summary>
+    /// The last position of this origin committed here, durable or not; at the beginning, what the database has as the origin's progress
+    /// (<see cref="Capture.ChangeCapture.SettleProgressAsync"/>).
+    /// </summary>
     NpgsqlLogSequenceNumber AppliedPosition { get; }
 
     /// <summary>The latest reading of the server's clock: the clock now stands there or later.</summary>
@@ -129,6 +132,9 @@ internal interface IApplySession : IAsyncDisposable
     /// it; a new session of the origin opens only after that.
     /// </summary>
     ValueTask<bool> RollbackAsync(CancellationToken cancellationToken);
+
+    /// <summary>Sets the origin's progress back to what was committed of it. Between transactions.</summary>
+    ValueTask SetBackAsync(NpgsqlLogSequenceNumber position, CancellationToken cancellationToken);
 
     /// <summary>Makes all that was committed durable and returns the position that may be acknowledged.</summary>
     ValueTask<NpgsqlLogSequenceNumber> FlushAsync(CancellationToken cancellationToken);

@@ -80,6 +80,9 @@ internal enum Safeguard
     /// <summary>Where transactions show one stamp, a row's key tells which of them wrote it (R4).</summary>
     TiedStamps,
 
+    /// <summary>What is applied of an origin is what the log shows, and not what an aborted transaction has left as its progress.</summary>
+    ProgressIsInTheLog,
+
     /// <summary>A transaction is applied when the server's clock has reached its stamp (R4).</summary>
     ApplyWait,
 

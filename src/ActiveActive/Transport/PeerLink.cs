@@ -102,6 +102,7 @@ internal sealed partial class PeerLink
         // Nothing of the origin is under way any more: what the outcome of a lost commit was, the database tells now.
         run.Quarantine.Load(await _context.Database.ReadQuarantineAsync(Peer, cancellationToken), Peer);
         Status.Worker = worker;
+        await run.Capture.SettleProgressAsync(Peer, session, cancellationToken);
         run.Progress.AppliedOf(Peer).Advance(session.AppliedPosition);
         var durable = await session.FlushAsync(cancellationToken);
         Status.Applied(session.AppliedPosition);

@@ -268,6 +268,12 @@ internal sealed class LifeSession(LifeDatabase life, IApplySession inner, Simula
     public async ValueTask CommitAsync(NpgsqlLogSequenceNumber position, CommitTimestamp stamp, CancellationToken cancellationToken)
     {
         await life.PauseAsync();
+        if (origin != node.Index && node.AbortsCommit())
+        {
+            ((InMemoryApplySession)inner).AbortCommit(position);
+            throw new ReplicationException(ReplicationErrorKind.Transient, "The simulation aborts the commit.");
+        }
+
         // The commit completes at once, so that the history learns of it before anyone sees the rows.
         var commit = inner.CommitAsync(position, stamp, cancellationToken);
         if (commit.IsCompletedSuccessfully && origin != node.Index)
@@ -284,6 +290,12 @@ internal sealed class LifeSession(LifeDatabase life, IApplySession inner, Simula
     {
         await life.PauseAsync();
         return await inner.RollbackAsync(cancellationToken);
+    }
+
+    public async ValueTask SetBackAsync(NpgsqlLogSequenceNumber position, CancellationToken cancellationToken)
+    {
+        await life.PauseAsync();
+        await inner.SetBackAsync(position, cancellationToken);
     }
 
     public async ValueTask<NpgsqlLogSequenceNumber> FlushAsync(CancellationToken cancellationToken)

@@ -45,6 +45,7 @@ internal sealed class SimulatedLink(SimulatedNode node, SimulatedNode peer, Node
         var fetched = new FetchedRows((transaction, rows, _) => cluster.Network.FetchAsync(peer, node, transaction, rows));
         var worker = new ApplyWorker(peer.Name, life.Context, session, _clock, fetched);
         life.Quarantine!.Load(await life.Database.ReadQuarantineAsync(peer.Name, life.Ended), peer.Name);
+        await life.Capture!.SettleProgressAsync(peer.Name, session, life.Ended);
         life.Progress!.AppliedOf(peer.Name).Advance(session.AppliedPosition);
         var durable = await session.FlushAsync(life.Ended);
         if (life.Quarantine!.Count > 0 && cluster.IsHealed) await RetryAsync(worker);

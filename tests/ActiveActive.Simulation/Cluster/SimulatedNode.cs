@@ -58,6 +58,8 @@ internal sealed class SimulatedNode
 
     public int IndexOf(NodeName name) => name.Value[0] - 'a';
 
+    public bool AbortsCommit() => _cluster.Options.AbortPercent > 0 && !_cluster.IsHealed && _cluster.Loop.Random.Chance(_cluster.Options.AbortPercent);
+
     public Acknowledged Knowledge => _cluster.History.KnowledgeOf(Index);
 
     /// <summary>The committed rows of a table.</summary>

@@ -12,7 +12,7 @@ public sealed class SimulatorTests
     public static TheoryData<string> Mutants =>
     [
         "CausalHold", "Deduplication", "LocalTombstones", "DecideBehindCapture", "CollectWhenStable", "RuleE", "VersionOverride",
-        "CorrectStamps", "TieByNode", "TableTombstone", "LaterRowsStay", "Siblings", "RepairStableOrphans", "RepairWhatIsStillOrphaned", "RepairByOneNode",
+        "CorrectStamps", "TiedStamps", "ProgressIsInTheLog", "TieByNode", "TableTombstone", "LaterRowsStay", "Siblings", "RepairStableOrphans", "RepairWhatIsStillOrphaned", "RepairByOneNode",
     ];
 
     private static int Seeds =>

@@ -32,6 +32,7 @@ internal sealed partial class PostgresApplySession : IApplySession
     private readonly NpgsqlDataSource _source;
     private readonly NpgsqlConnection _connection;
     private readonly NodeName _origin;
+    private readonly string _originName;
     private readonly OriginNodes _origins;
     private readonly OwnTransactions _own;
     private readonly LocalTableCatalog _catalog;
@@ -44,11 +45,12 @@ internal sealed partial class PostgresApplySession : IApplySession
     private bool _isInTransaction;
     private bool _arePlansStale;
 
-    private PostgresApplySession(NpgsqlDataSource source, NpgsqlConnection connection, PostgresDatabaseOptions options, NodeName origin, OriginNodes origins, RewrittenTables rewritten, OwnTransactions own)
+    private PostgresApplySession(NpgsqlDataSource source, NpgsqlConnection connection, PostgresDatabaseOptions options, NodeName origin, string originName, OriginNodes origins, RewrittenTables rewritten, OwnTransactions own)
     {
         _source = source;
         _connection = connection;
         _origin = origin;
+        _originName = originName;
         _origins = origins;
         _own = own;
         _catalog = new LocalTableCatalog(options.Tables);
@@ -75,8 +77,8 @@ internal sealed partial class PostgresApplySession : IApplySession
             await origins.LoadAsync(connection, cancellationToken);
             await rewritten.LoadAsync(connection, cancellationToken);
             own.Renew();
-            var session = new PostgresApplySession(source, connection, options, origin, origins, rewritten, own);
-            await session.HoldOriginAsync(PostgresNames.Origin(databaseOid, origin), cancellationToken);
+            var session = new PostgresApplySession(source, connection, options, origin, PostgresNames.Origin(databaseOid, origin), origins, rewritten, own);
+            await session.HoldOriginAsync(cancellationToken);
             return session;
         }
         catch (Exception e)
@@ -232,12 +234,13 @@ internal sealed partial class PostgresApplySession : IApplySession
         {
             await using var batch = new NpgsqlBatch(_connection);
             if (TakeBegin()) batch.BatchCommands.Add(new NpgsqlBatchCommand(BeginSql));
-            // Without a stamp it is nobody's: the server takes its own clock where it finds its epoch, and else the one of the session's last commit.
-            batch.BatchCommands.Add(SqlParameters.Command("SELECT pg_replication_origin_xact_setup($1, $2)",
-                SqlParameters.Text(position.ToString()), SqlParameters.Text(VersionSql.Text(stamp.IsKnown ? stamp : new CommitTimestamp(0)))));
             if (_quarantines || _releases) batch.BatchCommands.Add(new NpgsqlBatchCommand(_quarantines ? s_quarantinedSql : s_appliedSql));
             foreach (var command in _writer.TakeMessages()) batch.BatchCommands.Add(command);
             batch.BatchCommands.Add(new NpgsqlBatchCommand(s_endSql));
+            // Last: from PostgreSQL 16 on a transaction that is aborted afterwards moves the origin's progress all the same. Without a stamp it is nobody's: the server takes its
+            // own clock where it finds its epoch, and else the one of the session's last commit.
+            batch.BatchCommands.Add(SqlParameters.Command("SELECT pg_replication_origin_xact_setup($1, $2)",
+                SqlParameters.Text(position.ToString()), SqlParameters.Text(VersionSql.Text(stamp.IsKnown ? stamp : new CommitTimestamp(0)))));
             batch.BatchCommands.Add(new NpgsqlBatchCommand("COMMIT"));
             var time = ServerTime;
             var generation = _own.Generation;
@@ -280,8 +283,28 @@ internal sealed partial class PostgresApplySession : IApplySession
         }
     }
 
-    public ValueTask<NpgsqlLogSequenceNumber> FlushAsync(CancellationToken cancellationToken) =>
-        RunAsync($"flushing what was applied of {_origin}", () => ReadProgressAsync(flush: true, cancellationToken));
+    public ValueTask SetBackAsync(NpgsqlLogSequenceNumber position, CancellationToken cancellationToken) => new(RunAsync($"setting the progress of {_origin} back to {position}", async () =>
+    {
+        // Nobody may hold an origin that is set back.
+        await ExecuteAsync(_connection, "SELECT pg_replication_origin_session_reset()", cancellationToken);
+        await using (var command = new NpgsqlCommand("SELECT pg_replication_origin_advance($1, $2)", _connection))
+        {
+            command.Parameters.Add(SqlParameters.Text(_originName));
+            command.Parameters.Add(SqlParameters.Text(position.ToString()));
+            await command.ExecuteNonQueryAsync(cancellationToken);
+        }
+
+        await HoldOriginAsync(cancellationToken);
+        return AppliedPosition == position ? true : throw new ReplicationException(ReplicationErrorKind.Transient,
+            $"Replication origin {_originName} was set back to {position} and stands at {AppliedPosition}: another session moved it.");
+    }).AsTask());
+
+    public ValueTask<NpgsqlLogSequenceNumber> FlushAsync(CancellationToken cancellationToken) => RunAsync($"flushing what was applied of {_origin}", async () =>
+    {
+        var applied = AppliedPosition;
+        await ReadProgressAsync(flush: true, cancellationToken);
+        return applied;
+    });
 
     public async ValueTask DisposeAsync()
     {
@@ -303,11 +326,11 @@ internal sealed partial class PostgresApplySession : IApplySession
         await _source.DisposeAsync();
     }
 
-    private async ValueTask HoldOriginAsync(string name, CancellationToken cancellationToken)
+    private async ValueTask HoldOriginAsync(CancellationToken cancellationToken)
     {
         await using (var command = new NpgsqlCommand("SELECT pg_replication_origin_session_setup($1)", _connection))
         {
-            command.Parameters.Add(SqlParameters.Text(name));
+            command.Parameters.Add(SqlParameters.Text(_originName));
             try
             {
                 await command.ExecuteNonQueryAsync(cancellationToken);
@@ -315,17 +338,17 @@ internal sealed partial class PostgresApplySession : IApplySession
             catch (PostgresException e) when (e.SqlState == PostgresErrorCodes.ObjectInUse)
             {
                 // PostgreSQL's text names the process that holds it.
-                throw PostgresErrors.Translate(e, $"taking replication origin {name}, which one session at a time may hold to apply {_origin}");
+                throw PostgresErrors.Translate(e, $"taking replication origin {_originName}, which one session at a time may hold to apply {_origin}");
             }
             catch (PostgresException e) when (e.SqlState == PostgresErrorCodes.UndefinedObject)
             {
-                throw PostgresErrors.Refusal(ReplicationErrorKind.Misconfigured, e, $"taking replication origin {name}, which set-up creates");
+                throw PostgresErrors.Refusal(ReplicationErrorKind.Misconfigured, e, $"taking replication origin {_originName}, which set-up creates");
             }
             catch (PostgresException e) when (e.SqlState == PostgresErrorCodes.ConfigurationLimitExceeded)
             {
                 var setting = _connection.PostgreSqlVersion.Major >= 18 ? "max_active_replication_origins" : "max_replication_slots";
                 throw PostgresErrors.Refusal(ReplicationErrorKind.Misconfigured, e,
-                    $"taking replication origin {name}, for which the server has no room (raise {setting}: one for each peer of each database)");
+                    $"taking replication origin {_originName}, for which the server has no room (raise {setting}: one for each peer of each database)");
             }
         }
 

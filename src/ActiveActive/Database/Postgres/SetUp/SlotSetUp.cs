@@ -28,9 +28,17 @@ internal static class SlotSetUp
         await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
         await PostgresSetUp.ExecuteAsync(connection, PostgresSetUp.CommitLocally, cancellationToken);
         await using var insert = new NpgsqlCommand(
-            "INSERT INTO active_active.checkpoint (position, greatest_stamp, applied) VALUES ($1, $2, '{}')", connection);
+            """
+            INSERT INTO active_active.checkpoint (position, greatest_stamp, applied)
+            SELECT $1, $2, coalesce(jsonb_object_agg(p.peer, p.progress) FILTER (WHERE p.progress IS NOT NULL), '{}')
+            FROM (SELECT o.peer, pg_replication_origin_progress(o.name, false)::text FROM unnest($3::text[], $4::text[]) AS o(peer, name)) AS p(peer, progress)
+            """, connection);
         insert.Parameters.Add(new NpgsqlParameter { Value = position, NpgsqlDbType = NpgsqlDbType.PgLsn });
         insert.Parameters.Add(new NpgsqlParameter { Value = CommitTimestamp.Unknown.Microseconds });
+        // A slot that is made anew does not show what was applied before it.
+        var peers = facts.Options.Peers;
+        insert.Parameters.Add(new NpgsqlParameter { Value = peers.Select(p => p.Value).ToArray() });
+        insert.Parameters.Add(new NpgsqlParameter { Value = peers.Select(p => PostgresNames.Origin(facts.Server.DatabaseOid, p)).ToArray() });
         await insert.ExecuteNonQueryAsync(cancellationToken);
         await transaction.CommitAsync(cancellationToken);
     }
