@@ -372,7 +372,7 @@ internal sealed class InMemoryApplySession : IApplySession
         {
             if (ReferenceEquals(row.WrittenBy, transaction.Record)) return true;
             var (stamp, origin) = _server.StampOf(row.WrittenBy);
-            return (origin == seen.Origin && stamp.IsKnown) || ((int)(row.WrittenBy.Xid - seen.Horizon) < 0 && !seen.Unseen.Contains(stamp));
+            return (origin == seen.Origin && stamp.IsKnown) || ((int)(row.WrittenBy.Xid - seen.Horizon) < 0 && (stamp.IsKnown ? seen.Unseen.All(u => u.Stamp != stamp) : seen.Unseen.All(u => (int)(row.WrittenBy.Xid - u.Xid) < 0)));
         }
     }
 

@@ -442,7 +442,7 @@ internal sealed partial class ApplyWorker
         for (var i = 0; i < states.Count; i++)
         {
             var state = states[i];
-            if (state.Row is not { IsOwnWrite: false, Stamp.IsKnown: true } row || (row.Origin == _origin && _origin != _progress.Self)) continue;
+            if (state.Row is not { IsOwnWrite: false } row || (row.Origin == _origin && _origin != _progress.Self)) continue;
             if (state.Override is not null || state.Siblings.Count > 0) continue;
             // Seen before the marker was written, or ended before it: passed, whether the index still holds it, or it is stable.
             if (before?[i].Row?.Xid == row.Xid || passed.IsAfter(row.Xid)) continue;

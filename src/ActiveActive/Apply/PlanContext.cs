@@ -59,7 +59,9 @@ internal sealed class PlanContext
         var row = state.Row!;
         if (state.Override is { } version) return version;
         if (row.IsOwnWrite) return row.OwnVersion ?? Incoming;
-        return _index.TryGetVersion(key, row.Xid, row.Origin, row.Stamp, out var known) ? known : new RowVersion(row.Stamp, row.Origin, default);
+        if (_index.TryGetVersion(key, row.Xid, row.Origin, row.Stamp, out var known)) return known;
+        return row.Stamp.IsKnown || !_index.MayHold(row.Xid) ? new RowVersion(row.Stamp, row.Origin, default) : throw new ReplicationException(ReplicationErrorKind.ApplyRefused,
+            $"A row of {key.Table} has lost its commit timestamp (track_commit_timestamp was off for a while), so it can't be told whether the peer's transaction had seen it. Update it here, with its own values: it is the one WHERE xmin = '{row.Xid}'.");
     }
 
     /// <inheritdoc cref="ChangeTransaction.HasSeen"/>

@@ -1,4 +1,5 @@
 using ActiveActive.Changes;
+using ActiveActive.Database;
 using ActiveActive.Diagnostics;
 using NpgsqlTypes;
 
@@ -141,6 +142,12 @@ internal sealed class TransactionIndex
         }
     }
 
+    /// <summary>Whether a row that has lost its stamp may be of a transaction that the index holds: written under a savepoint.</summary>
+    public bool MayHold(uint xid)
+    {
+        lock (_lock) return _order.Any(e => (int)(xid - e.Xid) > 0);
+    }
+
     /// <summary>
     /// What the rows show that a writer had not seen; those of its own origin it had. A row may show the same and have been seen: stamps are not
     /// unique within an origin.
@@ -154,15 +161,15 @@ internal sealed class TransactionIndex
     }
 
     /// <summary>
-    /// The stamps that rows show of transactions which a writer had not seen; null where they are more than <paramref name="most"/>, or where what it
+    /// What rows show of transactions which a writer had not seen; null where they are more than <paramref name="most"/>, or where what it
     /// had seen has gaps.
     /// </summary>
-    public IReadOnlyList<CommitTimestamp>? FindUnseenStamps(NodeName writer, DependencyVector seen, int most)
+    public IReadOnlyList<UnseenTransaction>? FindUnseenTransactions(NodeName writer, DependencyVector seen, int most)
     {
         if (seen.Gaps.Count > 0) return null;
         lock (_lock)
         {
-            var stamps = new List<CommitTimestamp>();
+            var unseen = new List<UnseenTransaction>();
             foreach (var (origin, last) in _lastOf)
             {
                 if (origin == writer) continue;
@@ -175,12 +182,12 @@ internal sealed class TransactionIndex
                         continue;
                     }
 
-                    if (stamps.Count == most) return null;
-                    stamps.Add(entry.ShownStamp);
+                    if (unseen.Count == most) return null;
+                    unseen.Add(new UnseenTransaction(entry.ShownStamp, entry.Xid));
                 }
             }
 
-            return stamps;
+            return unseen;
         }
     }
 

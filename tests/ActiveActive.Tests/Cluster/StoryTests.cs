@@ -166,6 +166,26 @@ public sealed class StoryTests
         Assert.Equal(("of b", "of b|0", "(of a>of b)"), (a.Text("lww", "1"), a.Text("delta", "1"), a.Text("merged", "1")));
     }
 
+    [Fact]
+    [Trait("Story", "35")]
+    public async Task Row_that_has_lost_its_commit_timestamp_before_everyone_has_it_is_not_taken_for_seen()
+    {
+        await using var cluster = await TestTables.StartAsync("a", "b");
+        var (a, b) = (cluster[0], cluster[1]);
+        await a.PutAsync("lww", "1", "old");
+        await cluster.ConvergeAsync();
+        cluster.Partition(a, b);
+        await b.SetAsync("lww", "1", "of b");
+        await a.SetAsync("lww", "1", "of a");
+        // Long enough for a marker to be passed.
+        await cluster.PassAsync(TimeSpan.FromSeconds(90));
+        a.Database.ForgetCommitTimestamps();
+        cluster.Heal();
+        await cluster.ConvergeAsync();
+        Assert.Equal(("of a", "of a"), (a.Text("lww", "1"), b.Text("lww", "1")));
+        Assert.Equal((ConflictOutcome.KeepLocal, a.Name), Outcome(a));
+    }
+
     private static (ConflictOutcome, NodeName) Outcome(InMemoryNode node)
     {
         var record = Assert.Single(node.Conflicts);

@@ -36,9 +36,10 @@ public abstract partial class LocalDatabaseCompliance
         await using var other = await fixture.Database.OpenApplySessionAsync(Ap, Token);
         await fixture.RunLocalAsync(Items.Insert("2", "behind the horizon", null));
         await ApplyAsync(other, 0x10, s_past, Items, t => new InsertRow(t, Texts("3", "another origin's", null)));
-        var stamp = (await LookAsync(session, Items, Items.KeyOf("1"))).Row!.Stamp;
+        var row = (await LookAsync(session, Items, Items.KeyOf("1"))).Row!;
+        var unseen = new UnseenTransaction(row.Stamp, row.Xid);
 
-        await RefusedAsync(new(Us, horizon, [stamp]), t => new UpdateRow(t, Items.KeyOf("1"), Note("x")));
+        await RefusedAsync(new(Us, horizon, [unseen]), t => new UpdateRow(t, Items.KeyOf("1"), Note("x")));
         await RefusedAsync(new(Us, horizon, []), t => new UpdateRow(t, Items.KeyOf("1"), Note("x")), t => new UpdateRow(t, Items.KeyOf("2"), Note("x")));
         await RefusedAsync(new(Us, horizon, []), t => new DeleteRow(t, Items.KeyOf("2")));
         await RefusedAsync(new(Us, horizon, []), t => new DeleteRow(t, Items.KeyOf("3")));

@@ -18,7 +18,7 @@ internal sealed class SeenGuard(SeenRows seen, string originIdentifier, IReadOnl
     public string Sql(int first)
     {
         var older = $"age(t.xmin) > (SELECT age(${first}::text::xid))";
-        if (HasUnseen) older = $"({older} AND ((pg_xact_commit_timestamp_origin(t.xmin)).\"timestamp\" = ANY(${first + 3}::text[]::timestamptz[])) IS NOT TRUE)";
+        if (HasUnseen) older = $"({older} AND COALESCE((pg_xact_commit_timestamp_origin(t.xmin)).\"timestamp\" <> ALL (${first + 3}::text[]::timestamptz[]), age(t.xmin) > (SELECT age(${first + 4}::text::xid))))";
         var file = Safeguards.IsOff(Safeguard.KnownFiles) ? "true" : $"(pg_relation_filenode(t.tableoid) = t.tableoid OR pg_relation_filenode(t.tableoid) = ANY(${first + 2}::text[]::oid[]))";
         return $"{file} AND ({older} OR t.xmin = pg_current_xact_id_if_assigned()::xid OR (pg_xact_commit_timestamp_origin(t.xmin)).roident = ${first + 1})";
     }
@@ -28,6 +28,8 @@ internal sealed class SeenGuard(SeenRows seen, string originIdentifier, IReadOnl
         yield return SqlParameters.Text(seen.Horizon.ToString(CultureInfo.InvariantCulture));
         yield return new NpgsqlParameter { NpgsqlDbType = NpgsqlDbType.Oid, Value = uint.Parse(originIdentifier, CultureInfo.InvariantCulture) };
         yield return SqlParameters.Texts([.. files.Select(static f => f.ToString(CultureInfo.InvariantCulture))]);
-        if (HasUnseen) yield return SqlParameters.Texts([.. seen.Unseen.Select(VersionSql.Text)]);
+        if (!HasUnseen) yield break;
+        yield return SqlParameters.Texts([.. seen.Unseen.Select(static u => VersionSql.Text(u.Stamp))]);
+        yield return SqlParameters.Text(seen.OldestUnseen.ToString(CultureInfo.InvariantCulture));
     }
 }
