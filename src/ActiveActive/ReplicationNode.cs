@@ -248,6 +248,7 @@ public sealed partial class ReplicationNode : IPeerAcceptor, IAsyncDisposable
         var run = new NodeRun(new Handshake(Name, identity, peers, ClusterSettings.Of(_options.Tables, _options.DefaultResolver)), progress, capture, new KeyGate(peers), quarantine, losers, new OriginPositions(), new OriginPositions(), ended.Token);
         var loops = new List<Task> { capture.RunAsync(ended.Token), HeartbeatAsync(capture, ended.Token), CollectAsync(progress, capture, ended.Token), _uniqueKeys.RunAsync(_timeProvider, losers.NoteKeyChange, ended.Token) };
         loops.Add(new LoserSettler(new ApplyContext(_database, progress, capture.Index, run.Keys, quarantine, losers, run.InOrder, run.Looking, OnConflicts), _timeProvider, _logger).RunAsync(ended.Token));
+        loops.Add(new TableWatch(Name, _database, _timeProvider, _logger).RunAsync(ended.Token));
         if (_options.OrphanCheckInterval != TimeSpan.Zero)
         {
             loops.Add(new OrphanWatch(_database, progress, capture, [Name, .. peers], found => _foreignKeys = [.. found], _timeProvider, _logger).RunAsync(_options.OrphanCheckInterval, ended.Token));

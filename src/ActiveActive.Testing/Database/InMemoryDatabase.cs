@@ -117,6 +117,8 @@ internal sealed class InMemoryDatabase : ILocalDatabase
         }
     }
 
+    public ValueTask<IReadOnlyList<NewTable>> PublishNewTablesAsync(CancellationToken cancellationToken) => new([]);
+
     public ValueTask<IApplySession> OpenApplySessionAsync(NodeName origin, CancellationToken cancellationToken)
     {
         lock (_server.Gate)

@@ -44,6 +44,13 @@ internal sealed class RelationMapping
             throw Refuse($"the primary key of {table.Name} is ({string.Join(", ", localKeys)}) here and ({string.Join(", ", remoteKeys)}) on node '{origin}'. Make them equal.");
         }
 
+        foreach (var column in table.KeyOrdinals.Select(i => table.Columns[i]))
+        {
+            var remote = relation.Columns[relation.OrdinalOf(column.Name)].TypeName;
+            if (!KeyTypes.WriteAlike(remote, column.TypeName))
+                throw Refuse($"key column '{column.Name}' of {table.Name} is {column.TypeName} here and {remote} on node '{origin}': nodes tell rows by the texts of their keys, which may differ. Give both the same type.");
+        }
+
         return new RelationMapping(
             relation,
             table,

@@ -289,7 +289,7 @@ internal sealed partial class ChangeCapture
         return true;
     }
 
-    [LoggerMessage(EventId = 2002, Level = LogLevel.Warning, Message = "AA2002: node '{Node}' has transactions of peer '{Peer}' up to {Applied}, not {Progress}: one that was aborted had moved its progress, which is set back")]
+    [LoggerMessage(EventId = 2003, Level = LogLevel.Warning, Message = "AA2003: node '{Node}' has transactions of peer '{Peer}' up to {Applied}, not {Progress}: one that was aborted had moved its progress, which is set back")]
     private partial void LogProgressSetBack(NodeName node, NodeName peer, NpgsqlLogSequenceNumber progress, NpgsqlLogSequenceNumber applied);
 
     [LoggerMessage(EventId = 2001, Level = LogLevel.Information, Message = "AA2001: node '{Node}' captures changes from {Position} on")]

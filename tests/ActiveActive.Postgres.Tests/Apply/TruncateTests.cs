@@ -86,13 +86,16 @@ public sealed class TruncateTests(ApplyServers servers)
             CREATE TABLE child (id int PRIMARY KEY REFERENCES referenced);
             CREATE TABLE parted (id int PRIMARY KEY) PARTITION BY RANGE (id);
             CREATE TABLE parted_1 PARTITION OF parted FOR VALUES FROM (0) TO (10);
+            CREATE TABLE leafy (id int PRIMARY KEY) PARTITION BY RANGE (id);
+            CREATE TABLE leafy_1 PARTITION OF leafy FOR VALUES FROM (0) TO (10);
+            CREATE TABLE child_of_leaf (id int PRIMARY KEY REFERENCES leafy_1);
             """);
         await using var lane = await database.OpenLaneAsync();
         await using var reader = await database.ConnectAsync();
         await using var transaction = await reader.BeginTransactionAsync();
         await using (var read = new NpgsqlCommand("SELECT count(*) FROM used", reader)) await read.ExecuteScalarAsync();
 
-        foreach (var (name, storage, isReal) in new[] { ("free", "free", true), ("parted", "parted_1", true), ("used", "used", false), ("referenced", "referenced", false) })
+        foreach (var (name, storage, isReal) in new[] { ("free", "free", true), ("parted", "parted_1", true), ("used", "used", false), ("referenced", "referenced", false), ("leafy", "leafy_1", false) })
         {
             var table = await lane.TableAsync(name);
             await lane.ApplyAsync(1, Insert(table, "1"), Insert(table, "2"));

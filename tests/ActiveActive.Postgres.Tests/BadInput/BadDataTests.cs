@@ -48,6 +48,10 @@ public sealed class BadDataTests(ClusterServers servers)
             ["public.t", "column v", "23502"], "ALTER TABLE t ALTER v DROP NOT NULL"
         },
         {
+            "CREATE TABLE t (id numeric(12, 4) PRIMARY KEY)", "CREATE TABLE t (id numeric(10, 2) PRIMARY KEY)", "INSERT INTO t VALUES (1)",
+            ["Key column 'id' of public.t is numeric(12,4) here and numeric(10,2) on node 'a'"], "ALTER TABLE t ALTER id TYPE numeric(10, 2)"
+        },
+        {
             // Refused by the COMMIT itself: from PostgreSQL 16 on the origin's progress has moved by then.
             "CREATE TABLE t (id int PRIMARY KEY, v text); CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $f$ BEGIN RAISE EXCEPTION 'too late for %', NEW.v USING ERRCODE = 'check_violation'; END $f$;"
             + "CREATE CONSTRAINT TRIGGER late AFTER INSERT ON t DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION refuse(); ALTER TABLE t ENABLE ALWAYS TRIGGER late",

@@ -75,6 +75,42 @@ public sealed class PartitionTests(ClusterServers servers)
     }
 
     [Fact]
+    public async Task Truncate_of_a_leaf_does_not_take_one_that_was_detached_right_after_it()
+    {
+        await using var cluster = await TwoNodes.StartAsync(servers, "", ByRange, ByRange);
+        await cluster[0].ExecuteAsync("INSERT INTO p VALUES (1, 'eu', 'low'), (200, 'eu', 'high')");
+        await cluster.QuietAsync();
+        // By the time that capture reads it, p_low is all that p has.
+        await cluster[0].ExecuteAsync("BEGIN; TRUNCATE p_low; ALTER TABLE p DETACH PARTITION p_high; COMMIT");
+        await cluster.QuietAsync();
+        Assert.Equal("(200,eu,high)", await cluster[1].ScalarAsync<string>("SELECT string_agg(p::text, ' ') FROM p"));
+    }
+
+    [Fact]
+    public async Task Partition_that_is_detached_on_one_node_only_holds_the_stream_until_both_agree()
+    {
+        await using var cluster = await TwoNodes.StartAsync(servers, "", ByRange, ByRange);
+        await cluster[0].ExecuteAsync("INSERT INTO p VALUES (1, 'eu', 'low'), (200, 'eu', 'high')");
+        await cluster.QuietAsync();
+        await cluster[0].ExecuteAsync("ALTER TABLE p DETACH PARTITION p_low");
+        await cluster.UntilAsync("a publishes what is a table of its own now", async () => await cluster[0].ScalarAsync<long>("SELECT count(*) FROM pg_publication_rel WHERE prrelid = 'p_low'::regclass") == 1);
+        await cluster[1].StopAsync();
+        await cluster[1].StartAsync();
+        await cluster[0].ExecuteAsync("UPDATE p_low SET v = 'apart' WHERE id = 1");
+        await cluster.UntilAsync("b names the partition", () => Task.FromResult(cluster[1].Node.Status.Peers.Single().Message?.Contains("p_low is a partition here", StringComparison.Ordinal) == true));
+        await cluster[1].ExecuteAsync("ALTER TABLE p DETACH PARTITION p_low");
+        await cluster.AssertSameAsync("(1,apart) (200,high)", "SELECT id, v FROM p UNION ALL SELECT id, v FROM p_low");
+
+        await cluster[0].ExecuteAsync("ALTER TABLE p ATTACH PARTITION p_low FOR VALUES FROM (0) TO (100)");
+        await cluster[1].StopAsync();
+        await cluster[1].StartAsync();
+        await cluster[0].ExecuteAsync("DELETE FROM p WHERE id = 1");
+        await cluster.UntilAsync("b names the table", () => Task.FromResult(cluster[1].Node.Status.Peers.Single().Message?.Contains("p_low is a partition of public.p on the peer", StringComparison.Ordinal) == true));
+        await cluster[1].ExecuteAsync("ALTER TABLE p ATTACH PARTITION p_low FOR VALUES FROM (0) TO (100)");
+        await cluster.AssertSameAsync("(200,high)", "SELECT id, v FROM p");
+    }
+
+    [Fact]
     public async Task An_inheritance_child_replicates_as_a_table_of_its_own_where_its_parent_does_not()
     {
         await using var cluster = await TestCluster.StartAsync(

@@ -22,6 +22,41 @@ public sealed class RowChangeTests(ClusterServers servers)
         await cluster.AssertSameAsync("(0,x,new) (1,x,one) (2,y,)", "SELECT * FROM t");
     }
 
+    [Fact]
+    public async Task Table_that_is_created_while_the_nodes_run_replicates()
+    {
+        await using var cluster = await TwoNodes.StartAsync(servers, "CREATE TABLE t (id int PRIMARY KEY, v text);");
+        const string Late = "CREATE TABLE late (id int PRIMARY KEY, v text); INSERT INTO late VALUES (0, 'before')";
+        await cluster[0].ExecuteAsync(Late);
+        await cluster[1].ExecuteAsync(Late);
+        // It can't be replicated; nothing stops for that, and the other one does not wait for it.
+        await cluster[1].ExecuteAsync("CREATE TABLE keyless (id int)");
+        await cluster.UntilAsync("b names the table without a key", () => Task.FromResult(cluster.Log.Contains("AA3032: node 'b'", StringComparison.Ordinal)));
+        await cluster[1].ExecuteAsync("DROP TABLE keyless");
+        foreach (var node in cluster.Nodes)
+        {
+            await cluster.UntilAsync($"{node.Name} publishes it", async () => await node.ScalarAsync<long>("SELECT count(*) FROM pg_publication_tables WHERE tablename = 'late'") == 1);
+        }
+
+        await cluster.UntilAsync("both have said that its rows stay", () => Task.FromResult(cluster.Nodes.All(n => cluster.Log.Contains($"AA3031: node '{n.Name}'", StringComparison.Ordinal))));
+        await cluster[0].ExecuteAsync("INSERT INTO late VALUES (1, 'a')");
+        await cluster[1].ExecuteAsync("INSERT INTO late VALUES (2, 'b'); UPDATE late SET v = 'after' WHERE id = 0");
+        await cluster.AssertSameAsync("(0,after) (1,a) (2,b)", "SELECT * FROM late");
+    }
+
+    [Fact]
+    public async Task Row_with_a_key_that_is_too_long_for_an_index_of_texts_is_deleted()
+    {
+        // Nothing in it compresses: its own index holds the bytes, and as hexadecimal digits it is twice as long.
+        await using var cluster = await TwoNodes.StartAsync(servers, "CREATE TABLE t (id bytea PRIMARY KEY, v text);");
+        await cluster[0].ExecuteAsync("INSERT INTO t SELECT string_agg(sha512(int4send(i)), '' ORDER BY i), 'long' FROM generate_series(1, 40) i");
+        await cluster.QuietAsync();
+        await cluster[1].ExecuteAsync("DELETE FROM t");
+        await cluster.AssertSameAsync("", "SELECT v FROM t");
+        await cluster[0].ExecuteAsync("INSERT INTO t SELECT string_agg(sha512(int4send(i)), '' ORDER BY i), 'again' FROM generate_series(1, 40) i");
+        await cluster.AssertSameAsync("(again)", "SELECT v FROM t");
+    }
+
     [Theory]
     [InlineData("DEFAULT")]
     [InlineData("FULL")]

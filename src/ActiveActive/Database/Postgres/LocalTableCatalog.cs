@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using ActiveActive.Changes;
+using ActiveActive.Hosting;
 using Npgsql;
 
 namespace ActiveActive.Database.Postgres;
@@ -11,7 +12,7 @@ internal sealed class LocalTableCatalog(ReplicatedTables rules)
     private const string Query =
         """
         WITH target AS (
-            SELECT c.oid, n.nspname, c.relname, c.relkind
+            SELECT c.oid, n.nspname, c.relname, c.relkind, c.relispartition
             FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
             WHERE c.relkind IN ('r', 'p') AND (n.nspname = $1 AND c.relname = $2 OR n.nspname = $3 AND c.relname = $4)
             ORDER BY n.nspname = $1 AND c.relname = $2 DESC
@@ -24,7 +25,11 @@ internal sealed class LocalTableCatalog(ReplicatedTables rules)
                t.typtype IN ('b', 'e') AND t.typcategory <> 'A' AND t.typdelim = ',' AND t.typarray <> 0,
                EXISTS (SELECT FROM pg_trigger g WHERE g.tgenabled IN ('A', 'R') AND (g.tgrelid = target.oid OR g.tgrelid IN (SELECT relid FROM pg_partition_tree(target.oid))))
                OR EXISTS (SELECT FROM pg_rewrite r WHERE r.ev_class = target.oid AND r.ev_enabled IN ('A', 'R')),
-               EXISTS (SELECT FROM active_active.unique_loser l WHERE l.table_name = target.nspname || '.' || target.relname)
+               EXISTS (SELECT FROM active_active.unique_loser l WHERE l.table_name = target.nspname || '.' || target.relname),
+               EXISTS (SELECT FROM pg_publication p WHERE p.pubname = 'active_active' AND NOT EXISTS (SELECT FROM pg_publication_rel r WHERE r.prpubid = p.oid AND r.prrelid = target.oid)),
+               target.relispartition,
+               EXISTS (SELECT FROM pg_class l JOIN pg_namespace s ON s.oid = l.relnamespace
+                       WHERE s.nspname = $3 AND l.relname = $4 AND l.relkind IN ('r', 'p') AND l.oid <> target.oid AND target.oid <> coalesce(pg_partition_root(l.oid), l.oid))
         FROM target
         JOIN pg_attribute a ON a.attrelid = target.oid AND a.attnum > 0 AND NOT a.attisdropped
         JOIN pg_type t ON t.oid = a.atttypid
@@ -73,6 +78,9 @@ internal sealed class LocalTableCatalog(ReplicatedTables rules)
         var isPartitioned = false;
         var hasTriggers = false;
         var hasLosers = false;
+        var isUnpublished = false;
+        var isPartition = false;
+        var isApart = false;
         await using (var command = new NpgsqlCommand(Query, connection))
         {
             foreach (var text in (ReadOnlySpan<string>)[relation.Root.Schema, relation.Root.Name, relation.Name.Schema, relation.Name.Name])
@@ -87,6 +95,9 @@ internal sealed class LocalTableCatalog(ReplicatedTables rules)
                 isPartitioned = reader.GetBoolean(2);
                 hasTriggers = reader.GetBoolean(12);
                 hasLosers = reader.GetBoolean(13);
+                isUnpublished = reader.GetBoolean(14);
+                isPartition = reader.GetBoolean(15);
+                isApart = reader.GetBoolean(16);
                 columns.Add(new(
                     new LocalColumn(reader.GetString(3), reader.GetString(4), reader.GetBoolean(6)),
                     reader.GetString(5), reader.GetBoolean(7), reader.IsDBNull(8) ? 0 : reader.GetInt64(8), reader.IsDBNull(9) ? "" : reader.GetString(9), reader.GetBoolean(10), reader.GetBoolean(11)));
@@ -94,10 +105,30 @@ internal sealed class LocalTableCatalog(ReplicatedTables rules)
         }
 
         if (columns.Count == 0) return null;
+        // Under one node's name for a row another node's deletes of it would not be found.
+        if (isApart)
+        {
+            throw new ReplicationException(ReplicationErrorKind.ApplyRefused,
+                $"Table {relation.Name} is a partition of {relation.Root} on the peer, and not here. Attach it here, or detach it there.");
+        }
+
+        if (isPartition)
+        {
+            throw new ReplicationException(ReplicationErrorKind.ApplyRefused, relation.Name == relation.Root
+                ? $"Table {name} is a partition here, and a table of its own on the peer. Detach it here, or attach it there."
+                : $"Table {name} is a partition of another table than {relation.Root} here. Give the partitions the same root on every node.");
+        }
+
         var quoted = PostgresNames.Quote(name);
         var indexes = await UniqueKeys.ReadAsync(quoted, connection, cancellationToken);
         var generated = indexes.Count == 0 ? [] : await UniqueKeys.ReadGeneratedAsync(quoted, connection, cancellationToken);
         var table = Describe(name, columns, isPartitioned, hasTriggers, hasLosers, indexes, generated);
+        if (isUnpublished)
+        {
+            // Its own writes would not be seen, neither by peers nor by capture here.
+            throw new ReplicationException(ReplicationErrorKind.Transient, $"Table {name} was created since the node started, and is not published yet; that is looked after every {TableWatch.Interval.TotalSeconds} s.");
+        }
+
         _tables.Add((relation.Root, relation.Name), table);
         return table;
     }

@@ -18,18 +18,30 @@ internal sealed class PartitionTruncates(NpgsqlDataSource dataSource)
         WHERE t.isleaf
         """;
 
+    // As they were when the stream met a table first, or at its last TRUNCATE.
+    private readonly Dictionary<TableName, HashSet<TableName>> _known = [];
+
+    /// <summary>Notes a table's leaves as they are, once: one that is detached by the time a TRUNCATE is read was there.</summary>
+    public async ValueTask NoteAsync(Relation relation, CancellationToken cancellationToken)
+    {
+        if (relation.Name == relation.Root || _known.ContainsKey(relation.Root)) return;
+        _known[relation.Root] = await ReadLeavesAsync(relation.Root, cancellationToken);
+    }
+
     public static bool IsNeeded(CapturedTransaction transaction) => transaction.Changes.Any(IsOfLeaf);
 
     /// <summary>
-    /// The transaction with one TRUNCATE of the root in place of those of all its leaves. A leaf that has come since makes it stay as it
+    /// The transaction with one TRUNCATE of the root in place of those of all its leaves. A leaf that has come or gone since makes it stay as it
     /// is, which is the narrower reading.
     /// </summary>
     public async ValueTask<CapturedTransaction> GatherAsync(CapturedTransaction transaction, CancellationToken cancellationToken)
     {
-        var leaves = new Dictionary<TableName, IReadOnlySet<TableName>>();
+        var leaves = new Dictionary<TableName, HashSet<TableName>>();
         foreach (var root in transaction.Changes.Where(IsOfLeaf).Select(c => c.Relation.Root).Distinct())
         {
-            leaves.Add(root, await ReadLeavesAsync(root, cancellationToken));
+            var now = await ReadLeavesAsync(root, cancellationToken);
+            leaves.Add(root, [.. now, .. _known.GetValueOrDefault(root, now)]);
+            _known[root] = now;
         }
 
         return transaction with { Changes = Gather(transaction.Changes, leaves) };
@@ -39,7 +51,7 @@ internal sealed class PartitionTruncates(NpgsqlDataSource dataSource)
     /// Gathers truncates that have no other change of their table between them: a row that was inserted between two of them would else
     /// outlive its own truncate, or be taken by one that came before it.
     /// </summary>
-    public static IReadOnlyList<Change> Gather(IReadOnlyList<Change> changes, IReadOnlyDictionary<TableName, IReadOnlySet<TableName>> leavesOfRoots)
+    public static IReadOnlyList<Change> Gather(IReadOnlyList<Change> changes, IReadOnlyDictionary<TableName, HashSet<TableName>> leavesOfRoots)
     {
         var gathered = changes.ToArray<Change?>();
         foreach (var (root, leaves) in leavesOfRoots)

@@ -77,7 +77,11 @@ internal sealed class PlanWriter(NpgsqlConnection connection, LocalTableCatalog 
         }
 
         AppendSets();
-        if (_tombstones.Count > 0) Add(TombstoneTable.Save(_tombstones));
+        if (_tombstones.Count > 0)
+        {
+            foreach (var command in TombstoneTable.Save(_tombstones)) Add(command);
+        }
+
         foreach (var conflict in plan.Conflicts) Add(ConflictHistoryTable.Append(conflict));
         await SendAsync(cancellationToken);
     }

@@ -279,7 +279,9 @@ internal sealed class PostgresChangeStream : IChangeStream
         var step = _assembler.Next(message.Span);
         while (step.NeedsRelation)
         {
-            _assembler.Resolve(step.Unresolved, await _relations.ResolveAsync(step.Unresolved, stop));
+            var relation = await _relations.ResolveAsync(step.Unresolved, stop);
+            await _truncates.NoteAsync(relation, stop);
+            _assembler.Resolve(step.Unresolved, relation);
             step = _assembler.Next(message.Span);
         }
 

@@ -49,7 +49,7 @@ internal sealed class PostgresDatabase : ILocalDatabase
 
     public ValueTask SaveTombstonesAsync(IReadOnlyList<Tombstone> tombstones, CancellationToken cancellationToken) => tombstones.Count == 0
         ? default
-        : ExecuteAsync($"saving {tombstones.Count} tombstones", [TombstoneTable.Save(tombstones)], cancellationToken);
+        : ExecuteAsync($"saving {tombstones.Count} tombstones", TombstoneTable.Save(tombstones), cancellationToken);
 
     public ValueTask<LogMarker> WriteMarkerAsync(CommitTimestamp floor, CancellationToken cancellationToken) => RunAsync("writing a marker", async () =>
     {
@@ -72,6 +72,8 @@ internal sealed class PostgresDatabase : ILocalDatabase
         while (await reader.ReadAsync(cancellationToken)) ids.Add((uint)reader.GetInt64(0));
         return ids;
     });
+
+    public ValueTask<IReadOnlyList<NewTable>> PublishNewTablesAsync(CancellationToken cancellationToken) => new PostgresSetUp(_options, _dataSource).PublishNewTablesAsync(cancellationToken);
 
     public async ValueTask<IApplySession> OpenApplySessionAsync(NodeName origin, CancellationToken cancellationToken) =>
         await PostgresApplySession.OpenAsync(_options, origin, _rewritten, OwnTransactions, cancellationToken);

@@ -34,7 +34,14 @@ internal sealed class PostgresSetUp
     /// Transient: not reachable, or a lock was not granted in time. AccessDenied: wrong password, role or database. InUse: another
     /// session reads the slot, or is setting up.
     /// </exception>
-    public async ValueTask<DatabaseIdentity> RunAsync(CancellationToken cancellationToken)
+    public ValueTask<DatabaseIdentity> RunAsync(CancellationToken cancellationToken) => RunAsync(RunLockedAsync, cancellationToken);
+
+    /// <summary>Publishes the tables that the rules match and that are not published yet, while the node runs.</summary>
+    /// <exception cref="SetUpException">All problems of the database; nothing was changed.</exception>
+    public async ValueTask<IReadOnlyList<NewTable>> PublishNewTablesAsync(CancellationToken cancellationToken) =>
+        await HasUnpublishedAsync(cancellationToken) ? await RunAsync(PublishLockedAsync, cancellationToken) : [];
+
+    private async ValueTask<T> RunAsync<T>(Func<NpgsqlConnection, CancellationToken, Task<T>> run, CancellationToken cancellationToken)
     {
         await using var connection = await OpenAsync(cancellationToken);
         try
@@ -44,7 +51,7 @@ internal sealed class PostgresSetUp
             await LockAsync(connection, cancellationToken);
             try
             {
-                return await RunLockedAsync(connection, cancellationToken);
+                return await run(connection, cancellationToken);
             }
             finally
             {
@@ -73,6 +80,34 @@ internal sealed class PostgresSetUp
         var incarnation = await CreateMissingAsync(connection, facts, cancellationToken);
         if (facts.Node.Checkpoint is null) await SlotSetUp.CreateAsync(connection, facts, cancellationToken);
         return new(facts.Server.SystemIdentifier, facts.Server.Timeline, facts.Server.DatabaseOid, incarnation, facts.Server.Version);
+    }
+
+    private async ValueTask<bool> HasUnpublishedAsync(CancellationToken cancellationToken)
+    {
+        await using var command = _dataSource.CreateCommand(TableCatalog.UnpublishedSql);
+        await using var reader = await command.ExecuteReaderAsync(cancellationToken);
+        while (await reader.ReadAsync(cancellationToken))
+        {
+            if (_options.Tables.Contains(new TableName(reader.GetString(0), reader.GetString(1)))) return true;
+        }
+
+        return false;
+    }
+
+    private async Task<IReadOnlyList<NewTable>> PublishLockedAsync(NpgsqlConnection connection, CancellationToken cancellationToken)
+    {
+        var facts = await ReadFactsAsync(connection, cancellationToken);
+        var problems = SetUpCheck.Find(facts);
+        if (problems.Count > 0) throw new SetUpException(_options.Node.Value, problems);
+        await CreateMissingAsync(connection, facts, cancellationToken);
+        var added = new List<NewTable>();
+        foreach (var table in facts.Tables.Where(table => SetUpPlan.IsToBeAdded(facts, table)))
+        {
+            await using var look = new NpgsqlCommand($"SELECT EXISTS (SELECT FROM {PostgresNames.Quote(table.Name)})", connection);
+            added.Add(new NewTable(table.Name, await look.ExecuteScalarAsync(cancellationToken) is true));
+        }
+
+        return added;
     }
 
     private async Task<SetUpFacts> ReadFactsAsync(NpgsqlConnection connection, CancellationToken cancellationToken)

@@ -20,12 +20,13 @@ internal sealed class TableTruncation(NpgsqlConnection connection, NodeName loca
 
     private const string RollbackToSavepoint = "ROLLBACK TO SAVEPOINT active_active_truncate; RELEASE SAVEPOINT active_active_truncate";
 
-    // TRUNCATE refuses a table that another one references, whatever session_replication_role says.
+    // TRUNCATE refuses a table that another one references, or one of its partitions, whatever session_replication_role says.
     private const string IsTruncatable =
         """
         SELECT has_table_privilege($1::regclass, 'TRUNCATE') AND NOT EXISTS (
             SELECT FROM pg_constraint c
-            WHERE c.contype = 'f' AND c.confrelid = $1::regclass AND c.conrelid <> c.confrelid)
+            WHERE c.contype = 'f' AND c.conrelid <> c.confrelid
+              AND (c.confrelid = $1::regclass OR c.confrelid IN (SELECT relid FROM pg_partition_tree($1::regclass))))
         """;
 
     /// <summary>Runs inside the apply transaction. The caller enters the table's tombstone.</summary>

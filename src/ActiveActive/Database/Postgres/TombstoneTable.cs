@@ -13,6 +13,9 @@ internal static class TombstoneTable
     // From so many on they are written as blocks.
     private const int LeastInBlocks = 256;
 
+    // A btree has no room for a key that is much longer; a block has.
+    private const int MostKeyBytes = 2000;
+
     private const string BucketOf = "(hashtext(k.key) & 63)";
 
     private static readonly string s_keepNewer =
@@ -58,7 +61,9 @@ internal static class TombstoneTable
     private static readonly string s_unpackBlocks =
         $"""
         WITH old AS (
-            SELECT ctid FROM active_active.tombstone_block WHERE noted_at < clock_timestamp() - $1 * interval '1 second' ORDER BY noted_at LIMIT 2000),
+            SELECT ctid FROM active_active.tombstone_block 
+            WHERE noted_at < clock_timestamp() - $1 * interval '1 second' AND NOT EXISTS (SELECT FROM unnest(keys) AS k(key) WHERE octet_length(key) > {MostKeyBytes})
+            ORDER BY noted_at LIMIT 2000),
         gone AS (
             DELETE FROM active_active.tombstone_block WHERE ctid = ANY (ARRAY(SELECT ctid FROM old)) RETURNING table_name, keys, stamp, origin, position)
         INSERT INTO active_active.tombstone AS t (table_name, key, stamp, origin, position)
@@ -123,15 +128,26 @@ internal static class TombstoneTable
         s_set, SqlParameters.Text(table.ToString()), SqlParameters.Text(key), SqlParameters.Number(version.Stamp.Microseconds),
         SqlParameters.Text(version.Origin.Value), SqlParameters.Text(version.Position.ToString()));
 
-    /// <summary>One statement for all; of several entries of one key the newest counts.</summary>
-    public static NpgsqlBatchCommand Save(IReadOnlyList<Tombstone> tombstones)
+    /// <summary>At least one; of several entries of one key the newest counts.</summary>
+    public static IReadOnlyList<NpgsqlBatchCommand> Save(IReadOnlyList<Tombstone> tombstones)
+    {
+        if (!tombstones.Any(IsLong)) return [SaveAll(tombstones)];
+        return
+        [
+            .. tombstones.Where(IsLong).GroupBy(static t => (t.Table, t.Version)).Select(static g => SaveAlike(SaveBlocksSql, [.. g])),
+            .. tombstones.Any(static t => !IsLong(t)) ? [SaveAll([.. tombstones.Where(static t => !IsLong(t))])] : Array.Empty<NpgsqlBatchCommand>(),
+        ];
+    }
+
+    private static bool IsLong(Tombstone tombstone) => tombstone.Key.Length > MostKeyBytes / 4 && System.Text.Encoding.UTF8.GetByteCount(tombstone.Key) > MostKeyBytes;
+
+    private static NpgsqlBatchCommand SaveAll(IReadOnlyList<Tombstone> tombstones)
     {
         var first = tombstones[0];
         if (tombstones.All(t => t.Version == first.Version && t.Table == first.Table))
         {
             var isInBlocks = tombstones.Count >= LeastInBlocks && first.Key.Length > 0;
-            return SqlParameters.Command(isInBlocks ? SaveBlocksSql : s_saveAlike, SqlParameters.Text(first.Table.ToString()), SqlParameters.Number(first.Version.Stamp.Microseconds), SqlParameters.Text(first.Version.Origin.Value),
-                SqlParameters.Text(first.Version.Position.ToString()), SqlParameters.Texts([.. tombstones.Select(static t => t.Key).Distinct(StringComparer.Ordinal)]));
+            return SaveAlike(isInBlocks ? SaveBlocksSql : s_saveAlike, tombstones);
         }
 
         var newest = new Dictionary<(TableName, string), RowVersion>(tombstones.Count);
@@ -146,6 +162,11 @@ internal static class TombstoneTable
             SqlParameters.Numbers([.. newest.Values.Select(v => v.Stamp.Microseconds)]), SqlParameters.Texts([.. newest.Values.Select(v => v.Origin.Value)]),
             SqlParameters.Texts([.. newest.Values.Select(v => v.Position.ToString())]));
     }
+
+    /// <summary>What one transaction deleted from one table.</summary>
+    private static NpgsqlBatchCommand SaveAlike(string sql, IReadOnlyList<Tombstone> tombstones) => SqlParameters.Command(sql,
+        SqlParameters.Text(tombstones[0].Table.ToString()), SqlParameters.Number(tombstones[0].Version.Stamp.Microseconds), SqlParameters.Text(tombstones[0].Version.Origin.Value),
+        SqlParameters.Text(tombstones[0].Version.Position.ToString()), SqlParameters.Texts([.. tombstones.Select(static t => t.Key).Distinct(StringComparer.Ordinal)]));
 
     public static IEnumerable<NpgsqlBatchCommand> Collect(DependencyVector stable) =>
     [

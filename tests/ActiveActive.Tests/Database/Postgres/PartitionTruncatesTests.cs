@@ -8,7 +8,7 @@ public sealed class PartitionTruncatesTests
     private static readonly RelationColumn[] s_columns = [new("id", "integer", 1)];
     private static readonly TableName s_root = TableName.Parse("public.p");
 
-    private static readonly Dictionary<TableName, IReadOnlySet<TableName>> s_leaves = new()
+    private static readonly Dictionary<TableName, HashSet<TableName>> s_leaves = new()
     {
         [s_root] = new HashSet<TableName> { TableName.Parse("public.p_low"), TableName.Parse("public.p_high") },
         [TableName.Parse("public.gone")] = new HashSet<TableName>(),

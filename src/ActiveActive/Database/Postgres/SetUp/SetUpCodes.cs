@@ -39,6 +39,7 @@ internal static class SetUpCodes
     public const string ForeignPartition = "AA1308";
     public const string KeyType = "AA1309";
     public const string SequenceKey = "AA1310";
+    public const string DottedSchema = "AA1312";
 
     public const string DeltaMissing = "AA1401";
     public const string DeltaNullable = "AA1402";

@@ -52,7 +52,7 @@ internal static class SetUpPlan
     private static bool NeedsFull(TableFacts table, TableFacts part) =>
         table.Settings.NeedsFullReplicaIdentity && part.ReplicaIdentity != 'f' && part.Relation.IsTable;
 
-    private static bool IsToBeAdded(SetUpFacts facts, TableFacts table) =>
+    public static bool IsToBeAdded(SetUpFacts facts, TableFacts table) =>
         facts.Node.Publication is not { } publication || !publication.Tables.Any(p => p.Oid == table.Relation.Oid && !p.IsFiltered);
 
     private static IEnumerable<string> PublicationStatements(SetUpFacts facts, List<TableName> added)

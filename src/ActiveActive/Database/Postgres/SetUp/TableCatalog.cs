@@ -14,6 +14,16 @@ internal static class TableCatalog
         ORDER BY n.nspname COLLATE "C", c.relname COLLATE "C"
         """;
 
+    /// <summary>Tables that could be published, and are not.</summary>
+    public const string UnpublishedSql =
+        $"""
+        SELECT n.nspname::text, c.relname::text
+        FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+        WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relpersistence <> 't'
+          AND n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', 'active_active')
+          AND NOT EXISTS (SELECT FROM pg_publication_rel r JOIN pg_publication p ON p.oid = r.prpubid WHERE p.pubname = '{PostgresNames.Publication}' AND r.prrelid = c.oid)
+        """;
+
     private const string TablesSql =
         """
         SELECT c.oid, c.relpersistence = 'u', c.relreplident, pg_get_userbyid(c.relowner)::text, pg_has_role(c.relowner, 'USAGE'),

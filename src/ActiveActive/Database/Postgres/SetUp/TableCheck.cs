@@ -11,6 +11,12 @@ internal static class TableCheck
     private static IEnumerable<SetUpProblem> FindInTable(TableFacts table)
     {
         foreach (var problem in FindInKey(table)) yield return problem;
+        if (table.Name.Schema.Contains('.', StringComparison.Ordinal))
+        {
+            yield return new(DottedSchema, $"The schema of table {table.Name} has a dot in its name ({table.Name.Schema}): where tables are named by one text, it would be taken for another one.",
+                $"ALTER SCHEMA {Quote(table.Name.Schema)} RENAME TO …; or exclude '{table.Name}'.");
+        }
+
         foreach (var part in table.All)
         {
             if (part.Relation.Kind == 'f')

@@ -115,6 +115,9 @@ public sealed class SetUpCheckTests
     }
 
     [Fact]
+    public void Schema_with_a_dot_in_its_name_is_refused() => Assert.Equal([SetUpCodes.DottedSchema], SetUpCheck.Find(Facts(Table() with { Relation = new(10, new("a.b", "t"), 'r', 10) })).Select(p => p.Code));
+
+    [Fact]
     public void New_member_of_a_read_publication_is_locked_before_it_is_published()
     {
         var facts = Facts(Table()) with
