@@ -23,8 +23,11 @@ internal sealed class DrainVerb(BenchmarkOptions options, Report report, Measure
         {
             for (var round = 1; round <= options.Rounds; round++)
             {
-                ours.Add(await OneAsync(name, round, true, workload, nodes, writers, cancellationToken));
-                if (!options.OnlyOurs) core.Add(await OneAsync(name, round, false, workload, nodes, writers, cancellationToken));
+                // Each first in turn: what drifts within a round favours neither.
+                foreach (var isOurs in round % 2 == 1 ? (bool[])[true, false] : [false, true])
+                {
+                    if (isOurs || !options.OnlyOurs) (isOurs ? ours : core).Add(await OneAsync(name, round, isOurs, workload, nodes, writers, cancellationToken));
+                }
             }
         }
         catch (BenchmarkException e)

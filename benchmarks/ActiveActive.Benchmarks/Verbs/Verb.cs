@@ -1,4 +1,5 @@
 using ActiveActive.Benchmarks.Clusters;
+using ActiveActive.Benchmarks.Micro;
 using ActiveActive.Benchmarks.Reports;
 using ActiveActive.Benchmarks.Workloads;
 
@@ -9,6 +10,13 @@ internal static class Verb
 {
     public static async Task RunAsync(BenchmarkOptions options, Report report, CancellationToken cancellationToken)
     {
+        if (options.Verb == "micro")
+        {
+            report.Begin("no server, in this process");
+            MicroVerb.Run(options, report);
+            return;
+        }
+
         await using var group = await ServerGroup.StartAsync(options, options.Verb == "mesh" ? 4 : 2, cancellationToken);
         report.Begin(group.Describe(options));
         var measurement = new Measurement(options, report, group);

@@ -23,7 +23,7 @@ internal sealed class InMemoryApplySession : IApplySession
         _writer = new InMemoryPlanWriter(server);
         Origin = origin;
         ServerTime = server.Now();
-        AppliedPosition = server.ProgressOf(origin);
+        AppliedPosition = server.RecordedProgressOf(origin);
     }
 
     public NodeName Origin { get; }
@@ -319,7 +319,7 @@ internal sealed class InMemoryApplySession : IApplySession
             var transaction = Current();
             transaction.ThrowIfNotOpen();
             transaction.Fail();
-            if (position > _server.ProgressOf(Origin)) _server.RestoreProgress(Origin, position);
+            if (position > _server.RecordedProgressOf(Origin)) _server.Record(Origin, position);
         }
     }
 
@@ -328,7 +328,7 @@ internal sealed class InMemoryApplySession : IApplySession
         lock (_server.Gate)
         {
             ThrowIfBroken();
-            _server.RestoreProgress(Origin, position);
+            _server.Record(Origin, position);
             AppliedPosition = position;
             return default;
         }

@@ -17,7 +17,7 @@ internal sealed class InMemoryServer : IDisposable
     private readonly InMemoryDatabaseOptions _options;
     private readonly Dictionary<TableName, InMemoryTable> _tables = [];
     private readonly Dictionary<LocalTable, InMemoryTable> _byDefinition = [];
-    private readonly Dictionary<NodeName, NpgsqlLogSequenceNumber> _progress = [];
+    private readonly Dictionary<NodeName, (NpgsqlLogSequenceNumber Committed, NpgsqlLogSequenceNumber Recorded)> _progress = [];
     private readonly Dictionary<NodeName, InMemoryApplySession> _sessions = [];
     private readonly List<InMemoryChangeStream> _streams = [];
     private readonly List<InMemoryTransaction> _open = [];
@@ -100,9 +100,15 @@ internal sealed class InMemoryServer : IDisposable
     public InMemoryTable? FindTable(Relation relation) =>
         _tables.GetValueOrDefault(relation.Root) ?? _tables.GetValueOrDefault(relation.Name);
 
-    public NpgsqlLogSequenceNumber ProgressOf(NodeName origin) => _progress.GetValueOrDefault(origin);
+    /// <summary>The last position of an origin that was committed.</summary>
+    public NpgsqlLogSequenceNumber ProgressOf(NodeName origin) => _progress.GetValueOrDefault(origin).Committed;
 
-    public void RestoreProgress(NodeName origin, NpgsqlLogSequenceNumber position) => _progress[origin] = position;
+    /// <summary>What a new session finds as the origin's progress: an aborted commit may have moved it further.</summary>
+    public NpgsqlLogSequenceNumber RecordedProgressOf(NodeName origin) => _progress.GetValueOrDefault(origin).Recorded;
+
+    public void Record(NodeName origin, NpgsqlLogSequenceNumber position) => _progress[origin] = (ProgressOf(origin), position);
+
+    public void RestoreProgress(NodeName origin, (NpgsqlLogSequenceNumber Committed, NpgsqlLogSequenceNumber Recorded) progress) => _progress[origin] = progress;
 
     /// <summary>What a row's xmin says of its writer; an unknown stamp, and this node, where the server has forgotten.</summary>
     public (CommitTimestamp Stamp, NodeName Origin) StampOf(InMemoryCommit commit) =>
@@ -148,7 +154,7 @@ internal sealed class InMemoryServer : IDisposable
     /// <summary>Asynchronous: visible at once, durable and shown to readers of the log with the next flush.</summary>
     public void CommitForeign(InMemoryTransaction transaction, NodeName origin, NpgsqlLogSequenceNumber position, CommitTimestamp stamp)
     {
-        var progress = ProgressOf(origin);
+        var progress = _progress.GetValueOrDefault(origin);
         var undo = new InMemoryUndo(origin, progress);
         transaction.Record.Stamp = stamp.IsKnown ? stamp : Now();
         Log.Append(new InMemoryLogEntry
@@ -156,7 +162,7 @@ internal sealed class InMemoryServer : IDisposable
             Commit = transaction.Record, ForeignOrigin = origin, ForeignPosition = position, Grouped = transaction.Grouped, IsQuarantined = transaction.Quarantines, Received = transaction.Received, Undo = undo,
         });
         transaction.Install(undo);
-        if (position > progress) _progress[origin] = position;
+        _progress[origin] = (position > progress.Committed ? position : progress.Committed, position > progress.Recorded ? position : progress.Recorded);
         ArmLogWriter();
     }
 

@@ -4,7 +4,7 @@ using NpgsqlTypes;
 namespace ActiveActive.Testing.Database;
 
 /// <summary>What stood where an asynchronous commit wrote, so that a crash that loses it can take it back.</summary>
-internal sealed class InMemoryUndo(NodeName origin, NpgsqlLogSequenceNumber progress)
+internal sealed class InMemoryUndo(NodeName origin, (NpgsqlLogSequenceNumber Committed, NpgsqlLogSequenceNumber Recorded) progress)
 {
     private readonly List<(InMemoryTable Table, RowKey Key, InMemoryRow? Row)> _rows = [];
     private List<(InMemoryNotes Notes, RowKey Key, InMemoryNote? Note)>? _notes;
