@@ -239,7 +239,10 @@ public sealed partial class ReplicationNode : IPeerAcceptor, IAsyncDisposable
         var progress = new ReplicationProgress(Name, peers, origin => _links[origin].WakeIfDisconnected());
         var quarantine = new QuarantineRegister(progress);
         // BEFORE anything is applied: what comes must not overtake it.
-        quarantine.Load(await _database.ReadQuarantineAsync(null, cancellationToken));
+        var inQuarantine = await _database.ReadQuarantineAsync(null, cancellationToken);
+        quarantine.Load(inQuarantine);
+        // A checkpoint is taken while nothing is in quarantine, unless it was made anew: then it knows how far each peer is, and not what is left out before that.
+        foreach (var entry in inQuarantine.Where(q => checkpoint.Applied.Covers(q.Origin, q.Position))) checkpoint = checkpoint with { Applied = checkpoint.Applied.WithGap(entry.Origin, entry.Position) };
         var losers = new UniqueLosers();
         foreach (var table in await _database.ReadTablesWithLosersAsync(cancellationToken)) losers.Enter(table);
         await _uniqueKeys.ReadAsync(cancellationToken);

@@ -117,7 +117,7 @@ internal sealed class InMemoryDatabase : ILocalDatabase
         }
     }
 
-    public ValueTask<IReadOnlyList<NewTable>> PublishNewTablesAsync(CancellationToken cancellationToken) => new([]);
+    public ValueTask<NewTables> PublishNewTablesAsync(CancellationToken cancellationToken) => new(new NewTables([], null));
 
     public ValueTask<IApplySession> OpenApplySessionAsync(NodeName origin, CancellationToken cancellationToken)
     {

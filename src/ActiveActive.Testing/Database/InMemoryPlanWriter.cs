@@ -131,7 +131,7 @@ internal sealed class InMemoryPlanWriter(InMemoryServer server)
         if (transaction.OverrideOf(table, key, row) is not null || transaction.ReadNote(table.Siblings, key)?.Xid == row.WrittenBy.Xid) return true;
         if (ReferenceEquals(row.WrittenBy, transaction.Record)) return false;
         var (stamp, origin) = server.StampOf(row.WrittenBy);
-        return unseen.Contains(new ShownVersion(stamp, origin));
+        return unseen.Any(u => stamp.IsKnown ? u.Stamp == stamp && u.Origin == origin : (int)(row.WrittenBy.Xid - u.Xid) >= 0);
     }
 
     // Someone changed the key after it was read; read again, it is decided anew.

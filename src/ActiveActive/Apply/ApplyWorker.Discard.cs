@@ -86,7 +86,7 @@ internal sealed partial class ApplyWorker
         {
             try
             {
-                _mappings.Add(relation, RelationMapping.Create(relation, await _session.FindTableAsync(relation, cancellationToken), _origin));
+                _mappings = new(_mappings) { [relation] = RelationMapping.Create(relation, await _session.FindTableAsync(relation, cancellationToken), _origin) };
             }
             catch (ReplicationException e) when (e.Kind == ReplicationErrorKind.ApplyRefused)
             {

@@ -35,8 +35,7 @@ internal sealed partial class ApplyWorker
     {
         if (_keyChanges == _node.Losers.KeyChanges) return;
         _keyChanges = _node.Losers.KeyChanges;
-        _mappings.Clear();
-        _session.ForgetTables();
+        ForgetTables();
     }
 
     private bool IsSettled(TableName name) => _mappings.Values.Any(m => m.Table.Name == name && m.Table.HasUniqueKeys);

@@ -533,14 +533,20 @@ internal sealed partial class ApplyWorker
     /// <summary>Lets go of a transaction whose next part does not come any more, so that it is in nobody's way.</summary>
     public ValueTask EndAsync() => _isOpen ? RollbackAsync() : default;
 
+    /// <summary>What was learnt of the tables is learnt anew, and what was made ready with that is not valid any more.</summary>
+    private void ForgetTables()
+    {
+        Volatile.Write(ref _mappings, []);
+        Volatile.Write(ref _tables, _tables + 1);
+        _session.ForgetTables();
+    }
+
     private async ValueTask RollbackAsync()
     {
         _isOpen = false;
         Unseen = null;
-        // A schema change explains many faults: what was learnt of the tables is learnt anew.
-        Volatile.Write(ref _mappings, []);
-        Volatile.Write(ref _tables, _tables + 1);
-        _session.ForgetTables();
+        // A schema change explains many faults.
+        ForgetTables();
         // Not cancellable: a session that is used again must be clean.
         if (await _session.RollbackAsync(CancellationToken.None)) _node.Keys.Settle(_origin, isCommitted: false);
     }

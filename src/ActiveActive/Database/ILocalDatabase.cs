@@ -51,9 +51,9 @@ internal interface ILocalDatabase : IAsyncDisposable
     /// </summary>
     ValueTask<IReadOnlyList<uint>> ReadUnfinishedAsync(CancellationToken cancellationToken);
 
-    /// <summary>Publishes the tables that were created since set-up and that the node's rules match; returns them.</summary>
-    /// <exception cref="ReplicationException">Misconfigured: one of them can't be replicated as it is; nothing was changed. Transient: a lock was not granted in time.</exception>
-    ValueTask<IReadOnlyList<NewTable>> PublishNewTablesAsync(CancellationToken cancellationToken);
+    /// <summary>Publishes the tables that were created since set-up and that the node's rules match, as far as they can be replicated as they are.</summary>
+    /// <exception cref="ReplicationException">Transient: a lock was not granted in time.</exception>
+    ValueTask<NewTables> PublishNewTablesAsync(CancellationToken cancellationToken);
 
     /// <summary>Opens the one session that applies an origin's transactions (the node's own: what it settles itself); fenced: a second one anywhere fails with <see cref="ReplicationErrorKind.InUse"/>.</summary>
     ValueTask<IApplySession> OpenApplySessionAsync(NodeName origin, CancellationToken cancellationToken);

@@ -10,7 +10,7 @@ internal sealed partial class TableWatch(NodeName self, ILocalDatabase database,
 {
     public static readonly TimeSpan Interval = TimeSpan.FromSeconds(10);
 
-    private string _told = "";
+    private string? _told;
 
     public async Task RunAsync(CancellationToken cancellationToken)
     {
@@ -19,20 +19,26 @@ internal sealed partial class TableWatch(NodeName self, ILocalDatabase database,
         {
             try
             {
-                foreach (var table in await database.PublishNewTablesAsync(cancellationToken))
+                var tables = await database.PublishNewTablesAsync(cancellationToken);
+                foreach (var table in tables.Published)
                 {
                     if (table.HasRows) LogPublishedWithRows(self, table.Name);
                     else LogPublished(self, table.Name);
                 }
 
-                _told = "";
+                Tell(tables.Problem);
             }
             catch (ReplicationException e) when (!cancellationToken.IsCancellationRequested)
             {
-                if (_told != e.Message) LogNotPublished(self, e.Message);
-                _told = e.Message;
+                Tell(e.Message);
             }
         }
+    }
+
+    private void Tell(string? problem)
+    {
+        if (problem is not null && _told != problem) LogNotPublished(self, problem);
+        _told = problem;
     }
 
     [LoggerMessage(EventId = 3030, Level = LogLevel.Information, Message = "AA3030: node '{Node}' replicates table {Table} from now on")]

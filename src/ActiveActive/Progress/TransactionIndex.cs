@@ -156,7 +156,7 @@ internal sealed class TransactionIndex
     {
         lock (_lock)
         {
-            return _order.Where(e => e.Version.Origin != writer && !seen.Covers(e.Version.Origin, e.Version.Position)).Select(e => new ShownVersion(e.ShownStamp, e.Version.Origin)).ToHashSet();
+            return _order.Where(e => e.Version.Origin != writer && !seen.Covers(e.Version.Origin, e.Version.Position)).Select(e => new ShownVersion(e.ShownStamp, e.Version.Origin, e.Xid)).ToList();
         }
     }
 
@@ -265,5 +265,5 @@ internal sealed class TransactionIndex
     }
 }
 
-/// <summary>What PostgreSQL tells of a row's writer: the stamp and origin of its xmin.</summary>
-internal readonly record struct ShownVersion(CommitTimestamp Stamp, NodeName Origin);
+/// <summary>What PostgreSQL tells of a row's writer: its xmin, and the stamp and origin of that. A row under a savepoint shows a later xmin, and one may have lost its stamp.</summary>
+internal readonly record struct ShownVersion(CommitTimestamp Stamp, NodeName Origin, uint Xid = 0);

@@ -13,6 +13,7 @@ public sealed class UniqueKeyDifferenceTests(ClusterServers servers)
         CREATE TABLE parts_eu PARTITION OF parts FOR VALUES IN ('eu');
         CREATE UNIQUE INDEX ON parts_eu (number);
         CREATE TABLE aside (id int PRIMARY KEY, note text UNIQUE);
+        CREATE TABLE queue (id int PRIMARY KEY, place int UNIQUE DEFERRABLE);
         """;
 
     [Fact]
@@ -34,6 +35,22 @@ public sealed class UniqueKeyDifferenceTests(ClusterServers servers)
         await a.ExecuteAsync("CREATE UNIQUE INDEX ON parts_eu (number)");
         await cluster.UntilAsync("both agree", () => Task.FromResult(cluster.Nodes.All(n => Differences(n).Count == 0)), TimeSpan.FromSeconds(60));
         Assert.Equal(2, cluster.Log.Split('\n').Count(l => l.Contains("AA3029", StringComparison.Ordinal) && l.Contains("(name)", StringComparison.Ordinal) && l.Contains("(number)", StringComparison.Ordinal)));
+    }
+
+    [Fact]
+    public async Task First_transaction_after_a_change_of_keys_is_applied()
+    {
+        await using var cluster = await TestCluster.StartAsync(await servers.GetAsync(15, 18), Schema, node => node.Replicate("public.*").Exclude("public.aside"));
+        var (a, b) = (cluster[0], cluster[1]);
+        await a.ExecuteAsync("INSERT INTO queue VALUES (1, 1), (2, 2)");
+        await cluster.QuietAsync();
+        await b.ExecuteAsync("CREATE UNIQUE INDEX ON people (age)");
+        await cluster.UntilAsync("a is told of b's key", () => Task.FromResult(Differences(a).Count == 1), TimeSpan.FromSeconds(60));
+
+        // What was known of the tables when it was made ready does not count any more.
+        await a.ExecuteAsync("UPDATE queue SET place = place + 10");
+        await cluster.QuietAsync();
+        Assert.Equal("(1,11)\n(2,12)", await b.DumpAsync("queue"));
     }
 
     private static IReadOnlyList<string> Differences(ClusterNode node) => node.Node.Status.Peers[0].UniqueKeyDifferences;

@@ -111,7 +111,7 @@ internal sealed class LifeDatabase(SimulatedNode node, InMemoryDatabase inner, E
 
     public ValueTask<IReadOnlyList<HiddenRow>> ReadLosersAsync(TableName? table, int limit, CancellationToken cancellationToken) => inner.ReadLosersAsync(table, limit, cancellationToken);
 
-    public ValueTask<IReadOnlyList<NewTable>> PublishNewTablesAsync(CancellationToken cancellationToken) => inner.PublishNewTablesAsync(cancellationToken);
+    public ValueTask<NewTables> PublishNewTablesAsync(CancellationToken cancellationToken) => inner.PublishNewTablesAsync(cancellationToken);
 
     public ValueTask<IReadOnlyList<UniqueKey>> ReadUniqueKeysAsync(CancellationToken cancellationToken) => inner.ReadUniqueKeysAsync(cancellationToken);
 

@@ -125,8 +125,8 @@ public sealed class ProgressTests
         index.Add(700, new(10), new(5), V(5, s_a, 10));
         index.Add(701, new(20), new(6), V(12, s_a, 20));
         index.Add(702, new(30), new(7), V(7, s_b, 30));
-        Assert.Equal([new ShownVersion(new(6), s_a)], index.FindUnseen(s_b, DependencyVector.Of([new(s_a, new(10))])));
-        Assert.Equal([new ShownVersion(new(7), s_b)], index.FindUnseen(s_a, DependencyVector.Empty));
+        Assert.Equal([new ShownVersion(new(6), s_a, 701)], index.FindUnseen(s_b, DependencyVector.Of([new(s_a, new(10))])));
+        Assert.Equal([new ShownVersion(new(7), s_b, 702)], index.FindUnseen(s_a, DependencyVector.Empty));
         index.CutBefore(new(25));
         Assert.Empty(index.FindUnseen(s_b, DependencyVector.Empty));
     }

@@ -126,7 +126,7 @@ internal sealed class LocalTableCatalog(ReplicatedTables rules)
         if (isUnpublished)
         {
             // Its own writes would not be seen, neither by peers nor by capture here.
-            throw new ReplicationException(ReplicationErrorKind.Transient, $"Table {name} was created since the node started, and is not published yet; that is looked after every {TableWatch.Interval.TotalSeconds} s.");
+            throw new ReplicationException(ReplicationErrorKind.Transient, $"Table {name} was created since the node started, and is not published yet. That is looked after every {TableWatch.Interval.TotalSeconds} s; where the table can't be replicated as it is, the log says why (AA3032).");
         }
 
         _tables.Add((relation.Root, relation.Name), table);

@@ -41,13 +41,12 @@ internal sealed class PlanWriter(NpgsqlConnection connection, LocalTableCatalog 
     private GroupedVersions? _grouped;
     private bool _hasOwnOverrides;
     private bool _hasOwnSiblings;
-    private bool _hasWrittenRows;
 
     public void Begin()
     {
         _messages.Clear();
         _grouped = null;
-        _hasOwnOverrides = _hasOwnSiblings = _hasWrittenRows = false;
+        _hasOwnOverrides = _hasOwnSiblings = false;
     }
 
     /// <summary>Told ahead of the next writes.</summary>
@@ -212,7 +211,6 @@ internal sealed class PlanWriter(NpgsqlConnection connection, LocalTableCatalog 
 
         if (_pending.Exists(static p => p.Write is not null && p.Command.RecordsAffected != p.Rows)) return false;
         _pending.Clear();
-        _hasWrittenRows = true;
         return true;
     }
 
@@ -252,8 +250,8 @@ internal sealed class PlanWriter(NpgsqlConnection connection, LocalTableCatalog 
     /// <summary>The logical messages that remain to be written before the commit.</summary>
     public IEnumerable<NpgsqlBatchCommand> TakeMessages()
     {
-        // Without a write the commit has no record, moves no progress, and capture never hears of it.
-        if (_messages.Count == 0 && !_hasWrittenRows) return [new NpgsqlBatchCommand($"SELECT pg_logical_emit_message(true, '{PostgresNames.MessagePrefix}', '')")];
+        // Capture must hear of the commit, also where it writes nothing, or a table that is not published (any more): progress is what the log shows.
+        if (_messages.Count == 0) return [new NpgsqlBatchCommand($"SELECT pg_logical_emit_message(true, '{PostgresNames.MessagePrefix}', '')")];
         NpgsqlBatchCommand[] messages = [.. _messages];
         _messages.Clear();
         return messages;
@@ -368,7 +366,6 @@ internal sealed class PlanWriter(NpgsqlConnection connection, LocalTableCatalog 
         foreach (var (command, rows, write) in _pending)
         {
             if (write is null) continue;
-            _hasWrittenRows = true;
             if (command.RecordsAffected == rows) continue;
             throw write is InsertRow
                 ? new ReplicationException(ReplicationErrorKind.ApplyRefused,

@@ -73,7 +73,7 @@ internal sealed class PostgresDatabase : ILocalDatabase
         return ids;
     });
 
-    public ValueTask<IReadOnlyList<NewTable>> PublishNewTablesAsync(CancellationToken cancellationToken) => new PostgresSetUp(_options, _dataSource).PublishNewTablesAsync(cancellationToken);
+    public ValueTask<NewTables> PublishNewTablesAsync(CancellationToken cancellationToken) => new PostgresSetUp(_options, _dataSource).PublishNewTablesAsync(cancellationToken);
 
     public async ValueTask<IApplySession> OpenApplySessionAsync(NodeName origin, CancellationToken cancellationToken) =>
         await PostgresApplySession.OpenAsync(_options, origin, _rewritten, OwnTransactions, cancellationToken);

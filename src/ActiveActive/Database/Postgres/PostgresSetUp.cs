@@ -37,9 +37,8 @@ internal sealed class PostgresSetUp
     public ValueTask<DatabaseIdentity> RunAsync(CancellationToken cancellationToken) => RunAsync(RunLockedAsync, cancellationToken);
 
     /// <summary>Publishes the tables that the rules match and that are not published yet, while the node runs.</summary>
-    /// <exception cref="SetUpException">All problems of the database; nothing was changed.</exception>
-    public async ValueTask<IReadOnlyList<NewTable>> PublishNewTablesAsync(CancellationToken cancellationToken) =>
-        await HasUnpublishedAsync(cancellationToken) ? await RunAsync(PublishLockedAsync, cancellationToken) : [];
+    public async ValueTask<NewTables> PublishNewTablesAsync(CancellationToken cancellationToken) =>
+        await HasUnpublishedAsync(cancellationToken) ? await RunAsync(PublishLockedAsync, cancellationToken) : new NewTables([], null);
 
     private async ValueTask<T> RunAsync<T>(Func<NpgsqlConnection, CancellationToken, Task<T>> run, CancellationToken cancellationToken)
     {
@@ -94,20 +93,29 @@ internal sealed class PostgresSetUp
         return false;
     }
 
-    private async Task<IReadOnlyList<NewTable>> PublishLockedAsync(NpgsqlConnection connection, CancellationToken cancellationToken)
+    private async Task<NewTables> PublishLockedAsync(NpgsqlConnection connection, CancellationToken cancellationToken)
     {
         var facts = await ReadFactsAsync(connection, cancellationToken);
-        var problems = SetUpCheck.Find(facts);
-        if (problems.Count > 0) throw new SetUpException(_options.Node.Value, problems);
-        await CreateMissingAsync(connection, facts, cancellationToken);
+        var published = facts.Tables.Where(table => !SetUpPlan.IsToBeAdded(facts, table)).ToList();
+        var known = SetUpCheck.Find(facts with { Tables = published });
+        var (fit, unfit) = (new List<TableFacts>(), new List<SetUpProblem>());
+        foreach (var table in facts.Tables.Except(published))
+        {
+            // One that can't be replicated keeps no other one out.
+            var problems = SetUpCheck.Find(facts with { Tables = [.. published, table] }).Except(known).ToList();
+            if (problems.Count == 0) fit.Add(table);
+            unfit.AddRange(problems);
+        }
+
+        if (fit.Count > 0) await CreateMissingAsync(connection, facts with { Tables = [.. published, .. fit] }, cancellationToken);
         var added = new List<NewTable>();
-        foreach (var table in facts.Tables.Where(table => SetUpPlan.IsToBeAdded(facts, table)))
+        foreach (var table in fit)
         {
             await using var look = new NpgsqlCommand($"SELECT EXISTS (SELECT FROM {PostgresNames.Quote(table.Name)})", connection);
             added.Add(new NewTable(table.Name, await look.ExecuteScalarAsync(cancellationToken) is true));
         }
 
-        return added;
+        return new NewTables(added, unfit.Count == 0 ? null : new SetUpException(_options.Node.Value, unfit).Message);
     }
 
     private async Task<SetUpFacts> ReadFactsAsync(NpgsqlConnection connection, CancellationToken cancellationToken)

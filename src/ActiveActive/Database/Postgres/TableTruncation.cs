@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Runtime.CompilerServices;
 using ActiveActive.Apply;
 using ActiveActive.Changes;
@@ -123,14 +124,15 @@ internal sealed class TableTruncation(NpgsqlConnection connection, NodeName loca
 
     /// <summary>
     /// The condition for a row <c>t</c> to be one that is decided about on its own: what it shows, the writer may not have seen, or what it shows does not tell all.
-    /// What this transaction wrote itself shows nothing yet.
+    /// What this transaction wrote itself shows nothing yet. A row that has lost its stamp is decided about unless it is older than all that was not seen.
     /// </summary>
     private static string IsUnseen(ApplyStatements statements) =>
         $"""
         COALESCE((SELECT (x.stamp, x.origin) IN (SELECT u.stamp, u.origin FROM unnest($2::bigint[], $3::text[]) AS u(stamp, origin))
                   FROM (SELECT {VersionSql.Microseconds("c.\"timestamp\"")} AS stamp,
                                COALESCE((SELECT n.node FROM unnest($5::bigint[], $6::text[]) AS n(id, node) WHERE n.id = c.roident::bigint), $4::text) AS origin
-                        FROM pg_xact_commit_timestamp_origin(t.xmin) c) x), false)
+                        FROM pg_xact_commit_timestamp_origin(t.xmin) c) x),
+                 t.xmin <> pg_current_xact_id_if_assigned()::xid AND age(t.xmin) <= (SELECT age($7::text::xid)), false)
         OR EXISTS (SELECT FROM active_active.version_override o WHERE o.table_name = $1 AND o.xid = t.xmin::text::bigint AND {statements.MatchesStoredKey("t", "o.key")})
         OR EXISTS (SELECT FROM active_active.sibling s WHERE s.table_name = $1 AND s.xid = t.xmin::text::bigint AND {statements.MatchesStoredKey("t", "s.key")})
         """;
@@ -143,6 +145,7 @@ internal sealed class TableTruncation(NpgsqlConnection connection, NodeName loca
         [
             SqlParameters.Text(table.Name.ToString()), SqlParameters.Numbers([.. unseen.Select(static u => u.Stamp.Microseconds)]), SqlParameters.Texts([.. unseen.Select(static u => u.Origin.Value)]),
             SqlParameters.Text(local.Value), SqlParameters.Numbers(identifiers), SqlParameters.Texts(nodes),
+            SqlParameters.Text(unseen.Select(static u => u.Xid).DefaultIfEmpty().Aggregate(static (oldest, xid) => (int)(xid - oldest) < 0 ? xid : oldest).ToString(CultureInfo.InvariantCulture)),
         ]);
         return command;
     }

@@ -32,7 +32,9 @@ internal static class SetUpPlan
         // lets all such writers end first. A new slot waits for them itself.
         if (facts.Node.Checkpoint is not null && added.Count > 0)
         {
-            statements.Add($"LOCK TABLE ONLY {string.Join(", ONLY ", added.Select(Quote))} IN SHARE ROW EXCLUSIVE MODE");
+            // With its partitions, whose writers may lock them alone; without children by inheritance.
+            var locked = facts.Tables.Where(table => IsToBeAdded(facts, table)).Select(table => $"{(table.Relation.Kind == 'p' ? "" : "ONLY ")}{Quote(table.Name)}");
+            statements.Add($"LOCK TABLE {string.Join(", ", locked)} IN SHARE ROW EXCLUSIVE MODE");
         }
 
         // The node's own table needs no lock: the node writes to it only once set-up is done.
