@@ -290,8 +290,16 @@ public sealed partial class ReplicationNode : IPeerAcceptor, IAsyncDisposable
         using var timer = new PeriodicTimer(s_retentionInterval, _timeProvider);
         while (await timer.WaitForNextTickAsync(cancellationToken))
         {
-            await _database.CollectAsync(progress.Stable(capture.Checkpoint), await capture.ReadStableHorizonAsync(cancellationToken), cancellationToken);
-            await _database.DeleteConflictsAsync(_timeProvider.GetUtcNow() - _options.ConflictRetention, cancellationToken);
+            try
+            {
+                await _database.CollectAsync(progress.Stable(capture.Checkpoint), await capture.ReadStableHorizonAsync(cancellationToken), cancellationToken);
+                await _database.DeleteConflictsAsync(_timeProvider.GetUtcNow() - _options.ConflictRetention, cancellationToken);
+            }
+            catch (ReplicationException e) when (!cancellationToken.IsCancellationRequested)
+            {
+                // What is kept longer is in nobody's way; a database that is away ends this life elsewhere.
+                LogNotCollected(Name, e.Message);
+            }
         }
     }
 
@@ -362,6 +370,9 @@ public sealed partial class ReplicationNode : IPeerAcceptor, IAsyncDisposable
 
     [LoggerMessage(EventId = 2, Level = LogLevel.Error, Message = "AA0002: node '{Node}' does not replicate and tries again: {Reason}")]
     private partial void LogFault(NodeName node, string reason);
+
+    [LoggerMessage(EventId = 5, Level = LogLevel.Warning, Message = "AA0005: node '{Node}' could not collect what is stable, and tries again: {Reason}")]
+    private partial void LogNotCollected(NodeName node, string reason);
 
     [LoggerMessage(EventId = 3, Level = LogLevel.Warning, Message = "AA0003: node '{Node}' refused peer '{Peer}' ({Code}): {Reason}")]
     private partial void LogRefused(NodeName node, NodeName peer, string code, string reason);

@@ -87,6 +87,20 @@ public sealed class PartitionTests(ClusterServers servers)
     }
 
     [Fact]
+    public async Task Truncate_of_a_table_is_one_however_late_it_is_read_and_whatever_was_attached_since()
+    {
+        await using var cluster = await TwoNodes.StartAsync(servers, "", ByList, ByList);
+        await cluster[0].ExecuteAsync("INSERT INTO p (id, region, v) VALUES (1, 'eu', 'x')");
+        await cluster.QuietAsync();
+        await cluster[0].StopAsync();
+        await cluster[0].ExecuteAsync("TRUNCATE p");
+        foreach (var node in cluster.Nodes) await node.ExecuteAsync("CREATE TABLE p_us PARTITION OF p FOR VALUES IN ('us')");
+        await cluster[0].StartAsync();
+        await cluster.AssertSameAsync("", "SELECT * FROM p");
+        Assert.Equal(1, await cluster[1].ScalarAsync<long>("SELECT count(*) FROM active_active.tombstone WHERE table_name = 'public.p' AND key = ''"));
+    }
+
+    [Fact]
     public async Task Partition_that_is_detached_on_one_node_only_holds_the_stream_until_both_agree()
     {
         await using var cluster = await TwoNodes.StartAsync(servers, "", ByRange, ByRange);

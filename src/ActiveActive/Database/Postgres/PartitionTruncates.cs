@@ -11,7 +11,9 @@ namespace ActiveActive.Database.Postgres;
 internal sealed class PartitionTruncates(NpgsqlDataSource dataSource)
 {
     private const string LeavesSql = """
-        SELECT n.nspname, c.relname
+        SELECT n.nspname, c.relname,
+               (SELECT (extract(epoch FROM max(pg_catalog.pg_xact_commit_timestamp(i.xmin))) * 1000000)::bigint - 946684800000000
+                FROM pg_catalog.pg_partition_ancestors(t.relid) a JOIN pg_catalog.pg_inherits i ON i.inhrelid = a.relid)
         FROM pg_catalog.pg_partition_tree(to_regclass($1)) t
         JOIN pg_catalog.pg_class c ON c.oid = t.relid
         JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
@@ -19,7 +21,7 @@ internal sealed class PartitionTruncates(NpgsqlDataSource dataSource)
         """;
 
     // As they were when the stream met a table first, or at its last TRUNCATE.
-    private readonly Dictionary<TableName, HashSet<TableName>> _known = [];
+    private readonly Dictionary<TableName, IReadOnlyList<Leaf>> _known = [];
 
     /// <summary>Notes a table's leaves as they are, once: one that is detached by the time a TRUNCATE is read was there.</summary>
     public async ValueTask NoteAsync(Relation relation, CancellationToken cancellationToken)
@@ -31,16 +33,17 @@ internal sealed class PartitionTruncates(NpgsqlDataSource dataSource)
     public static bool IsNeeded(CapturedTransaction transaction) => transaction.Changes.Any(IsOfLeaf);
 
     /// <summary>
-    /// The transaction with one TRUNCATE of the root in place of those of all its leaves. A leaf that has come or gone since makes it stay as it
-    /// is, which is the narrower reading.
+    /// The transaction with one TRUNCATE of the root in place of those of all its leaves. A leaf that has gone since makes it stay as it is,
+    /// which is the narrower reading.
     /// </summary>
     public async ValueTask<CapturedTransaction> GatherAsync(CapturedTransaction transaction, CancellationToken cancellationToken)
     {
         var leaves = new Dictionary<TableName, HashSet<TableName>>();
         foreach (var root in transaction.Changes.Where(IsOfLeaf).Select(c => c.Relation.Root).Distinct())
         {
+            // One that was attached since can't have been meant, however late the log is read.
             var now = await ReadLeavesAsync(root, cancellationToken);
-            leaves.Add(root, [.. now, .. _known.GetValueOrDefault(root, now)]);
+            leaves.Add(root, [.. now.Concat(_known.GetValueOrDefault(root, [])).Where(l => !(l.Attached > transaction.Stamp)).Select(static l => l.Name)]);
             _known[root] = now;
         }
 
@@ -81,13 +84,17 @@ internal sealed class PartitionTruncates(NpgsqlDataSource dataSource)
 
     private static bool IsOfLeaf(Change change) => change.Kind == ChangeKind.Truncate && change.Relation.Name != change.Relation.Root;
 
-    private async ValueTask<HashSet<TableName>> ReadLeavesAsync(TableName root, CancellationToken cancellationToken)
+    private async ValueTask<IReadOnlyList<Leaf>> ReadLeavesAsync(TableName root, CancellationToken cancellationToken)
     {
         await using var command = dataSource.CreateCommand(LeavesSql);
         command.Parameters.Add(new NpgsqlParameter { Value = PostgresNames.Quote(root), NpgsqlDbType = NpgsqlDbType.Text });
-        var leaves = new HashSet<TableName>();
+        var leaves = new List<Leaf>();
         await using var rows = await command.ExecuteReaderAsync(cancellationToken);
-        while (await rows.ReadAsync(cancellationToken)) leaves.Add(new TableName(rows.GetString(0), rows.GetString(1)));
+        while (await rows.ReadAsync(cancellationToken)) leaves.Add(new Leaf(new TableName(rows.GetString(0), rows.GetString(1)), rows.IsDBNull(2) ? null : new CommitTimestamp(rows.GetInt64(2))));
         return leaves;
     }
+
+    /// <param name="Name">The partition.</param>
+    /// <param name="Attached">When it, or a table between it and the root, was attached last; null where that is long ago.</param>
+    private readonly record struct Leaf(TableName Name, CommitTimestamp? Attached);
 }

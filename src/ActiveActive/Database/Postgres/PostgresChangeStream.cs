@@ -96,7 +96,7 @@ internal sealed class PostgresChangeStream : IChangeStream
         {
             slot = await slots.FindAsync(mustBeFree: copy is null, cancellationToken);
             if (copy is not null) slot = await slots.CopyAsync(slot, copy, cancellationToken);
-            RequireKept(slot, start);
+            RequireKept(slot, start, isCopy: copy is not null);
             connection = new LogicalReplicationConnection(PostgresConnections.ForReplication(options.ConnectionString))
             {
                 WalReceiverStatusInterval = StatusInterval,
@@ -178,9 +178,10 @@ internal sealed class PostgresChangeStream : IChangeStream
     }
 
     // The server moves a start before the confirmed position forward to it, without a word: that would be a gap.
-    private static void RequireKept(ReplicationSlot slot, NpgsqlLogSequenceNumber start)
+    private static void RequireKept(ReplicationSlot slot, NpgsqlLogSequenceNumber start, bool isCopy)
     {
         if (start == default || start >= slot.Confirmed) return;
+        if (isCopy) throw new ReplicationException(ReplicationErrorKind.Transient, $"The checkpoint moved from {start} to {slot.Confirmed} while its slot was copied.");
         throw new ReplicationException(ReplicationErrorKind.Misconfigured,
             $"The slot '{slot.Name}' has been confirmed up to {slot.Confirmed}, and capture must start at {start}: what lies between cannot be "
             + "read any more. This happens when the database, but not the slot, was restored to an earlier state. The node must join again.");

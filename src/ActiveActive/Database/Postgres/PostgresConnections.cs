@@ -10,7 +10,7 @@ internal static class PostgresConnections
 
     /// <summary>Plain SQL: set-up, checkpoints, tombstones, history. Every commit is durable, whatever the role or database is set to.</summary>
     public static string ForSql(string connectionString) =>
-        Derive(connectionString, "active_active", [("synchronous_commit", "on")]).ConnectionString;
+        Derive(connectionString, "active_active", [("synchronous_commit", "on"), ("statement_timeout", "0"), ("lock_timeout", "0"), ("idle_in_transaction_session_timeout", "0")]).ConnectionString;
 
     /// <summary>
     /// Apply: triggers and foreign keys off, commits not flushed one by one (see IApplySession.FlushAsync), statements prepared. As in

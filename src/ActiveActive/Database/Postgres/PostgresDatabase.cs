@@ -86,9 +86,20 @@ internal sealed class PostgresDatabase : ILocalDatabase
         foreach (var row in rows) yield return await RunAsync($"reading a row of {row.Table} for a peer", () => reader.ReadAsync(row, cancellationToken));
     }
 
-    public ValueTask CollectAsync(DependencyVector stable, uint horizon, CancellationToken cancellationToken) => ExecuteAsync(
-        "collecting what is stable",
-        [.. LoserTable.Collect(), .. TombstoneTable.Collect(stable), TombstoneTable.Unpack(s_oldBlock), OverrideTable.Collect(stable, horizon), SiblingTable.Collect(stable, horizon), RewrittenTables.Collect()], cancellationToken);
+    public async ValueTask CollectAsync(DependencyVector stable, uint horizon, CancellationToken cancellationToken)
+    {
+        const string Doing = "collecting what is stable";
+        await ExecuteAsync(Doing,
+            [.. LoserTable.Collect(), .. TombstoneTable.Collect(stable), TombstoneTable.Unpack(s_oldBlock), OverrideTable.Collect(stable, horizon), SiblingTable.Collect(stable, horizon), RewrittenTables.Collect()],
+            cancellationToken, isLong: true);
+        NpgsqlBatchCommand rows;
+        do
+        {
+            rows = TombstoneTable.CollectRows(stable);
+            await ExecuteAsync(Doing, [.. LoserTable.Collect(), rows], cancellationToken, isLong: true);
+        }
+        while (rows.RecordsAffected == TombstoneTable.MostCollected);
+    }
 
     public ValueTask<IReadOnlyList<QuarantinedTransaction>> ReadQuarantineAsync(NodeName? origin, CancellationToken cancellationToken) =>
         RunAsync<IReadOnlyList<QuarantinedTransaction>>("reading the quarantine", async () =>
@@ -152,6 +163,7 @@ internal sealed class PostgresDatabase : ILocalDatabase
     public ValueTask<long> DeleteConflictsAsync(DateTimeOffset before, CancellationToken cancellationToken) => RunAsync("deleting old conflicts", async () =>
     {
         await using var batch = _dataSource.CreateBatch();
+        batch.Timeout = 0;
         batch.BatchCommands.Add(ConflictHistoryTable.DeleteBefore(before));
         return (long)await batch.ExecuteNonQueryAsync(cancellationToken);
     });
@@ -163,10 +175,12 @@ internal sealed class PostgresDatabase : ILocalDatabase
     }
 
     // Without an explicit transaction a batch is one transaction; the connection's synchronous_commit makes it durable.
-    private async ValueTask ExecuteAsync(string doing, IReadOnlyList<NpgsqlBatchCommand> commands, CancellationToken cancellationToken) =>
+    private async ValueTask ExecuteAsync(string doing, IReadOnlyList<NpgsqlBatchCommand> commands, CancellationToken cancellationToken, bool isLong = false) =>
         await RunAsync(doing, async () =>
         {
             await using var batch = _dataSource.CreateBatch();
+            // Else Npgsql gives up after 30 s, which ends a wait for a lock of apply's that waits in turn.
+            if (isLong) batch.Timeout = 0;
             foreach (var command in commands) batch.BatchCommands.Add(command);
             batch.BatchCommands.Add(new NpgsqlBatchCommand("SELECT pg_current_xact_id_if_assigned()::xid::text::bigint AS own_xid"));
             var generation = OwnTransactions.Generation;

@@ -35,7 +35,8 @@ internal sealed class TableTruncation(NpgsqlConnection connection, NodeName loca
     public async ValueTask RunAsync(TruncateTable truncate, ApplyStatements statements, CancellationToken cancellationToken)
     {
         var table = truncate.Table;
-        var target = PostgresNames.Quote(truncate.Partition ?? table.Name);
+        // Children by inheritance, which set-up refuses, are tables of their own.
+        var target = truncate.Partition is { } leaf ? $"ONLY {PostgresNames.Quote(leaf)}" : statements.Target;
         if (truncate.Partition is { } partition) await RequirePartitionAsync(table, partition, cancellationToken);
         await origins.LoadAsync(connection, cancellationToken);
         var isUnseen = IsUnseen(statements);
@@ -90,7 +91,7 @@ internal sealed class TableTruncation(NpgsqlConnection connection, NodeName loca
     {
         await using (var check = new NpgsqlCommand(IsTruncatable, connection))
         {
-            check.Parameters.Add(SqlParameters.Text(target));
+            check.Parameters.Add(SqlParameters.Text(PostgresNames.Quote(truncate.Partition ?? truncate.Table.Name)));
             if (await check.ExecuteScalarAsync(cancellationToken) is not true) return false;
         }
 

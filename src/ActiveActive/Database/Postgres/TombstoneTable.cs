@@ -47,11 +47,11 @@ internal static class TombstoneTable
         {s_keepNewer}
         """;
 
-    // A part that is captured again is the same.
+    // Of one transaction the same keys are the same deletes: a part that is captured again, or a row that it deletes, inserts and deletes once more.
     private const string SaveBlocksSql =
         $"""
         INSERT INTO active_active.tombstone_block (table_name, bucket, stamp, origin, position, digest, keys)
-        SELECT $1, {BucketOf}, $2, $3, $4, hashtextextended(min(k.key), 0), array_agg(k.key)
+        SELECT $1, {BucketOf}, $2, $3, $4, hashtextextended(string_agg(k.key, '' ORDER BY k.key COLLATE "C"), 0), array_agg(k.key)
         FROM unnest($5) AS k(key)
         GROUP BY 2
         ON CONFLICT DO NOTHING
@@ -73,13 +73,26 @@ internal static class TombstoneTable
         {s_keepNewer}
         """;
 
+    private const string StableSql = "WITH stable AS (SELECT origin, position::pg_lsn AS position FROM unnest($1, $2) AS s(origin, position))";
+
+    private static readonly string s_isCollectable =
+        $"""
+        t.position <= {StablePosition("t")}
+          AND NOT EXISTS (
+              SELECT FROM active_active.tombstone whole
+              WHERE whole.table_name = t.table_name AND whole.key = '' AND {VersionSql.IsNewer("t", "whole")})
+          AND NOT EXISTS (
+              SELECT FROM active_active.tombstone_block below
+              WHERE below.table_name = t.table_name AND below.position > {StablePosition("below")} AND {VersionSql.IsNewer("t", "below")})
+        """;
+
     /// <summary>
     /// What a key's greatest delete is may never fall (convergence R2). So a row tombstone below its table's goes with or before
     /// that; one above it stays while the table's lives, and one above a block that may hold its key while that does.
     /// </summary>
     private static readonly string s_collectTables =
         $"""
-        WITH stable AS (SELECT origin, position::pg_lsn AS position FROM unnest($1, $2) AS s(origin, position)),
+        {StableSql},
         gone AS (
             DELETE FROM active_active.tombstone t
             WHERE t.key = '' AND t.position <= {StablePosition("t")}
@@ -91,9 +104,13 @@ internal static class TombstoneTable
         WHERE t.table_name = gone.table_name AND t.key <> '' AND NOT {VersionSql.IsNewer("t", "gone")}
         """;
 
-    private static readonly string s_collectRows = CollectFrom("tombstone t WHERE t.key <> '' AND");
+    /// <summary>How many rows <see cref="CollectRows"/> deletes at most: what has gathered while a peer was away must not be one transaction.</summary>
+    public const int MostCollected = 50_000;
 
-    private static readonly string s_collectBlocks = CollectFrom("tombstone_block t WHERE");
+    private static readonly string s_collectRows =
+        $"{StableSql} DELETE FROM active_active.tombstone WHERE ctid = ANY (ARRAY(SELECT t.ctid FROM active_active.tombstone t WHERE t.key <> '' AND {s_isCollectable} LIMIT {MostCollected}))";
+
+    private static readonly string s_collectBlocks = $"{StableSql} DELETE FROM active_active.tombstone_block t WHERE {s_isCollectable}";
 
     // A table without any is passed over by one look.
     private const string ExistsSql =
@@ -171,9 +188,11 @@ internal static class TombstoneTable
     public static IEnumerable<NpgsqlBatchCommand> Collect(DependencyVector stable) =>
     [
         SqlParameters.Command(s_collectTables, StableVector(stable)),
-        SqlParameters.Command(s_collectRows, StableVector(stable)),
         SqlParameters.Command(s_collectBlocks, StableVector(stable)),
     ];
+
+    /// <summary>Some of the rows, AFTER what <see cref="Collect"/> gives; to be sent again while it deletes as many as it may.</summary>
+    public static NpgsqlBatchCommand CollectRows(DependencyVector stable) => SqlParameters.Command(s_collectRows, StableVector(stable));
 
     /// <summary>Makes rows of the blocks that are older than that.</summary>
     public static NpgsqlBatchCommand Unpack(TimeSpan age) => SqlParameters.Command(s_unpackBlocks, SqlParameters.Number((long)age.TotalSeconds));
@@ -185,18 +204,6 @@ internal static class TombstoneTable
     /// <summary>Up to where the vector covers a record's origin; an origin that it does not name stands at zero.</summary>
     public static string StablePosition(string record) =>
         $"COALESCE((SELECT s.position FROM stable s WHERE s.origin = {record}.origin), '0/0')";
-
-    private static string CollectFrom(string where) =>
-        $"""
-        WITH stable AS (SELECT origin, position::pg_lsn AS position FROM unnest($1, $2) AS s(origin, position))
-        DELETE FROM active_active.{where} t.position <= {StablePosition("t")}
-          AND NOT EXISTS (
-              SELECT FROM active_active.tombstone whole
-              WHERE whole.table_name = t.table_name AND whole.key = '' AND {VersionSql.IsNewer("t", "whole")})
-          AND NOT EXISTS (
-              SELECT FROM active_active.tombstone_block below
-              WHERE below.table_name = t.table_name AND below.position > {StablePosition("below")} AND {VersionSql.IsNewer("t", "below")})
-        """;
 
     /// <summary>Reads a version's three columns from a row in text form.</summary>
     public static RowVersion ReadVersion(NpgsqlDataReader reader, int first) => new(
