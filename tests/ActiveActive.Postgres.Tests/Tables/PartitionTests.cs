@@ -101,6 +101,31 @@ public sealed class PartitionTests(ClusterServers servers)
     }
 
     [Fact]
+    public async Task Truncate_of_a_table_is_one_also_after_a_partition_was_dropped_or_detached()
+    {
+        await using var cluster = await TwoNodes.StartAsync(servers, "", ByList, ByList);
+        foreach (var node in cluster.Nodes) await node.ExecuteAsync("CREATE TABLE p_us PARTITION OF p FOR VALUES IN ('us'); CREATE TABLE p_ap PARTITION OF p FOR VALUES IN ('ap')");
+        await cluster[0].ExecuteAsync("INSERT INTO p (id, region, v) VALUES (1, 'eu', 'x'), (2, 'us', 'x'), (3, 'ap', 'x')");
+        await cluster.QuietAsync();
+        foreach (var node in cluster.Nodes) await node.ExecuteAsync("ALTER TABLE p DETACH PARTITION p_us; DROP TABLE p_ap");
+        await cluster[0].ExecuteAsync("TRUNCATE p");
+        await cluster.AssertSameAsync("", "SELECT * FROM p");
+        Assert.Equal(1, await cluster[1].ScalarAsync<long>("SELECT count(*) FROM active_active.tombstone WHERE table_name = 'public.p' AND key = ''"));
+    }
+
+    [Fact]
+    public async Task Truncate_of_a_leaf_that_is_partitioned_here_empties_its_partitions()
+    {
+        const string Divided = "CREATE TABLE p (region text, v text, id int, PRIMARY KEY (id, region)) PARTITION BY LIST (region); CREATE TABLE p_eu PARTITION OF p FOR VALUES IN ('eu') PARTITION BY RANGE (id); "
+            + "CREATE TABLE p_eu_all PARTITION OF p_eu DEFAULT; CREATE TABLE p_rest PARTITION OF p DEFAULT";
+        await using var cluster = await TwoNodes.StartAsync(servers, "", ByList, Divided);
+        await cluster[0].ExecuteAsync("INSERT INTO p (id, region, v) VALUES (1, 'eu', 'goes'), (2, 'us', 'stays')");
+        await cluster.QuietAsync();
+        await cluster[0].ExecuteAsync("TRUNCATE p_eu");
+        await cluster.AssertSameAsync("(2,us,stays)", "SELECT id, region, v FROM p");
+    }
+
+    [Fact]
     public async Task Partition_that_is_detached_on_one_node_only_holds_the_stream_until_both_agree()
     {
         await using var cluster = await TwoNodes.StartAsync(servers, "", ByRange, ByRange);

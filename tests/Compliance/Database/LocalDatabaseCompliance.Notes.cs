@@ -278,6 +278,15 @@ public abstract partial class LocalDatabaseCompliance
         // Its newer one is stable, and must not leave the older one behind.
         Assert.NotEqual(Version(s_past.Next, Node, 0x55), await TombstoneAsync("17"));
 
+        // With that of the table among them, as where one transaction deletes rows and truncates.
+        await fixture.Database.SaveTombstonesAsync([.. many.Select(key => new Tombstone(Accounts.FullName, key.ToText(), deleted)), new(Accounts.FullName, "", deleted)], Token);
+        await session.BeginAsync(Token);
+        Assert.True((await session.FindTombstoneAsync([Accounts.KeyOf("999")], Token)).IsFound);
+        Assert.Equal((deleted, deleted), ((await ReadKeyAsync(session, Accounts, Accounts.KeyOf("999"))).TableTombstone, (await ReadKeyAsync(session, Accounts, Accounts.KeyOf("5"))).Tombstone));
+        await ExecuteAsync(session, Accounts, t => new InsertRow(t, Texts("999", "none", "0")));
+        Assert.True((await session.FindTombstoneOfOwnRowAsync(await FindAsync(session, Accounts), older, Token)).IsFound);
+        await session.RollbackAsync(Token);
+
         // One above its table's stays while that lives; what is below goes with it.
         await SaveManyAsync(Items, newer);
         await fixture.Database.SaveTombstonesAsync([new(Items.FullName, "", Version(s_past, Us, 0x70))], Token);

@@ -1,12 +1,11 @@
 using System.Runtime.CompilerServices;
 using ActiveActive.Changes;
-using ActiveActive.Hosting;
 using Npgsql;
 
 namespace ActiveActive.Database.Postgres;
 
 /// <summary>The local tables as apply needs them, read from the catalog and kept until <see cref="Forget"/>.</summary>
-internal sealed class LocalTableCatalog(ReplicatedTables rules)
+internal sealed class LocalTableCatalog(ReplicatedTables rules, Func<CancellationToken, ValueTask<string?>>? publishNew = null)
 {
     // The key's table is a scalar sub-select: joined to it, the plan walks the keys of all tables, for every table.
     private const string Query =
@@ -70,7 +69,13 @@ internal sealed class LocalTableCatalog(ReplicatedTables rules)
     public void Forget() => _tables.Clear();
 
     /// <exception cref="ReplicationException">The table takes no part here, or has no primary key that tells rows apart.</exception>
-    public async ValueTask<LocalTable?> FindAsync(Relation relation, NpgsqlConnection connection, CancellationToken cancellationToken)
+    public ValueTask<LocalTable?> FindAsync(Relation relation, NpgsqlConnection connection, CancellationToken cancellationToken) => FindAsync(relation, connection, publishNew is null ? "" : null, cancellationToken);
+
+    /// <param name="relation">The peer's table.</param>
+    /// <param name="connection">The session.</param>
+    /// <param name="problem">Why a new table was not published; empty where nothing says so; null where that was not tried.</param>
+    /// <param name="cancellationToken">Ends it.</param>
+    private async ValueTask<LocalTable?> FindAsync(Relation relation, NpgsqlConnection connection, string? problem, CancellationToken cancellationToken)
     {
         if (_tables.TryGetValue((relation.Root, relation.Name), out var known)) return known;
         var columns = new List<CatalogColumn>();
@@ -126,7 +131,10 @@ internal sealed class LocalTableCatalog(ReplicatedTables rules)
         if (isUnpublished)
         {
             // Its own writes would not be seen, neither by peers nor by capture here.
-            throw new ReplicationException(ReplicationErrorKind.Transient, $"Table {name} was created since the node started, and is not published yet. That is looked after every {TableWatch.Interval.TotalSeconds} s; where the table can't be replicated as it is, the log says why (AA3032).");
+            if (problem is null) return await FindAsync(relation, connection, await publishNew!(cancellationToken) ?? "", cancellationToken);
+            throw problem.Length == 0
+                ? new ReplicationException(ReplicationErrorKind.Transient, $"Table {name} was created since the node started, and is not published yet.")
+                : new ReplicationException(ReplicationErrorKind.ApplyRefused, $"Table {name} was created since the node started, and is not published. {problem}");
         }
 
         _tables.Add((relation.Root, relation.Name), table);

@@ -10,20 +10,29 @@ namespace ActiveActive.Database.Postgres;
 /// </summary>
 internal sealed class PartitionTruncates(NpgsqlDataSource dataSource)
 {
+    // By the catalogs alone: pg_partition_tree locks the partitions, and capture must not stand behind an application's lock.
     private const string LeavesSql = """
-        SELECT n.nspname, c.relname,
-               (SELECT (extract(epoch FROM max(pg_catalog.pg_xact_commit_timestamp(i.xmin))) * 1000000)::bigint - 946684800000000
-                FROM pg_catalog.pg_partition_ancestors(t.relid) a JOIN pg_catalog.pg_inherits i ON i.inhrelid = a.relid)
-        FROM pg_catalog.pg_partition_tree(to_regclass($1)) t
-        JOIN pg_catalog.pg_class c ON c.oid = t.relid
+        WITH RECURSIVE tree (relid, attached) AS (
+            SELECT to_regclass($1)::oid, NULL::timestamptz
+            UNION ALL
+            SELECT i.inhrelid, greatest(tree.attached, pg_catalog.pg_xact_commit_timestamp(i.xmin)) FROM tree JOIN pg_catalog.pg_inherits i ON i.inhparent = tree.relid)
+        SELECT c.oid, n.nspname, c.relname, (extract(epoch FROM tree.attached) * 1000000)::bigint - 946684800000000
+        FROM tree
+        JOIN pg_catalog.pg_class c ON c.oid = tree.relid
         JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-        WHERE t.isleaf
+        WHERE c.relkind <> 'p'
         """;
 
-    // As they were when the stream met a table first, or at its last TRUNCATE.
+    // Of a table that was detached, when that (or what was done with it since) was; null where it is long ago. One that was dropped is not found: it is nothing to anybody any more.
+    private const string DetachedSql = """
+        SELECT (extract(epoch FROM pg_catalog.pg_xact_commit_timestamp(c.xmin)) * 1000000)::bigint - 946684800000000
+        FROM pg_catalog.pg_class c WHERE c.oid = $1 AND NOT c.relispartition
+        """;
+
+    // Each that the stream has met.
     private readonly Dictionary<TableName, IReadOnlyList<Leaf>> _known = [];
 
-    /// <summary>Notes a table's leaves as they are, once: one that is detached by the time a TRUNCATE is read was there.</summary>
+    /// <summary>Notes a table's leaves as they are, once: one that is detached by the time a TRUNCATE is read may have been there.</summary>
     public async ValueTask NoteAsync(Relation relation, CancellationToken cancellationToken)
     {
         if (relation.Name == relation.Root || _known.ContainsKey(relation.Root)) return;
@@ -41,10 +50,17 @@ internal sealed class PartitionTruncates(NpgsqlDataSource dataSource)
         var leaves = new Dictionary<TableName, HashSet<TableName>>();
         foreach (var root in transaction.Changes.Where(IsOfLeaf).Select(c => c.Relation.Root).Distinct())
         {
-            // One that was attached since can't have been meant, however late the log is read.
+            // One that was attached since can't have been meant, however late the log is read; one that was detached since was there.
             var now = await ReadLeavesAsync(root, cancellationToken);
-            leaves.Add(root, [.. now.Concat(_known.GetValueOrDefault(root, [])).Where(l => !(l.Attached > transaction.Stamp)).Select(static l => l.Name)]);
-            _known[root] = now;
+            var gone = _known.GetValueOrDefault(root, []).Where(l => now.All(n => n.Oid != l.Oid)).ToList();
+            var then = now.Where(l => !(l.Attached > transaction.Stamp)).Select(static l => l.Name).ToHashSet();
+            foreach (var leaf in gone)
+            {
+                if (await ReadDetachedAsync(leaf.Oid, cancellationToken) > transaction.Stamp) then.Add(leaf.Name);
+            }
+
+            leaves.Add(root, then);
+            _known[root] = [.. now, .. gone];
         }
 
         return transaction with { Changes = Gather(transaction.Changes, leaves) };
@@ -90,11 +106,19 @@ internal sealed class PartitionTruncates(NpgsqlDataSource dataSource)
         command.Parameters.Add(new NpgsqlParameter { Value = PostgresNames.Quote(root), NpgsqlDbType = NpgsqlDbType.Text });
         var leaves = new List<Leaf>();
         await using var rows = await command.ExecuteReaderAsync(cancellationToken);
-        while (await rows.ReadAsync(cancellationToken)) leaves.Add(new Leaf(new TableName(rows.GetString(0), rows.GetString(1)), rows.IsDBNull(2) ? null : new CommitTimestamp(rows.GetInt64(2))));
+        while (await rows.ReadAsync(cancellationToken)) leaves.Add(new Leaf(rows.GetFieldValue<uint>(0), new TableName(rows.GetString(1), rows.GetString(2)), rows.IsDBNull(3) ? null : new CommitTimestamp(rows.GetInt64(3))));
         return leaves;
     }
 
+    private async ValueTask<CommitTimestamp?> ReadDetachedAsync(uint oid, CancellationToken cancellationToken)
+    {
+        await using var command = dataSource.CreateCommand(DetachedSql);
+        command.Parameters.Add(new NpgsqlParameter { Value = oid, NpgsqlDbType = NpgsqlDbType.Oid });
+        return await command.ExecuteScalarAsync(cancellationToken) is long microseconds ? new CommitTimestamp(microseconds) : null;
+    }
+
+    /// <param name="Oid">Its OID.</param>
     /// <param name="Name">The partition.</param>
     /// <param name="Attached">When it, or a table between it and the root, was attached last; null where that is long ago.</param>
-    private readonly record struct Leaf(TableName Name, CommitTimestamp? Attached);
+    private readonly record struct Leaf(uint Oid, TableName Name, CommitTimestamp? Attached);
 }

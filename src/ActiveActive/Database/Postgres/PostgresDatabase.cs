@@ -16,9 +16,13 @@ internal sealed class PostgresDatabase : ILocalDatabase
     // What is stable in the ordinary way is gone by then.
     private static readonly TimeSpan s_oldBlock = TimeSpan.FromMinutes(1);
 
+    private static readonly TimeSpan s_unfit = TimeSpan.FromMinutes(1);
+
     private readonly PostgresDatabaseOptions _options;
     private readonly NpgsqlDataSource _dataSource;
     private readonly RewrittenTables _rewritten;
+    private readonly System.Collections.Concurrent.ConcurrentQueue<NewTable> _published = [];
+    private (IReadOnlyList<TableName> Tables, long Until, string? Problem) _unfit = ([], 0, null);
 
     public PostgresDatabase(PostgresDatabaseOptions options, ILogger? logger = null)
     {
@@ -73,10 +77,35 @@ internal sealed class PostgresDatabase : ILocalDatabase
         return ids;
     });
 
-    public ValueTask<NewTables> PublishNewTablesAsync(CancellationToken cancellationToken) => new PostgresSetUp(_options, _dataSource).PublishNewTablesAsync(cancellationToken);
+    public async ValueTask<NewTables> PublishNewTablesAsync(CancellationToken cancellationToken)
+    {
+        var tables = await RunAsync("looking for new tables", () => PublishUnlessUnfitAsync(cancellationToken));
+        // Those that an apply session had published, because a peer wrote them first.
+        while (_published.TryDequeue(out var earlier)) tables = tables with { Published = [earlier, .. tables.Published] };
+        return tables;
+    }
+
+    /// <summary>What can't be published is looked at in whole now and then only.</summary>
+    private async ValueTask<NewTables> PublishUnlessUnfitAsync(CancellationToken cancellationToken)
+    {
+        var setUp = new PostgresSetUp(_options, _dataSource);
+        var unpublished = await setUp.FindUnpublishedAsync(cancellationToken);
+        if (unpublished.Count == 0) return new NewTables([], null);
+        if (unpublished.SequenceEqual(_unfit.Tables) && Environment.TickCount64 < _unfit.Until) return new NewTables([], _unfit.Problem);
+        var tables = await setUp.PublishNewTablesAsync(cancellationToken);
+        _unfit = (await setUp.FindUnpublishedAsync(cancellationToken), Environment.TickCount64 + (long)s_unfit.TotalMilliseconds, tables.Problem);
+        return tables;
+    }
+
+    private async ValueTask<string?> PublishNowAsync(CancellationToken cancellationToken)
+    {
+        var tables = await new PostgresSetUp(_options, _dataSource).PublishNewTablesAsync(cancellationToken);
+        foreach (var table in tables.Published) _published.Enqueue(table);
+        return tables.Problem;
+    }
 
     public async ValueTask<IApplySession> OpenApplySessionAsync(NodeName origin, CancellationToken cancellationToken) =>
-        await PostgresApplySession.OpenAsync(_options, origin, _rewritten, OwnTransactions, cancellationToken);
+        await PostgresApplySession.OpenAsync(_options, origin, _rewritten, OwnTransactions, PublishNowAsync, cancellationToken);
 
     public async IAsyncEnumerable<StoredRow?> ReadRowsAsync(IReadOnlyList<RowToFetch> rows, [EnumeratorCancellation] CancellationToken cancellationToken)
     {

@@ -37,8 +37,7 @@ internal sealed class PostgresSetUp
     public ValueTask<DatabaseIdentity> RunAsync(CancellationToken cancellationToken) => RunAsync(RunLockedAsync, cancellationToken);
 
     /// <summary>Publishes the tables that the rules match and that are not published yet, while the node runs.</summary>
-    public async ValueTask<NewTables> PublishNewTablesAsync(CancellationToken cancellationToken) =>
-        await HasUnpublishedAsync(cancellationToken) ? await RunAsync(PublishLockedAsync, cancellationToken) : new NewTables([], null);
+    public ValueTask<NewTables> PublishNewTablesAsync(CancellationToken cancellationToken) => RunAsync(PublishLockedAsync, cancellationToken);
 
     private async ValueTask<T> RunAsync<T>(Func<NpgsqlConnection, CancellationToken, Task<T>> run, CancellationToken cancellationToken)
     {
@@ -81,21 +80,19 @@ internal sealed class PostgresSetUp
         return new(facts.Server.SystemIdentifier, facts.Server.Timeline, facts.Server.DatabaseOid, incarnation, facts.Server.Version);
     }
 
-    private async ValueTask<bool> HasUnpublishedAsync(CancellationToken cancellationToken)
+    /// <summary>The tables that the rules match and that are not published; one query.</summary>
+    public async ValueTask<IReadOnlyList<TableName>> FindUnpublishedAsync(CancellationToken cancellationToken)
     {
         await using var command = _dataSource.CreateCommand(TableCatalog.UnpublishedSql);
         await using var reader = await command.ExecuteReaderAsync(cancellationToken);
-        while (await reader.ReadAsync(cancellationToken))
-        {
-            if (_options.Tables.Contains(new TableName(reader.GetString(0), reader.GetString(1)))) return true;
-        }
-
-        return false;
+        var found = new List<TableName>();
+        while (await reader.ReadAsync(cancellationToken)) found.Add(new TableName(reader.GetString(0), reader.GetString(1)));
+        return [.. found.Where(_options.Tables.Contains).Order()];
     }
 
     private async Task<NewTables> PublishLockedAsync(NpgsqlConnection connection, CancellationToken cancellationToken)
     {
-        var facts = await ReadFactsAsync(connection, cancellationToken);
+        var facts = await ReadFactsAsync(connection, cancellationToken, isRunning: true);
         var published = facts.Tables.Where(table => !SetUpPlan.IsToBeAdded(facts, table)).ToList();
         var known = SetUpCheck.Find(facts with { Tables = published });
         var (fit, unfit) = (new List<TableFacts>(), new List<SetUpProblem>());
@@ -107,10 +104,13 @@ internal sealed class PostgresSetUp
             unfit.AddRange(problems);
         }
 
-        if (fit.Count > 0) await CreateMissingAsync(connection, facts with { Tables = [.. published, .. fit] }, cancellationToken);
         var added = new List<NewTable>();
         foreach (var table in fit)
         {
+            // Each by itself, and not for long: whoever writes to the table, or to a partition of it, stands behind the wait for its lock.
+            published.Add(table);
+            await CreateMissingAsync(connection, facts with { Tables = published }, cancellationToken, lockTimeout: "500ms");
+            facts = facts.WithPublished(table);
             await using var look = new NpgsqlCommand($"SELECT EXISTS (SELECT FROM {PostgresNames.Quote(table.Name)})", connection);
             added.Add(new NewTable(table.Name, await look.ExecuteScalarAsync(cancellationToken) is true));
         }
@@ -118,7 +118,7 @@ internal sealed class PostgresSetUp
         return new NewTables(added, unfit.Count == 0 ? null : new SetUpException(_options.Node.Value, unfit).Message);
     }
 
-    private async Task<SetUpFacts> ReadFactsAsync(NpgsqlConnection connection, CancellationToken cancellationToken)
+    private async Task<SetUpFacts> ReadFactsAsync(NpgsqlConnection connection, CancellationToken cancellationToken, bool isRunning = false)
     {
         var (server, role) = await ServerCatalog.ReadAsync(connection, cancellationToken);
         var relations = await TableCatalog.ReadRelationsAsync(connection, cancellationToken);
@@ -133,7 +133,7 @@ internal sealed class PostgresSetUp
             ForeignKeys = await PostgresForeignKey.ReadAsync(connection, _options.Tables, cancellationToken),
         };
         // A refusal that another problem explains already would only be noise.
-        var isWorthTrying = role.MayReplicate && server.WalLevel == "logical" && server.WalSenders < server.MaxWalSenders;
+        var isWorthTrying = !isRunning && role.MayReplicate && server.WalLevel == "logical" && server.WalSenders < server.MaxWalSenders;
         return isWorthTrying
             ? facts with { Server = server with { ReplicationRefusal = await TryReplicationConnectionAsync(cancellationToken) } }
             : facts;
@@ -156,7 +156,7 @@ internal sealed class PostgresSetUp
     }
 
     /// <summary>One transaction, so that a run that fails leaves nothing half done. Returns the node's incarnation.</summary>
-    private async Task<Guid> CreateMissingAsync(NpgsqlConnection connection, SetUpFacts facts, CancellationToken cancellationToken)
+    private async Task<Guid> CreateMissingAsync(NpgsqlConnection connection, SetUpFacts facts, CancellationToken cancellationToken, string lockTimeout = "10s")
     {
         var statements = SetUpPlan.Statements(facts);
         if (statements.Count == 0 && facts.Node.Local is { } known) return known.Incarnation;
@@ -164,7 +164,7 @@ internal sealed class PostgresSetUp
         await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
         await ExecuteAsync(connection, CommitLocally, cancellationToken);
         // Who waits for a lock makes everybody else queue behind it.
-        await ExecuteAsync(connection, "SET LOCAL lock_timeout = '10s'", cancellationToken);
+        await ExecuteAsync(connection, $"SET LOCAL lock_timeout = '{lockTimeout}'", cancellationToken);
         foreach (var statement in statements) await ExecuteAsync(connection, statement, cancellationToken);
         var incarnation = facts.Node.Local?.Incarnation ?? await InsertNodeAsync(connection, facts.Server, cancellationToken);
         await transaction.CommitAsync(cancellationToken);

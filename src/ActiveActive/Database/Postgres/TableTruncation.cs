@@ -35,8 +35,8 @@ internal sealed class TableTruncation(NpgsqlConnection connection, NodeName loca
     public async ValueTask RunAsync(TruncateTable truncate, ApplyStatements statements, CancellationToken cancellationToken)
     {
         var table = truncate.Table;
-        // Children by inheritance, which set-up refuses, are tables of their own.
-        var target = truncate.Partition is { } leaf ? $"ONLY {PostgresNames.Quote(leaf)}" : statements.Target;
+        // Children by inheritance, which set-up refuses, are tables of their own; what is a leaf on the peer may be partitioned here.
+        var target = truncate.Partition is { } leaf ? PostgresNames.Quote(leaf) : statements.Target;
         if (truncate.Partition is { } partition) await RequirePartitionAsync(table, partition, cancellationToken);
         await origins.LoadAsync(connection, cancellationToken);
         var isUnseen = IsUnseen(statements);
@@ -129,11 +129,12 @@ internal sealed class TableTruncation(NpgsqlConnection connection, NodeName loca
     /// </summary>
     private static string IsUnseen(ApplyStatements statements) =>
         $"""
-        COALESCE((SELECT (x.stamp, x.origin) IN (SELECT u.stamp, u.origin FROM unnest($2::bigint[], $3::text[]) AS u(stamp, origin))
-                  FROM (SELECT {VersionSql.Microseconds("c.\"timestamp\"")} AS stamp,
-                               COALESCE((SELECT n.node FROM unnest($5::bigint[], $6::text[]) AS n(id, node) WHERE n.id = c.roident::bigint), $4::text) AS origin
-                        FROM pg_xact_commit_timestamp_origin(t.xmin) c) x),
-                 t.xmin <> pg_current_xact_id_if_assigned()::xid AND age(t.xmin) <= (SELECT age($7::text::xid)), false)
+        (SELECT CASE WHEN x.stamp IS NULL
+                     THEN cardinality($2::bigint[]) > 0 AND t.xmin IS DISTINCT FROM pg_current_xact_id_if_assigned()::xid AND age(t.xmin) <= (SELECT age($7::text::xid))
+                     ELSE (x.stamp, x.origin) IN (SELECT u.stamp, u.origin FROM unnest($2::bigint[], $3::text[]) AS u(stamp, origin)) END
+         FROM (SELECT {VersionSql.Microseconds("c.\"timestamp\"")} AS stamp,
+                      COALESCE((SELECT n.node FROM unnest($5::bigint[], $6::text[]) AS n(id, node) WHERE n.id = c.roident::bigint), $4::text) AS origin
+               FROM pg_xact_commit_timestamp_origin(t.xmin) c) x)
         OR EXISTS (SELECT FROM active_active.version_override o WHERE o.table_name = $1 AND o.xid = t.xmin::text::bigint AND {statements.MatchesStoredKey("t", "o.key")})
         OR EXISTS (SELECT FROM active_active.sibling s WHERE s.table_name = $1 AND s.xid = t.xmin::text::bigint AND {statements.MatchesStoredKey("t", "s.key")})
         """;

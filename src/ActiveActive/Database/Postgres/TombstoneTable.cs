@@ -108,7 +108,12 @@ internal static class TombstoneTable
     public const int MostCollected = 50_000;
 
     private static readonly string s_collectRows =
-        $"{StableSql} DELETE FROM active_active.tombstone WHERE ctid = ANY (ARRAY(SELECT t.ctid FROM active_active.tombstone t WHERE t.key <> '' AND {s_isCollectable} LIMIT {MostCollected}))";
+        // The position once more: what replaces a row while its lock is waited for has the same place in the chain, and some minor releases look at nothing else.
+        $"""
+        {StableSql}
+        DELETE FROM active_active.tombstone t
+        WHERE t.ctid = ANY (ARRAY(SELECT t.ctid FROM active_active.tombstone t WHERE t.key <> '' AND {s_isCollectable} LIMIT {MostCollected})) AND t.position <= {StablePosition("t")}
+        """;
 
     private static readonly string s_collectBlocks = $"{StableSql} DELETE FROM active_active.tombstone_block t WHERE {s_isCollectable}";
 
@@ -148,13 +153,18 @@ internal static class TombstoneTable
     /// <summary>At least one; of several entries of one key the newest counts.</summary>
     public static IReadOnlyList<NpgsqlBatchCommand> Save(IReadOnlyList<Tombstone> tombstones)
     {
-        if (!tombstones.Any(IsLong)) return [SaveAll(tombstones)];
+        if (!tombstones.Any(static t => IsOfTable(t) || IsLong(t))) return [SaveAll(tombstones)];
+        var rest = tombstones.Where(static t => !IsOfTable(t) && !IsLong(t)).ToList();
         return
         [
+            // A table's stands in a row, where every look finds it.
+            .. tombstones.Where(IsOfTable).Select(static t => Set(t.Table, "", t.Version)),
             .. tombstones.Where(IsLong).GroupBy(static t => (t.Table, t.Version)).Select(static g => SaveAlike(SaveBlocksSql, [.. g])),
-            .. tombstones.Any(static t => !IsLong(t)) ? [SaveAll([.. tombstones.Where(static t => !IsLong(t))])] : Array.Empty<NpgsqlBatchCommand>(),
+            .. rest.Count > 0 ? [SaveAll(rest)] : Array.Empty<NpgsqlBatchCommand>(),
         ];
     }
+
+    private static bool IsOfTable(Tombstone tombstone) => tombstone.Key.Length == 0;
 
     private static bool IsLong(Tombstone tombstone) => tombstone.Key.Length > MostKeyBytes / 4 && System.Text.Encoding.UTF8.GetByteCount(tombstone.Key) > MostKeyBytes;
 
@@ -163,8 +173,7 @@ internal static class TombstoneTable
         var first = tombstones[0];
         if (tombstones.All(t => t.Version == first.Version && t.Table == first.Table))
         {
-            var isInBlocks = tombstones.Count >= LeastInBlocks && first.Key.Length > 0;
-            return SaveAlike(isInBlocks ? SaveBlocksSql : s_saveAlike, tombstones);
+            return SaveAlike(tombstones.Count >= LeastInBlocks ? SaveBlocksSql : s_saveAlike, tombstones);
         }
 
         var newest = new Dictionary<(TableName, string), RowVersion>(tombstones.Count);
