@@ -56,7 +56,7 @@ internal sealed class PartitionTruncates(NpgsqlDataSource dataSource)
             var then = now.Where(l => !(l.Attached > transaction.Stamp)).Select(static l => l.Name).ToHashSet();
             foreach (var leaf in gone)
             {
-                if (await ReadDetachedAsync(leaf.Oid, cancellationToken) > transaction.Stamp) then.Add(leaf.Name);
+                if (await ReadDetachedAsync(leaf.Oid, cancellationToken) >= transaction.Stamp) then.Add(leaf.Name);
             }
 
             leaves.Add(root, then);
