@@ -30,7 +30,8 @@ internal sealed partial class TableWatch(NodeName self, ILocalDatabase database,
             }
             catch (ReplicationException e) when (!cancellationToken.IsCancellationRequested)
             {
-                Tell(e.Message);
+                // Another instance that sets up says nothing of the tables.
+                if (e.Kind != ReplicationErrorKind.InUse) Tell(e.Message);
             }
         }
     }

@@ -84,6 +84,10 @@ public sealed class PartitionTests(ClusterServers servers)
         await cluster[0].ExecuteAsync("BEGIN; TRUNCATE p_low; ALTER TABLE p DETACH PARTITION p_high; COMMIT");
         await cluster.QuietAsync();
         Assert.Equal("(200,eu,high)", await cluster[1].ScalarAsync<string>("SELECT string_agg(p::text, ' ') FROM p"));
+        // Nor one that is there again.
+        await cluster[0].ExecuteAsync("BEGIN; TRUNCATE p_low; ALTER TABLE p ATTACH PARTITION p_high FOR VALUES FROM (100) TO (MAXVALUE); COMMIT");
+        await cluster.QuietAsync();
+        Assert.Equal("(200,eu,high)", await cluster[1].ScalarAsync<string>("SELECT string_agg(p::text, ' ') FROM p"));
     }
 
     [Fact]

@@ -5,7 +5,7 @@ using Npgsql;
 namespace ActiveActive.Database.Postgres;
 
 /// <summary>The local tables as apply needs them, read from the catalog and kept until <see cref="Forget"/>.</summary>
-internal sealed class LocalTableCatalog(ReplicatedTables rules, Func<CancellationToken, ValueTask<string?>>? publishNew = null)
+internal sealed class LocalTableCatalog(ReplicatedTables rules, Func<TableName, CancellationToken, ValueTask<string?>>? publishNew = null)
 {
     // The key's table is a scalar sub-select: joined to it, the plan walks the keys of all tables, for every table.
     private const string Query =
@@ -69,7 +69,14 @@ internal sealed class LocalTableCatalog(ReplicatedTables rules, Func<Cancellatio
     public void Forget() => _tables.Clear();
 
     /// <exception cref="ReplicationException">The table takes no part here, or has no primary key that tells rows apart.</exception>
-    public ValueTask<LocalTable?> FindAsync(Relation relation, NpgsqlConnection connection, CancellationToken cancellationToken) => FindAsync(relation, connection, publishNew is null ? "" : null, cancellationToken);
+    public ValueTask<LocalTable?> FindAsync(Relation relation, NpgsqlConnection connection, CancellationToken cancellationToken) => FindAsync(relation, connection, mayPublish: false, cancellationToken);
+
+    /// <param name="relation">The peer's table.</param>
+    /// <param name="connection">The session.</param>
+    /// <param name="mayPublish">Whether a new table may be published on the spot: not while the session's transaction holds locks that set-up could wait for.</param>
+    /// <param name="cancellationToken">Ends it.</param>
+    public ValueTask<LocalTable?> FindAsync(Relation relation, NpgsqlConnection connection, bool mayPublish, CancellationToken cancellationToken) =>
+        FindAsync(relation, connection, mayPublish && publishNew is not null ? null : "", cancellationToken);
 
     /// <param name="relation">The peer's table.</param>
     /// <param name="connection">The session.</param>
@@ -131,7 +138,7 @@ internal sealed class LocalTableCatalog(ReplicatedTables rules, Func<Cancellatio
         if (isUnpublished)
         {
             // Its own writes would not be seen, neither by peers nor by capture here.
-            if (problem is null) return await FindAsync(relation, connection, await publishNew!(cancellationToken) ?? "", cancellationToken);
+            if (problem is null) return await FindAsync(relation, connection, await publishNew!(name, cancellationToken) ?? "", cancellationToken);
             throw problem.Length == 0
                 ? new ReplicationException(ReplicationErrorKind.Transient, $"Table {name} was created since the node started, and is not published yet.")
                 : new ReplicationException(ReplicationErrorKind.ApplyRefused, $"Table {name} was created since the node started, and is not published. {problem}");

@@ -23,10 +23,10 @@ internal sealed class PartitionTruncates(NpgsqlDataSource dataSource)
         WHERE c.relkind <> 'p'
         """;
 
-    // Of a table that was detached, when that (or what was done with it since) was; null where it is long ago. One that was dropped is not found: it is nothing to anybody any more.
+    // Of a table that is no partition of the root any more, when that (or what was done with it since) was; null where it is long ago. One that was dropped is not found: it is nothing to anybody any more.
     private const string DetachedSql = """
         SELECT (extract(epoch FROM pg_catalog.pg_xact_commit_timestamp(c.xmin)) * 1000000)::bigint - 946684800000000
-        FROM pg_catalog.pg_class c WHERE c.oid = $1 AND NOT c.relispartition
+        FROM pg_catalog.pg_class c WHERE c.oid = $1
         """;
 
     // Each that the stream has met.
@@ -52,15 +52,17 @@ internal sealed class PartitionTruncates(NpgsqlDataSource dataSource)
         {
             // One that was attached since can't have been meant, however late the log is read; one that was detached since was there.
             var now = await ReadLeavesAsync(root, cancellationToken);
-            var gone = _known.GetValueOrDefault(root, []).Where(l => now.All(n => n.Oid != l.Oid)).ToList();
-            var then = now.Where(l => !(l.Attached > transaction.Stamp)).Select(static l => l.Name).ToHashSet();
+            var known = _known.GetValueOrDefault(root, []);
+            var gone = known.Where(l => now.All(n => n.Oid != l.Oid)).ToList();
+            // Also one that was detached since and is attached again.
+            var then = now.Concat(known.Except(gone)).Where(l => !(l.Attached > transaction.Stamp)).Select(static l => l.Name).ToHashSet();
             foreach (var leaf in gone)
             {
                 if (await ReadDetachedAsync(leaf.Oid, cancellationToken) >= transaction.Stamp) then.Add(leaf.Name);
             }
 
             leaves.Add(root, then);
-            _known[root] = [.. now, .. gone];
+            _known[root] = [.. known, .. now.Except(known)];
         }
 
         return transaction with { Changes = Gather(transaction.Changes, leaves) };

@@ -45,7 +45,7 @@ internal sealed partial class PostgresApplySession : IApplySession
     private bool _isInTransaction;
     private bool _arePlansStale;
 
-    private PostgresApplySession(NpgsqlDataSource source, NpgsqlConnection connection, PostgresDatabaseOptions options, NodeName origin, string originName, OriginNodes origins, RewrittenTables rewritten, OwnTransactions own, Func<CancellationToken, ValueTask<string?>> publishNew)
+    private PostgresApplySession(NpgsqlDataSource source, NpgsqlConnection connection, PostgresDatabaseOptions options, NodeName origin, string originName, OriginNodes origins, RewrittenTables rewritten, OwnTransactions own, Func<TableName, CancellationToken, ValueTask<string?>> publishNew)
     {
         _source = source;
         _connection = connection;
@@ -65,7 +65,7 @@ internal sealed partial class PostgresApplySession : IApplySession
     public CommitTimestamp ServerTime { get; private set; } = CommitTimestamp.Unknown;
 
     public static async ValueTask<PostgresApplySession> OpenAsync(
-        PostgresDatabaseOptions options, NodeName origin, RewrittenTables rewritten, OwnTransactions own, Func<CancellationToken, ValueTask<string?>> publishNew, CancellationToken cancellationToken)
+        PostgresDatabaseOptions options, NodeName origin, RewrittenTables rewritten, OwnTransactions own, Func<TableName, CancellationToken, ValueTask<string?>> publishNew, CancellationToken cancellationToken)
     {
         var source = PostgresConnections.ForApply(options.ConnectionString);
         var connection = source.CreateConnection();
@@ -94,7 +94,7 @@ internal sealed partial class PostgresApplySession : IApplySession
         ServerTime = new CommitTimestamp(await ReadAsync<long>(_connection, s_clockSql, cancellationToken)));
 
     public ValueTask<LocalTable?> FindTableAsync(Relation relation, CancellationToken cancellationToken) =>
-        RunAsync($"looking up table {relation.Root}", () => _catalog.FindAsync(relation, _connection, cancellationToken));
+        RunAsync($"looking up table {relation.Root}", () => _catalog.FindAsync(relation, _connection, mayPublish: !_isInTransaction, cancellationToken));
 
     public void ForgetTables()
     {

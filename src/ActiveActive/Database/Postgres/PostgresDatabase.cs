@@ -16,11 +16,12 @@ internal sealed class PostgresDatabase : ILocalDatabase
     // What is stable in the ordinary way is gone by then.
     private static readonly TimeSpan s_oldBlock = TimeSpan.FromMinutes(1);
 
-    private static readonly TimeSpan s_unfit = TimeSpan.FromMinutes(1);
+    private static readonly TimeSpan s_unfit = TimeSpan.FromSeconds(30);
 
     private readonly PostgresDatabaseOptions _options;
     private readonly NpgsqlDataSource _dataSource;
     private readonly RewrittenTables _rewritten;
+    private readonly SemaphoreSlim _publishing = new(1);
     private readonly System.Collections.Concurrent.ConcurrentQueue<NewTable> _published = [];
     private (IReadOnlyList<TableName> Tables, long Until, string? Problem) _unfit = ([], 0, null);
 
@@ -77,13 +78,21 @@ internal sealed class PostgresDatabase : ILocalDatabase
         return ids;
     });
 
-    public async ValueTask<NewTables> PublishNewTablesAsync(CancellationToken cancellationToken)
+    public ValueTask<NewTables> PublishNewTablesAsync(CancellationToken cancellationToken) => RunAsync("looking for new tables", async () =>
     {
-        var tables = await RunAsync("looking for new tables", () => PublishUnlessUnfitAsync(cancellationToken));
-        // Those that an apply session had published, because a peer wrote them first.
-        while (_published.TryDequeue(out var earlier)) tables = tables with { Published = [earlier, .. tables.Published] };
-        return tables;
-    }
+        await _publishing.WaitAsync(cancellationToken);
+        try
+        {
+            var tables = await PublishUnlessUnfitAsync(cancellationToken);
+            // Those that an apply session had published, because a peer wrote them first.
+            while (_published.TryDequeue(out var earlier)) tables = tables with { Published = [earlier, .. tables.Published] };
+            return tables;
+        }
+        finally
+        {
+            _publishing.Release();
+        }
+    });
 
     /// <summary>What can't be published is looked at in whole now and then only.</summary>
     private async ValueTask<NewTables> PublishUnlessUnfitAsync(CancellationToken cancellationToken)
@@ -92,16 +101,30 @@ internal sealed class PostgresDatabase : ILocalDatabase
         var unpublished = await setUp.FindUnpublishedAsync(cancellationToken);
         if (unpublished.Count == 0) return new NewTables([], null);
         if (unpublished.SequenceEqual(_unfit.Tables) && Environment.TickCount64 < _unfit.Until) return new NewTables([], _unfit.Problem);
-        var tables = await setUp.PublishNewTablesAsync(cancellationToken);
-        _unfit = (await setUp.FindUnpublishedAsync(cancellationToken), Environment.TickCount64 + (long)s_unfit.TotalMilliseconds, tables.Problem);
+        var tables = await setUp.PublishNewTablesAsync(null, cancellationToken);
+        _unfit = tables.Problem is null ? ([], 0, null) : ([.. unpublished.Except(tables.Published.Select(static t => t.Name))], Environment.TickCount64 + (long)s_unfit.TotalMilliseconds, tables.Problem);
         return tables;
     }
 
-    private async ValueTask<string?> PublishNowAsync(CancellationToken cancellationToken)
+    /// <summary>Publishes one table; returns why it can't be.</summary>
+    private async ValueTask<string?> PublishNowAsync(TableName table, CancellationToken cancellationToken)
     {
-        var tables = await new PostgresSetUp(_options, _dataSource).PublishNewTablesAsync(cancellationToken);
-        foreach (var table in tables.Published) _published.Enqueue(table);
-        return tables.Problem;
+        await _publishing.WaitAsync(cancellationToken);
+        try
+        {
+            var tables = await new PostgresSetUp(_options, _dataSource).PublishNewTablesAsync(table, cancellationToken);
+            foreach (var added in tables.Published) _published.Enqueue(added);
+            return tables.Problem;
+        }
+        catch (ReplicationException e) when (e.Kind is ReplicationErrorKind.InUse or ReplicationErrorKind.Misconfigured)
+        {
+            // Another instance is at it; or the server refuses it.
+            return e.Kind == ReplicationErrorKind.InUse ? null : e.Message;
+        }
+        finally
+        {
+            _publishing.Release();
+        }
     }
 
     public async ValueTask<IApplySession> OpenApplySessionAsync(NodeName origin, CancellationToken cancellationToken) =>
@@ -200,6 +223,7 @@ internal sealed class PostgresDatabase : ILocalDatabase
     public ValueTask DisposeAsync()
     {
         _rewritten.Dispose();
+        _publishing.Dispose();
         return _dataSource.DisposeAsync();
     }
 

@@ -37,7 +37,7 @@ internal sealed class PostgresSetUp
     public ValueTask<DatabaseIdentity> RunAsync(CancellationToken cancellationToken) => RunAsync(RunLockedAsync, cancellationToken);
 
     /// <summary>Publishes the tables that the rules match and that are not published yet, while the node runs.</summary>
-    public ValueTask<NewTables> PublishNewTablesAsync(CancellationToken cancellationToken) => RunAsync(PublishLockedAsync, cancellationToken);
+    public ValueTask<NewTables> PublishNewTablesAsync(TableName? only, CancellationToken cancellationToken) => RunAsync((connection, stop) => PublishLockedAsync(connection, only, stop), cancellationToken);
 
     private async ValueTask<T> RunAsync<T>(Func<NpgsqlConnection, CancellationToken, Task<T>> run, CancellationToken cancellationToken)
     {
@@ -90,29 +90,34 @@ internal sealed class PostgresSetUp
         return [.. found.Where(_options.Tables.Contains).Order()];
     }
 
-    private async Task<NewTables> PublishLockedAsync(NpgsqlConnection connection, CancellationToken cancellationToken)
+    private async Task<NewTables> PublishLockedAsync(NpgsqlConnection connection, TableName? only, CancellationToken cancellationToken)
     {
-        var facts = await ReadFactsAsync(connection, cancellationToken, isRunning: true);
-        var published = facts.Tables.Where(table => !SetUpPlan.IsToBeAdded(facts, table)).ToList();
-        var known = SetUpCheck.Find(facts with { Tables = published });
-        var (fit, unfit) = (new List<TableFacts>(), new List<SetUpProblem>());
-        foreach (var table in facts.Tables.Except(published))
+        // Reading defaults locks their tables, and whoever writes to a table stands behind the wait for its lock. The pool puts this back.
+        await ExecuteAsync(connection, "SET lock_timeout = '500ms'", cancellationToken);
+        var (added, unfit) = (new List<NewTable>(), new List<SetUpProblem>());
+        var tried = new HashSet<TableName>();
+        while (true)
         {
-            // One that can't be replicated keeps no other one out.
-            var problems = SetUpCheck.Find(facts with { Tables = [.. published, table] }).Except(known).ToList();
-            if (problems.Count == 0) fit.Add(table);
+            // Anew for each: the transaction before changed what it is to be compared with.
+            var facts = await ReadFactsAsync(connection, cancellationToken, isRunning: true);
+            var published = facts.Tables.Where(table => !SetUpPlan.IsToBeAdded(facts, table)).ToList();
+            if (facts.Tables.Except(published).FirstOrDefault(table => (only is null || table.Name == only) && tried.Add(table.Name)) is not { } next) break;
+            // One that can't be replicated keeps no other one out, and neither does one that is busy.
+            var alone = facts with { Tables = [.. published, next] };
+            var problems = SetUpCheck.Find(alone).Except(SetUpCheck.Find(facts with { Tables = published })).ToList();
             unfit.AddRange(problems);
-        }
+            if (problems.Count > 0) continue;
+            try
+            {
+                await CreateMissingAsync(connection, alone, cancellationToken, lockTimeout: "500ms");
+            }
+            catch (PostgresException e) when (e.SqlState == PostgresErrorCodes.LockNotAvailable)
+            {
+                continue;
+            }
 
-        var added = new List<NewTable>();
-        foreach (var table in fit)
-        {
-            // Each by itself, and not for long: whoever writes to the table, or to a partition of it, stands behind the wait for its lock.
-            published.Add(table);
-            await CreateMissingAsync(connection, facts with { Tables = published }, cancellationToken, lockTimeout: "500ms");
-            facts = facts.WithPublished(table);
-            await using var look = new NpgsqlCommand($"SELECT EXISTS (SELECT FROM {PostgresNames.Quote(table.Name)})", connection);
-            added.Add(new NewTable(table.Name, await look.ExecuteScalarAsync(cancellationToken) is true));
+            await using var look = new NpgsqlCommand($"SELECT EXISTS (SELECT FROM {PostgresNames.Quote(next.Name)})", connection);
+            added.Add(new NewTable(next.Name, await look.ExecuteScalarAsync(cancellationToken) is true));
         }
 
         return new NewTables(added, unfit.Count == 0 ? null : new SetUpException(_options.Node.Value, unfit).Message);

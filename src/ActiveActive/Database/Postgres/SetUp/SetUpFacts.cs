@@ -3,12 +3,6 @@ namespace ActiveActive.Database.Postgres.SetUp;
 /// <summary>All that the checks look at. Read once, before anything is changed; the checks and the plan are pure functions of it.</summary>
 internal sealed record SetUpFacts
 {
-    /// <summary>The same once a table is published.</summary>
-    public SetUpFacts WithPublished(TableFacts table) => Node.Publication is not { } publication ? this : this with
-    {
-        Node = Node with { Publication = publication with { Tables = [.. publication.Tables, new PublishedTable(table.Relation.Oid, table.Name, IsFiltered: false)] } },
-    };
-
     public required PostgresDatabaseOptions Options { get; init; }
 
     public required ServerFacts Server { get; init; }
