@@ -103,6 +103,12 @@ internal sealed partial class PeerLink
         run.Quarantine.Load(await _context.Database.ReadQuarantineAsync(Peer, cancellationToken), Peer);
         Status.Worker = worker;
         await run.Capture.SettleProgressAsync(Peer, session, cancellationToken);
+        if (session.AppliedPosition < run.Progress.AppliedOf(Peer).Current)
+        {
+            // Capture's connection ends, too, and with it this life of the node, which took them for there.
+            throw new ReplicationException(ReplicationErrorKind.Transient, $"The database has lost commits of peer '{Peer}' that were not durable: the server crashed.");
+        }
+
         run.Progress.AppliedOf(Peer).Advance(session.AppliedPosition);
         var durable = await session.FlushAsync(cancellationToken);
         Status.Applied(session.AppliedPosition);

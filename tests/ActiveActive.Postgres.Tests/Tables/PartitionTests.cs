@@ -105,13 +105,13 @@ public sealed class PartitionTests(ClusterServers servers)
     }
 
     [Fact]
-    public async Task Truncate_of_a_table_is_one_also_after_a_partition_was_dropped_or_detached()
+    public async Task Truncate_of_a_table_is_one_also_after_a_partition_was_dropped_detached_or_renamed()
     {
         await using var cluster = await TwoNodes.StartAsync(servers, "", ByList, ByList);
         foreach (var node in cluster.Nodes) await node.ExecuteAsync("CREATE TABLE p_us PARTITION OF p FOR VALUES IN ('us'); CREATE TABLE p_ap PARTITION OF p FOR VALUES IN ('ap')");
         await cluster[0].ExecuteAsync("INSERT INTO p (id, region, v) VALUES (1, 'eu', 'x'), (2, 'us', 'x'), (3, 'ap', 'x')");
         await cluster.QuietAsync();
-        foreach (var node in cluster.Nodes) await node.ExecuteAsync("ALTER TABLE p DETACH PARTITION p_us; DROP TABLE p_ap");
+        foreach (var node in cluster.Nodes) await node.ExecuteAsync("ALTER TABLE p DETACH PARTITION p_us; DROP TABLE p_ap; ALTER TABLE p_eu RENAME TO p_europe");
         await cluster[0].ExecuteAsync("TRUNCATE p");
         await cluster.AssertSameAsync("", "SELECT * FROM p");
         Assert.Equal(1, await cluster[1].ScalarAsync<long>("SELECT count(*) FROM active_active.tombstone WHERE table_name = 'public.p' AND key = ''"));

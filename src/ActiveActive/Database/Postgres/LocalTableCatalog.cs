@@ -5,7 +5,7 @@ using Npgsql;
 namespace ActiveActive.Database.Postgres;
 
 /// <summary>The local tables as apply needs them, read from the catalog and kept until <see cref="Forget"/>.</summary>
-internal sealed class LocalTableCatalog(ReplicatedTables rules, Func<TableName, CancellationToken, ValueTask<string?>>? publishNew = null)
+internal sealed class LocalTableCatalog(ReplicatedTables rules, NewTablePublisher? newTables = null)
 {
     // The key's table is a scalar sub-select: joined to it, the plan walks the keys of all tables, for every table.
     private const string Query =
@@ -76,13 +76,9 @@ internal sealed class LocalTableCatalog(ReplicatedTables rules, Func<TableName, 
     /// <param name="mayPublish">Whether a new table may be published on the spot: not while the session's transaction holds locks that set-up could wait for.</param>
     /// <param name="cancellationToken">Ends it.</param>
     public ValueTask<LocalTable?> FindAsync(Relation relation, NpgsqlConnection connection, bool mayPublish, CancellationToken cancellationToken) =>
-        FindAsync(relation, connection, mayPublish && publishNew is not null ? null : "", cancellationToken);
+        FindAsync(relation, connection, mayPublish, isPublished: false, cancellationToken);
 
-    /// <param name="relation">The peer's table.</param>
-    /// <param name="connection">The session.</param>
-    /// <param name="problem">Why a new table was not published; empty where nothing says so; null where that was not tried.</param>
-    /// <param name="cancellationToken">Ends it.</param>
-    private async ValueTask<LocalTable?> FindAsync(Relation relation, NpgsqlConnection connection, string? problem, CancellationToken cancellationToken)
+    private async ValueTask<LocalTable?> FindAsync(Relation relation, NpgsqlConnection connection, bool mayPublish, bool isPublished, CancellationToken cancellationToken)
     {
         if (_tables.TryGetValue((relation.Root, relation.Name), out var known)) return known;
         var columns = new List<CatalogColumn>();
@@ -138,8 +134,9 @@ internal sealed class LocalTableCatalog(ReplicatedTables rules, Func<TableName, 
         if (isUnpublished)
         {
             // Its own writes would not be seen, neither by peers nor by capture here.
-            if (problem is null) return await FindAsync(relation, connection, await publishNew!(name, cancellationToken) ?? "", cancellationToken);
-            throw problem.Length == 0
+            var problem = newTables is null || isPublished ? null : mayPublish ? await newTables.PublishAsync(name, cancellationToken) : newTables.Note(name);
+            if (problem is null && newTables is not null && mayPublish && !isPublished) return await FindAsync(relation, connection, mayPublish, isPublished: true, cancellationToken);
+            throw problem is null
                 ? new ReplicationException(ReplicationErrorKind.Transient, $"Table {name} was created since the node started, and is not published yet.")
                 : new ReplicationException(ReplicationErrorKind.ApplyRefused, $"Table {name} was created since the node started, and is not published. {problem}");
         }

@@ -53,12 +53,13 @@ internal sealed class PartitionTruncates(NpgsqlDataSource dataSource)
             // One that was attached since can't have been meant, however late the log is read; one that was detached since was there.
             var now = await ReadLeavesAsync(root, cancellationToken);
             var known = _known.GetValueOrDefault(root, []);
-            var gone = known.Where(l => now.All(n => n.Oid != l.Oid)).ToList();
-            // Also one that was detached since and is attached again.
-            var then = now.Concat(known.Except(gone)).Where(l => !(l.Attached > transaction.Stamp)).Select(static l => l.Name).ToHashSet();
-            foreach (var leaf in gone)
+            var truncated = transaction.Changes.Where(IsOfLeaf).Select(static c => c.Relation.Name).ToHashSet();
+            var then = new HashSet<TableName>();
+            // By OID: one can have been attached more than once, or have another name by now.
+            foreach (var leaf in now.Concat(known).GroupBy(static l => l.Oid))
             {
-                if (await ReadDetachedAsync(leaf.Oid, cancellationToken) >= transaction.Stamp) then.Add(leaf.Name);
+                var wasThere = now.Any(n => n.Oid == leaf.Key) ? leaf.Any(l => !(l.Attached > transaction.Stamp)) : await ReadDetachedAsync(leaf.Key, cancellationToken) >= transaction.Stamp;
+                if (wasThere) then.Add(leaf.Select(static l => l.Name).FirstOrDefault(truncated.Contains, leaf.First().Name));
             }
 
             leaves.Add(root, then);

@@ -45,7 +45,7 @@ internal sealed partial class PostgresApplySession : IApplySession
     private bool _isInTransaction;
     private bool _arePlansStale;
 
-    private PostgresApplySession(NpgsqlDataSource source, NpgsqlConnection connection, PostgresDatabaseOptions options, NodeName origin, string originName, OriginNodes origins, RewrittenTables rewritten, OwnTransactions own, Func<TableName, CancellationToken, ValueTask<string?>> publishNew)
+    private PostgresApplySession(NpgsqlDataSource source, NpgsqlConnection connection, PostgresDatabaseOptions options, NodeName origin, string originName, OriginNodes origins, RewrittenTables rewritten, OwnTransactions own, NewTablePublisher newTables)
     {
         _source = source;
         _connection = connection;
@@ -53,7 +53,7 @@ internal sealed partial class PostgresApplySession : IApplySession
         _originName = originName;
         _origins = origins;
         _own = own;
-        _catalog = new LocalTableCatalog(options.Tables, publishNew);
+        _catalog = new LocalTableCatalog(options.Tables, newTables);
         _rewritten = rewritten;
         _reader = new KeyReader(connection, _catalog, origins, rewritten);
         _truncation = new TableTruncation(connection, options.Node, origins, rewritten);
@@ -65,7 +65,7 @@ internal sealed partial class PostgresApplySession : IApplySession
     public CommitTimestamp ServerTime { get; private set; } = CommitTimestamp.Unknown;
 
     public static async ValueTask<PostgresApplySession> OpenAsync(
-        PostgresDatabaseOptions options, NodeName origin, RewrittenTables rewritten, OwnTransactions own, Func<TableName, CancellationToken, ValueTask<string?>> publishNew, CancellationToken cancellationToken)
+        PostgresDatabaseOptions options, NodeName origin, RewrittenTables rewritten, OwnTransactions own, NewTablePublisher newTables, CancellationToken cancellationToken)
     {
         var source = PostgresConnections.ForApply(options.ConnectionString);
         var connection = source.CreateConnection();
@@ -77,7 +77,7 @@ internal sealed partial class PostgresApplySession : IApplySession
             await origins.LoadAsync(connection, cancellationToken);
             await rewritten.LoadAsync(connection, cancellationToken);
             own.Renew();
-            var session = new PostgresApplySession(source, connection, options, origin, PostgresNames.Origin(databaseOid, origin), origins, rewritten, own, publishNew);
+            var session = new PostgresApplySession(source, connection, options, origin, PostgresNames.Origin(databaseOid, origin), origins, rewritten, own, newTables);
             await session.HoldOriginAsync(cancellationToken);
             return session;
         }

@@ -71,6 +71,8 @@ internal static class PostgresConnections
             Options = SessionSettings.ToOptions(settings),
             Enlist = false,
             Multiplexing = false,
+            // What a session has set must not outlast it.
+            NoResetOnClose = false,
             IncludeErrorDetail = false,
             LoadBalanceHosts = false,
             // Start-up parameters of their own, which win over Options; unset, Npgsql takes them from PGTZ and PGCLIENTENCODING.

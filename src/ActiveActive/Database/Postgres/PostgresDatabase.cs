@@ -16,19 +16,16 @@ internal sealed class PostgresDatabase : ILocalDatabase
     // What is stable in the ordinary way is gone by then.
     private static readonly TimeSpan s_oldBlock = TimeSpan.FromMinutes(1);
 
-    private static readonly TimeSpan s_unfit = TimeSpan.FromSeconds(30);
-
     private readonly PostgresDatabaseOptions _options;
     private readonly NpgsqlDataSource _dataSource;
     private readonly RewrittenTables _rewritten;
-    private readonly SemaphoreSlim _publishing = new(1);
-    private readonly System.Collections.Concurrent.ConcurrentQueue<NewTable> _published = [];
-    private (IReadOnlyList<TableName> Tables, long Until, string? Problem) _unfit = ([], 0, null);
+    private readonly NewTablePublisher _newTables;
 
     public PostgresDatabase(PostgresDatabaseOptions options, ILogger? logger = null)
     {
         _options = options;
         _dataSource = NpgsqlDataSource.Create(PostgresConnections.ForSql(options.ConnectionString));
+        _newTables = new NewTablePublisher(options, _dataSource);
         _rewritten = new RewrittenTables(options, _dataSource, logger ?? NullLogger.Instance);
     }
 
@@ -78,57 +75,13 @@ internal sealed class PostgresDatabase : ILocalDatabase
         return ids;
     });
 
-    public ValueTask<NewTables> PublishNewTablesAsync(CancellationToken cancellationToken) => RunAsync("looking for new tables", async () =>
-    {
-        await _publishing.WaitAsync(cancellationToken);
-        try
-        {
-            var tables = await PublishUnlessUnfitAsync(cancellationToken);
-            // Those that an apply session had published, because a peer wrote them first.
-            while (_published.TryDequeue(out var earlier)) tables = tables with { Published = [earlier, .. tables.Published] };
-            return tables;
-        }
-        finally
-        {
-            _publishing.Release();
-        }
-    });
+    public ValueTask<NewTables> PublishNewTablesAsync(CancellationToken cancellationToken) => RunAsync("looking for new tables", () => _newTables.PublishAllAsync(cancellationToken));
 
-    /// <summary>What can't be published is looked at in whole now and then only.</summary>
-    private async ValueTask<NewTables> PublishUnlessUnfitAsync(CancellationToken cancellationToken)
+    public async ValueTask<IApplySession> OpenApplySessionAsync(NodeName origin, CancellationToken cancellationToken)
     {
-        var setUp = new PostgresSetUp(_options, _dataSource);
-        var unpublished = await setUp.FindUnpublishedAsync(cancellationToken);
-        if (unpublished.Count == 0) return new NewTables([], null);
-        if (unpublished.SequenceEqual(_unfit.Tables) && Environment.TickCount64 < _unfit.Until) return new NewTables([], _unfit.Problem);
-        var tables = await setUp.PublishNewTablesAsync(null, cancellationToken);
-        _unfit = tables.Problem is null ? ([], 0, null) : ([.. unpublished.Except(tables.Published.Select(static t => t.Name))], Environment.TickCount64 + (long)s_unfit.TotalMilliseconds, tables.Problem);
-        return tables;
+        await _newTables.PublishNotedAsync(cancellationToken);
+        return await PostgresApplySession.OpenAsync(_options, origin, _rewritten, OwnTransactions, _newTables, cancellationToken);
     }
-
-    /// <summary>Publishes one table; returns why it can't be.</summary>
-    private async ValueTask<string?> PublishNowAsync(TableName table, CancellationToken cancellationToken)
-    {
-        await _publishing.WaitAsync(cancellationToken);
-        try
-        {
-            var tables = await new PostgresSetUp(_options, _dataSource).PublishNewTablesAsync(table, cancellationToken);
-            foreach (var added in tables.Published) _published.Enqueue(added);
-            return tables.Problem;
-        }
-        catch (ReplicationException e) when (e.Kind is ReplicationErrorKind.InUse or ReplicationErrorKind.Misconfigured)
-        {
-            // Another instance is at it; or the server refuses it.
-            return e.Kind == ReplicationErrorKind.InUse ? null : e.Message;
-        }
-        finally
-        {
-            _publishing.Release();
-        }
-    }
-
-    public async ValueTask<IApplySession> OpenApplySessionAsync(NodeName origin, CancellationToken cancellationToken) =>
-        await PostgresApplySession.OpenAsync(_options, origin, _rewritten, OwnTransactions, PublishNowAsync, cancellationToken);
 
     public async IAsyncEnumerable<StoredRow?> ReadRowsAsync(IReadOnlyList<RowToFetch> rows, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
@@ -223,7 +176,7 @@ internal sealed class PostgresDatabase : ILocalDatabase
     public ValueTask DisposeAsync()
     {
         _rewritten.Dispose();
-        _publishing.Dispose();
+        _newTables.Dispose();
         return _dataSource.DisposeAsync();
     }
 

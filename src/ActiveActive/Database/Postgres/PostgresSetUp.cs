@@ -37,7 +37,12 @@ internal sealed class PostgresSetUp
     public ValueTask<DatabaseIdentity> RunAsync(CancellationToken cancellationToken) => RunAsync(RunLockedAsync, cancellationToken);
 
     /// <summary>Publishes the tables that the rules match and that are not published yet, while the node runs.</summary>
-    public ValueTask<NewTables> PublishNewTablesAsync(TableName? only, CancellationToken cancellationToken) => RunAsync((connection, stop) => PublishLockedAsync(connection, only, stop), cancellationToken);
+    /// <param name="only">The one to publish; null for all.</param>
+    /// <param name="added">Told of each, once it is published.</param>
+    /// <param name="cancellationToken">Ends it.</param>
+    /// <returns>Why some can't be published, and which are busy.</returns>
+    public ValueTask<(string? Unfit, string? Busy)> PublishNewTablesAsync(TableName? only, Action<NewTable> added, CancellationToken cancellationToken) =>
+        RunAsync((connection, stop) => PublishLockedAsync(connection, only, added, stop), cancellationToken);
 
     private async ValueTask<T> RunAsync<T>(Func<NpgsqlConnection, CancellationToken, Task<T>> run, CancellationToken cancellationToken)
     {
@@ -90,11 +95,11 @@ internal sealed class PostgresSetUp
         return [.. found.Where(_options.Tables.Contains).Order()];
     }
 
-    private async Task<NewTables> PublishLockedAsync(NpgsqlConnection connection, TableName? only, CancellationToken cancellationToken)
+    private async Task<(string? Unfit, string? Busy)> PublishLockedAsync(NpgsqlConnection connection, TableName? only, Action<NewTable> added, CancellationToken cancellationToken)
     {
         // Reading defaults locks their tables, and whoever writes to a table stands behind the wait for its lock. The pool puts this back.
         await ExecuteAsync(connection, "SET lock_timeout = '500ms'", cancellationToken);
-        var (added, unfit) = (new List<NewTable>(), new List<SetUpProblem>());
+        var (unfit, busy) = (new List<SetUpProblem>(), new List<TableName>());
         var tried = new HashSet<TableName>();
         while (true)
         {
@@ -113,14 +118,15 @@ internal sealed class PostgresSetUp
             }
             catch (PostgresException e) when (e.SqlState == PostgresErrorCodes.LockNotAvailable)
             {
+                busy.Add(next.Name);
                 continue;
             }
 
             await using var look = new NpgsqlCommand($"SELECT EXISTS (SELECT FROM {PostgresNames.Quote(next.Name)})", connection);
-            added.Add(new NewTable(next.Name, await look.ExecuteScalarAsync(cancellationToken) is true));
+            added(new NewTable(next.Name, await look.ExecuteScalarAsync(cancellationToken) is true));
         }
 
-        return new NewTables(added, unfit.Count == 0 ? null : new SetUpException(_options.Node.Value, unfit).Message);
+        return (unfit.Count == 0 ? null : new SetUpException(_options.Node.Value, unfit).Message, busy.Count == 0 ? null : $"Others write to {string.Join(", ", busy)} all the time, and publishing waits for a moment in which nobody does.");
     }
 
     private async Task<SetUpFacts> ReadFactsAsync(NpgsqlConnection connection, CancellationToken cancellationToken, bool isRunning = false)

@@ -31,14 +31,13 @@ internal static class SlotSetUp
             """
             INSERT INTO active_active.checkpoint (position, greatest_stamp, applied)
             SELECT $1, $2, coalesce(jsonb_object_agg(p.peer, p.progress) FILTER (WHERE p.progress IS NOT NULL), '{}')
-            FROM (SELECT o.peer, pg_replication_origin_progress(o.name, false)::text FROM unnest($3::text[], $4::text[]) AS o(peer, name)) AS p(peer, progress)
+            FROM (SELECT substr(o.roname, length($3) + 1), pg_replication_origin_progress(o.roname, false)::text FROM pg_replication_origin o WHERE starts_with(o.roname, $3) AND o.roname <> $4) AS p(peer, progress)
             """, connection);
         insert.Parameters.Add(new NpgsqlParameter { Value = position, NpgsqlDbType = NpgsqlDbType.PgLsn });
         insert.Parameters.Add(new NpgsqlParameter { Value = CommitTimestamp.Unknown.Microseconds });
-        // A slot that is made anew does not show what was applied before it.
-        var peers = facts.Options.Peers;
-        insert.Parameters.Add(new NpgsqlParameter { Value = peers.Select(p => p.Value).ToArray() });
-        insert.Parameters.Add(new NpgsqlParameter { Value = peers.Select(p => PostgresNames.Origin(facts.Server.DatabaseOid, p)).ToArray() });
+        // A slot that is made anew does not show what was applied before it; of any node, also one that is no peer at the moment.
+        insert.Parameters.Add(new NpgsqlParameter { Value = PostgresNames.OriginPrefix(facts.Server.DatabaseOid), NpgsqlDbType = NpgsqlDbType.Text });
+        insert.Parameters.Add(new NpgsqlParameter { Value = PostgresNames.Origin(facts.Server.DatabaseOid, facts.Options.Node), NpgsqlDbType = NpgsqlDbType.Text });
         await insert.ExecuteNonQueryAsync(cancellationToken);
         await transaction.CommitAsync(cancellationToken);
     }
