@@ -41,7 +41,7 @@ internal sealed partial class ApplyWorker
         // The horizon first: all that lies before it is in the index by now.
         var horizon = _index.PassedMarker.Horizon;
         if (horizon == 0 || _hasNotes || _retried is not null || _node.InOrder.IsAt(_origin, part.Position) || _node.Looking.IsAt(_origin, part.Position)) return null;
-        if (prepared.PlanSeen(_session) is not var (planned, grouped) || _index.FindUnseenTransactions(_origin, prepared.Members[0].Dependencies, MostUnseen) is not { } unseen) return null;
+        if (prepared.PlanSeen(_session) is not var (planned, grouped) || _index.FindFewUnseen(_origin, prepared.Members[0].Dependencies, MostUnseen) is not { } unseen) return null;
         if (grouped is not null) _session.Group(grouped);
         if (Safeguards.IsOff(Safeguard.UnseenStamps)) unseen = [];
         // Of a row that is deleted again nothing would be found at the end.

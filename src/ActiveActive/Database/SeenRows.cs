@@ -1,4 +1,5 @@
 using ActiveActive.Changes;
+using ActiveActive.Progress;
 
 namespace ActiveActive.Database;
 
@@ -9,12 +10,4 @@ namespace ActiveActive.Database;
 /// <param name="Origin">Its origin.</param>
 /// <param name="Horizon">A transaction id: capture has passed every earlier one (modulo 2^32).</param>
 /// <param name="Unseen">Later and concurrent transactions. A row that has lost its stamp is seen if it is older than all of them.</param>
-internal sealed record SeenRows(NodeName Origin, uint Horizon, IReadOnlyList<UnseenTransaction> Unseen)
-{
-    /// <summary>The earliest id of an unseen transaction; there must be one.</summary>
-    public uint OldestUnseen => Unseen.Select(static u => u.Xid).Aggregate(static (oldest, xid) => (int)(xid - oldest) < 0 ? xid : oldest);
-}
-
-/// <param name="Stamp">The stamp that its rows show.</param>
-/// <param name="Xid">Its id; rows that it wrote under a savepoint show later ones.</param>
-internal readonly record struct UnseenTransaction(CommitTimestamp Stamp, uint Xid);
+internal sealed record SeenRows(NodeName Origin, uint Horizon, IReadOnlyList<ShownVersion> Unseen);

@@ -8,13 +8,13 @@ namespace ActiveActive.Hosting;
 /// </summary>
 internal sealed partial class TableWatch(NodeName self, ILocalDatabase database, TimeProvider timeProvider, ILogger logger)
 {
-    public static readonly TimeSpan Interval = TimeSpan.FromSeconds(10);
+    private static readonly TimeSpan s_interval = TimeSpan.FromSeconds(10);
 
     private string? _told;
 
     public async Task RunAsync(CancellationToken cancellationToken)
     {
-        using var timer = new PeriodicTimer(Interval, timeProvider);
+        using var timer = new PeriodicTimer(s_interval, timeProvider);
         while (await timer.WaitForNextTickAsync(cancellationToken))
         {
             try

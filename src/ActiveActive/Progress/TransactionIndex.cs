@@ -1,5 +1,4 @@
 using ActiveActive.Changes;
-using ActiveActive.Database;
 using ActiveActive.Diagnostics;
 using NpgsqlTypes;
 
@@ -156,7 +155,7 @@ internal sealed class TransactionIndex
     {
         lock (_lock)
         {
-            return _order.Where(e => e.Version.Origin != writer && !seen.Covers(e.Version.Origin, e.Version.Position)).Select(e => new ShownVersion(e.ShownStamp, e.Version.Origin, e.Xid)).ToList();
+            return _order.Where(e => e.Version.Origin != writer && !seen.Covers(e.Version.Origin, e.Version.Position)).Select(static e => e.Shown).ToList();
         }
     }
 
@@ -164,12 +163,12 @@ internal sealed class TransactionIndex
     /// What rows show of transactions which a writer had not seen; null where they are more than <paramref name="most"/>, or where what it
     /// had seen has gaps.
     /// </summary>
-    public IReadOnlyList<UnseenTransaction>? FindUnseenTransactions(NodeName writer, DependencyVector seen, int most)
+    public IReadOnlyList<ShownVersion>? FindFewUnseen(NodeName writer, DependencyVector seen, int most)
     {
         if (seen.Gaps.Count > 0) return null;
         lock (_lock)
         {
-            var unseen = new List<UnseenTransaction>();
+            var unseen = new List<ShownVersion>();
             foreach (var (origin, last) in _lastOf)
             {
                 if (origin == writer) continue;
@@ -183,7 +182,7 @@ internal sealed class TransactionIndex
                     }
 
                     if (unseen.Count == most) return null;
-                    unseen.Add(new UnseenTransaction(entry.ShownStamp, entry.Xid));
+                    unseen.Add(entry.Shown);
                 }
             }
 
@@ -218,6 +217,8 @@ internal sealed class TransactionIndex
         public CommitTimestamp ShownStamp => shownStamp;
 
         public RowVersion Version => version;
+
+        public ShownVersion Shown => new(shownStamp, version.Origin, xid);
 
         public RowVersion VersionOf(RowKey key) => grouped is not null && grouped.TryGet(key, out var earlier) && !Safeguards.IsOff(Safeguard.GroupedVersions) ? earlier : version;
 
@@ -266,4 +267,8 @@ internal sealed class TransactionIndex
 }
 
 /// <summary>What PostgreSQL tells of a row's writer: its xmin, and the stamp and origin of that. A row under a savepoint shows a later xmin, and one may have lost its stamp.</summary>
-internal readonly record struct ShownVersion(CommitTimestamp Stamp, NodeName Origin, uint Xid = 0);
+internal readonly record struct ShownVersion(CommitTimestamp Stamp, NodeName Origin, uint Xid = 0)
+{
+    /// <summary>The earliest of some ids (modulo 2^32); 0 for none.</summary>
+    public static uint OldestOf(IEnumerable<ShownVersion> versions) => versions.Select(static v => v.Xid).DefaultIfEmpty().Aggregate(static (oldest, xid) => (int)(xid - oldest) < 0 ? xid : oldest);
+}

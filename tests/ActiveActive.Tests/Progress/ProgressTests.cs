@@ -45,14 +45,14 @@ public sealed class ProgressTests
         index.Add(702, new(30), new(3), V(3, s_a, 300));
         index.Add(703, new(40), new(4), V(4, s_c, 400));
         var seen = DependencyVector.Of([new(s_a, new(100))]);
-        Assert.Equal([new(new(2), 701), new(new(3), 702)], index.FindUnseenTransactions(s_c, seen, 9)!.OrderBy(u => u.Xid));
-        Assert.Equal([new(new(4), 703)], index.FindUnseenTransactions(s_b, DependencyVector.Of([new(s_a, new(300))]), 9));
-        Assert.Null(index.FindUnseenTransactions(s_c, seen, 1));
-        Assert.Null(index.FindUnseenTransactions(s_c, seen.WithGap(s_b, new(150)), 9));
+        Assert.Equal([new(new(2), s_b, 701), new(new(3), s_a, 702)], index.FindFewUnseen(s_c, seen, 9)!.OrderBy(u => u.Xid));
+        Assert.Equal([new(new(4), s_c, 703)], index.FindFewUnseen(s_b, DependencyVector.Of([new(s_a, new(300))]), 9));
+        Assert.Null(index.FindFewUnseen(s_c, seen, 1));
+        Assert.Null(index.FindFewUnseen(s_c, seen.WithGap(s_b, new(150)), 9));
         index.CutBefore(new(30));
-        Assert.Equal([new(new(3), 702)], index.FindUnseenTransactions(s_c, DependencyVector.Empty, 9));
+        Assert.Equal([new(new(3), s_a, 702)], index.FindFewUnseen(s_c, DependencyVector.Empty, 9));
         index.CutBefore(new(50));
-        Assert.Empty(index.FindUnseenTransactions(s_c, DependencyVector.Empty, 9)!);
+        Assert.Empty(index.FindFewUnseen(s_c, DependencyVector.Empty, 9)!);
     }
 
     [Fact]

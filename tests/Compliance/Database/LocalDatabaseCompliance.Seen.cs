@@ -37,7 +37,7 @@ public abstract partial class LocalDatabaseCompliance
         await fixture.RunLocalAsync(Items.Insert("2", "behind the horizon", null));
         await ApplyAsync(other, 0x10, s_past, Items, t => new InsertRow(t, Texts("3", "another origin's", null)));
         var row = (await LookAsync(session, Items, Items.KeyOf("1"))).Row!;
-        var unseen = new UnseenTransaction(row.Stamp, row.Xid);
+        var unseen = new ShownVersion(row.Stamp, row.Origin, row.Xid);
 
         await RefusedAsync(new(Us, horizon, [unseen]), t => new UpdateRow(t, Items.KeyOf("1"), Note("x")));
         await RefusedAsync(new(Us, horizon, []), t => new UpdateRow(t, Items.KeyOf("1"), Note("x")), t => new UpdateRow(t, Items.KeyOf("2"), Note("x")));

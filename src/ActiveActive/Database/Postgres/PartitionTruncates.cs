@@ -11,12 +11,12 @@ namespace ActiveActive.Database.Postgres;
 internal sealed class PartitionTruncates(NpgsqlDataSource dataSource)
 {
     // By the catalogs alone: pg_partition_tree locks the partitions, and capture must not stand behind an application's lock.
-    private const string LeavesSql = """
+    private static readonly string s_leavesSql = $"""
         WITH RECURSIVE tree (relid, attached) AS (
             SELECT to_regclass($1)::oid, NULL::timestamptz
             UNION ALL
             SELECT i.inhrelid, greatest(tree.attached, pg_catalog.pg_xact_commit_timestamp(i.xmin)) FROM tree JOIN pg_catalog.pg_inherits i ON i.inhparent = tree.relid)
-        SELECT c.oid, n.nspname, c.relname, (extract(epoch FROM tree.attached) * 1000000)::bigint - 946684800000000
+        SELECT c.oid, n.nspname, c.relname, {VersionSql.Microseconds("tree.attached")}
         FROM tree
         JOIN pg_catalog.pg_class c ON c.oid = tree.relid
         JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
@@ -24,8 +24,8 @@ internal sealed class PartitionTruncates(NpgsqlDataSource dataSource)
         """;
 
     // Of a table that is no partition of the root any more, when that (or what was done with it since) was; null where it is long ago. One that was dropped is not found: it is nothing to anybody any more.
-    private const string DetachedSql = """
-        SELECT (extract(epoch FROM pg_catalog.pg_xact_commit_timestamp(c.xmin)) * 1000000)::bigint - 946684800000000
+    private static readonly string s_detachedSql = $"""
+        SELECT {VersionSql.Microseconds("pg_catalog.pg_xact_commit_timestamp(c.xmin)")}
         FROM pg_catalog.pg_class c WHERE c.oid = $1
         """;
 
@@ -42,8 +42,8 @@ internal sealed class PartitionTruncates(NpgsqlDataSource dataSource)
     public static bool IsNeeded(CapturedTransaction transaction) => transaction.Changes.Any(IsOfLeaf);
 
     /// <summary>
-    /// The transaction with one TRUNCATE of the root in place of those of all its leaves. A leaf that has gone since makes it stay as it is,
-    /// which is the narrower reading.
+    /// The transaction with one TRUNCATE of the root in place of those of all its leaves. Which those were, is told of the moment of
+    /// its commit; where it can't be, the narrower reading counts.
     /// </summary>
     public async ValueTask<CapturedTransaction> GatherAsync(CapturedTransaction transaction, CancellationToken cancellationToken)
     {
@@ -105,7 +105,7 @@ internal sealed class PartitionTruncates(NpgsqlDataSource dataSource)
 
     private async ValueTask<IReadOnlyList<Leaf>> ReadLeavesAsync(TableName root, CancellationToken cancellationToken)
     {
-        await using var command = dataSource.CreateCommand(LeavesSql);
+        await using var command = dataSource.CreateCommand(s_leavesSql);
         command.Parameters.Add(new NpgsqlParameter { Value = PostgresNames.Quote(root), NpgsqlDbType = NpgsqlDbType.Text });
         var leaves = new List<Leaf>();
         await using var rows = await command.ExecuteReaderAsync(cancellationToken);
@@ -115,7 +115,7 @@ internal sealed class PartitionTruncates(NpgsqlDataSource dataSource)
 
     private async ValueTask<CommitTimestamp?> ReadDetachedAsync(uint oid, CancellationToken cancellationToken)
     {
-        await using var command = dataSource.CreateCommand(DetachedSql);
+        await using var command = dataSource.CreateCommand(s_detachedSql);
         command.Parameters.Add(new NpgsqlParameter { Value = oid, NpgsqlDbType = NpgsqlDbType.Oid });
         return await command.ExecuteScalarAsync(cancellationToken) is long microseconds ? new CommitTimestamp(microseconds) : null;
     }

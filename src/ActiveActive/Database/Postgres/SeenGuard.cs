@@ -1,5 +1,6 @@
 using System.Globalization;
 using ActiveActive.Diagnostics;
+using ActiveActive.Progress;
 using Npgsql;
 using NpgsqlTypes;
 
@@ -30,6 +31,6 @@ internal sealed class SeenGuard(SeenRows seen, string originIdentifier, IReadOnl
         yield return SqlParameters.Texts([.. files.Select(static f => f.ToString(CultureInfo.InvariantCulture))]);
         if (!HasUnseen) yield break;
         yield return SqlParameters.Texts([.. seen.Unseen.Select(static u => VersionSql.Text(u.Stamp))]);
-        yield return SqlParameters.Text(seen.OldestUnseen.ToString(CultureInfo.InvariantCulture));
+        yield return VersionSql.Horizon(ShownVersion.OldestOf(seen.Unseen));
     }
 }

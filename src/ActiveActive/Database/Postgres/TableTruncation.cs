@@ -1,4 +1,3 @@
-using System.Globalization;
 using System.Runtime.CompilerServices;
 using ActiveActive.Apply;
 using ActiveActive.Changes;
@@ -147,7 +146,7 @@ internal sealed class TableTruncation(NpgsqlConnection connection, NodeName loca
         [
             SqlParameters.Text(table.Name.ToString()), SqlParameters.Numbers([.. unseen.Select(static u => u.Stamp.Microseconds)]), SqlParameters.Texts([.. unseen.Select(static u => u.Origin.Value)]),
             SqlParameters.Text(local.Value), SqlParameters.Numbers(identifiers), SqlParameters.Texts(nodes),
-            SqlParameters.Text(unseen.Select(static u => u.Xid).DefaultIfEmpty().Aggregate(static (oldest, xid) => (int)(xid - oldest) < 0 ? xid : oldest).ToString(CultureInfo.InvariantCulture)),
+            VersionSql.Horizon(ShownVersion.OldestOf(unseen)),
         ]);
         return command;
     }

@@ -61,7 +61,7 @@ internal static class TombstoneTable
     private static readonly string s_unpackBlocks =
         $"""
         WITH old AS (
-            SELECT ctid FROM active_active.tombstone_block 
+            SELECT ctid FROM active_active.tombstone_block
             WHERE noted_at < clock_timestamp() - $1 * interval '1 second' AND NOT EXISTS (SELECT FROM unnest(keys) AS k(key) WHERE octet_length(key) > {MostKeyBytes})
             ORDER BY noted_at LIMIT 2000),
         gone AS (
