@@ -65,6 +65,7 @@ public sealed partial class ReplicationNode : IPeerAcceptor, IAsyncDisposable
             // Several heartbeats long, and never shorter than a busy machine's hiccup.
             ReadTimeout = TimeSpan.FromTicks(Math.Max(TimeSpan.FromSeconds(20).Ticks, options.HeartbeatInterval.Ticks * 5)),
             MaxFrameBytes = options.MaxFrameBytes,
+            TakesCompressed = peer => options.TakesCompressedFrom(peer.Name, peer.Address),
             RelayAfter = options.RelayAfter,
             Peers = [.. options.Peers.Select(p => new PeerAddress(new NodeName(p.Key), p.Value)).OrderBy(p => p.Name)],
         };
@@ -190,6 +191,7 @@ public sealed partial class ReplicationNode : IPeerAcceptor, IAsyncDisposable
                 answer = run.Handshake.RefuseRewound(hello);
             await frames.WriteAsync(answer, greeting.Token);
             await frames.FlushAsync(greeting.Token);
+            frames.SendsCompressed = answer is WelcomeFrame { Features: { } features } && features.Contains(Handshake.Brotli);
             if (answer is RefuseFrame refuse) LogRefused(Name, hello.From, refuse.Code, refuse.Message);
             else if (hello.Purpose == HelloPurpose.Rows) await new RowFeed(Name, hello.Origin, _database, run!.Progress, run.Capture, _timeProvider).RunAsync(frames, ended.Token);
             else
@@ -248,7 +250,8 @@ public sealed partial class ReplicationNode : IPeerAcceptor, IAsyncDisposable
         await _uniqueKeys.ReadAsync(cancellationToken);
         var capture = new ChangeCapture(_database, progress, checkpoint, new TransactionEncoder(_options.MaxFrameBytes), _options.ChangeLogBytes, _logger) { Captured = losers.Note };
         using var ended = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
-        var run = new NodeRun(new Handshake(Name, identity, peers, ClusterSettings.Of(_options.Tables, _options.DefaultResolver)), progress, capture, new KeyGate(peers), quarantine, losers, new OriginPositions(), new OriginPositions(), ended.Token);
+        var handshake = new Handshake(Name, identity, peers, ClusterSettings.Of(_options.Tables, _options.DefaultResolver)) { NewestProtocol = _options.NewestProtocol, Compresses = _options.SendsCompressedTo };
+        var run = new NodeRun(handshake, progress, capture, new KeyGate(peers), quarantine, losers, new OriginPositions(), new OriginPositions(), ended.Token);
         var loops = new List<Task> { capture.RunAsync(ended.Token), HeartbeatAsync(capture, ended.Token), CollectAsync(progress, capture, ended.Token), _uniqueKeys.RunAsync(_timeProvider, losers.NoteKeyChange, ended.Token) };
         loops.Add(new LoserSettler(new ApplyContext(_database, progress, capture.Index, run.Keys, quarantine, losers, run.InOrder, run.Looking, OnConflicts), _timeProvider, _logger).RunAsync(ended.Token));
         loops.Add(new TableWatch(Name, _database, _timeProvider, _logger).RunAsync(ended.Token));

@@ -14,7 +14,7 @@ internal sealed class FrameRelay(NodeName from, NodeName to, PipeReader input, P
     // With the pipes on both sides, the room that a real connection's buffers have: a slow receiver is felt by the sender.
     private const int MostFramesUnderWay = 256;
 
-    private readonly FrameDecoder _decoder = new(int.MaxValue);
+    private readonly FrameDecoder _decoder = new(int.MaxValue) { TakesCompressed = true };
     private readonly Channel<(byte[] Frame, long Due)> _underWay = Channel.CreateBounded<(byte[], long)>(MostFramesUnderWay);
     private readonly List<byte[]> _parts = [];
 

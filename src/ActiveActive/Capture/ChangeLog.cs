@@ -18,6 +18,7 @@ internal sealed class ChangeLog
     private readonly long _maxBytes;
     private TaskCompletionSource _appended = NewSignal();
     private long _firstSequence;
+    private EncodedBlock _block = new();
 
     public ChangeLog(NpgsqlLogSequenceNumber start, long maxBytes)
     {
@@ -41,6 +42,7 @@ internal sealed class ChangeLog
             if (_count == _ring.Length) Grow();
             _ring[(_head + _count++) % _ring.Length] = entry;
             Bytes += entry.LengthBytes;
+            if (!_block.TryAdd(entry)) (_block = new EncodedBlock()).TryAdd(entry);
             if (!entry.IsHeartbeat) LastPosition = entry.Position;
             while (Bytes > _maxBytes && _count > 1) DropFirst();
             signal = _appended;

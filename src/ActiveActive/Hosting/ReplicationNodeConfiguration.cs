@@ -32,8 +32,20 @@ internal static class ReplicationNodeConfiguration
                 case "CHANGELOGBYTES": options.ChangeLogBytes = Parse<long>(entry); break;
                 case "MAXCHANGESPERPART": options.MaxChangesPerPart = Parse<int>(entry); break;
                 case "MAXFRAMEBYTES": options.MaxFrameBytes = Parse<int>(entry); break;
+                case "COMPRESSION": BindCompression(entry, options); break;
                 default: throw Unknown(entry);
             }
+        }
+    }
+
+    // Either "None", or { "*": "Auto", "us": "None" }.
+    private static void BindCompression(IConfigurationSection section, ReplicationNodeOptions options)
+    {
+        if (section.Value is not null) options.Compression = ParsePolicy<FrameCompression>(section);
+        foreach (var entry in section.GetChildren())
+        {
+            if (entry.Key == "*") options.Compression = ParsePolicy<FrameCompression>(entry);
+            else options.CompressionOf[entry.Key] = ParsePolicy<FrameCompression>(entry);
         }
     }
 

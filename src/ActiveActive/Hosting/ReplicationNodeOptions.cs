@@ -73,6 +73,30 @@ public sealed class ReplicationNodeOptions
     /// <summary>The largest frame sent or accepted, 64 KiB to 1 GiB; it bounds the largest row. Default: 256 MiB.</summary>
     public int MaxFrameBytes { get; set; } = 256 << 20;
 
+    /// <summary>
+    /// Whether transactions are compressed on the way from and to peers that <see cref="CompressionOf"/> does not name. A stream is compressed where the receiver
+    /// asks for it and the sender does not refuse; nodes need not agree. Default: <see cref="FrameCompression.Auto"/>.
+    /// </summary>
+    public FrameCompression Compression { get; set; } = FrameCompression.Auto;
+
+    /// <summary>The same for single peers, by name.</summary>
+    public IDictionary<string, FrameCompression> CompressionOf { get; } = new Dictionary<string, FrameCompression>(StringComparer.Ordinal);
+
     /// <summary>The resolver of tables without one of their own (and without delta columns); null for last update wins. Default: null.</summary>
     public IConflictResolver? DefaultResolver { get; set; }
+
+    /// <summary>The newest protocol that is spoken: tests hold a node back by it.</summary>
+    internal int NewestProtocol { get; set; } = Transport.Handshake.MaxProtocol;
+
+    internal bool SendsCompressedTo(NodeName peer) => CompressionWith(peer) != FrameCompression.None;
+
+    /// <summary>On loopback the processor pays more than the line.</summary>
+    internal bool TakesCompressedFrom(NodeName peer, Uri address) => CompressionWith(peer) switch
+    {
+        FrameCompression.None => false,
+        FrameCompression.Always => true,
+        _ => !address.IsLoopback,
+    };
+
+    private FrameCompression CompressionWith(NodeName peer) => CompressionOf.TryGetValue(peer.Value, out var own) ? own : Compression;
 }

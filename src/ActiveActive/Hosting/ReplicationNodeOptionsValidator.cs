@@ -16,6 +16,7 @@ internal static class ReplicationNodeOptionsValidator
         CheckConnection(options, problems);
         CheckPeers(options, problems);
         CheckTables(options, problems);
+        CheckCompression(options, problems);
         if (options.SharedToken is { Length: < 16 }) problems.Add("SharedToken is shorter than 16 characters.");
         if (options.SharedToken?.All(c => c is > ' ' and < (char)0x7f) == false)
         {
@@ -70,6 +71,15 @@ internal static class ReplicationNodeOptionsValidator
             {
                 problems.Add($"Peer '{name}' is not on loopback: set a secret that all nodes share with UseSharedToken(…).");
             }
+        }
+    }
+
+    private static void CheckCompression(ReplicationNodeOptions options, List<string> problems)
+    {
+        foreach (var (name, compression) in options.CompressionOf.Append(new("*", options.Compression)))
+        {
+            if (!Enum.IsDefined(compression)) problems.Add($"Compression {(int)compression} of '{name}' is none: use {string.Join(", ", Enum.GetNames<FrameCompression>())}.");
+            if (name != "*" && !options.Peers.ContainsKey(name)) problems.Add($"CompressionOf names '{name}', which is no peer. Peers: {string.Join(", ", options.Peers.Keys)}.");
         }
     }
 

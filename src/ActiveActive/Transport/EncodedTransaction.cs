@@ -5,10 +5,14 @@ namespace ActiveActive.Transport;
 
 /// <summary>
 /// A <see cref="ChangeTransaction"/> (or a part, or a heartbeat) as it goes over the wire: encoded once, sent to any number of peers.
-/// Immutable.
+/// Its content is immutable.
 /// </summary>
 internal class EncodedTransaction
 {
+    private byte[]? _compressed;
+    private bool _isCompressed;
+    private object? _compressing;
+
     public required NodeName Origin { get; init; }
 
     public required NpgsqlLogSequenceNumber Position { get; init; }
@@ -25,8 +29,17 @@ internal class EncodedTransaction
     /// <summary>The relations that its changes refer to, each once: a connection announces those that it has not yet.</summary>
     public required IReadOnlyList<EncodedRelation> Relations { get; init; }
 
-    /// <summary>Bytes on the wire, without the relations.</summary>
+    /// <summary>Bytes on the wire as it is, without the relations.</summary>
     public int LengthBytes => FrameBytes.Length;
+
+    public ReadOnlyMemory<byte> PayloadBytes => FrameBytes[FrameLimits.HeaderBytes..];
+
+    /// <summary>The whole frame, compressed; null where it is not worth it. Made when the first peer wants it, once for all.</summary>
+    public byte[]? CompressedFrameBytes => LengthBytes < CompressedFrame.LeastBytes ? null
+        : LazyInitializer.EnsureInitialized(ref _compressed, ref _isCompressed, ref _compressing, () => CompressedFrame.TryEncode(this)!);
+
+    /// <summary>The transactions with which it is compressed where they are sent together; set by what keeps them.</summary>
+    public EncodedBlock? Block { get; set; }
 }
 
 /// <summary>A relation under the number by which transactions refer to it, with its frame ready to send. Immutable.</summary>

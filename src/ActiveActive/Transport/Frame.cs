@@ -18,9 +18,11 @@ internal abstract record Frame;
 /// <param name="Settings">Settings that must agree, by name (see <c>ClusterSettings</c>).</param>
 /// <param name="ResumeAfter">The last transaction of the origin that the dialler has durably applied; zero for none.</param>
 /// <param name="Purpose">What the connection is for.</param>
+/// <param name="Features">Names of the features that the dialler understands; null before protocol 2, and none goes over the wire then.</param>
 internal sealed record HelloFrame(
     int MinProtocol, int MaxProtocol, NodeName From, NodeName To, NodeName Origin, DatabaseIdentity Identity,
-    IReadOnlyList<KeyValuePair<string, string>> Settings, NpgsqlLogSequenceNumber ResumeAfter, HelloPurpose Purpose = HelloPurpose.Changes) : Frame;
+    IReadOnlyList<KeyValuePair<string, string>> Settings, NpgsqlLogSequenceNumber ResumeAfter, HelloPurpose Purpose = HelloPurpose.Changes,
+    IReadOnlyList<string>? Features = null) : Frame;
 
 /// <summary>What a peer dials for.</summary>
 internal enum HelloPurpose
@@ -37,7 +39,8 @@ internal enum HelloPurpose
 /// <param name="From">The sender.</param>
 /// <param name="Identity">Its database.</param>
 /// <param name="Reach">The last transaction of the hello's origin that it has: a relayed stream ends there.</param>
-internal sealed record WelcomeFrame(int Protocol, NodeName From, DatabaseIdentity Identity, NpgsqlLogSequenceNumber Reach) : Frame;
+/// <param name="Features">Which of the hello's features it uses on this connection; null before protocol 2.</param>
+internal sealed record WelcomeFrame(int Protocol, NodeName From, DatabaseIdentity Identity, NpgsqlLogSequenceNumber Reach, IReadOnlyList<string>? Features = null) : Frame;
 
 /// <summary>Either way: no, with a stable code and a sentence that names the thing and the fix. The connection ends.</summary>
 internal sealed record RefuseFrame(string Code, string Message) : Frame;

@@ -8,7 +8,7 @@ namespace ActiveActive.Transport;
 /// <summary>
 /// The wire form of a frame: payload length and CRC-32C of the payload, four bytes each, little-endian; then the payload, one
 /// MessagePack array whose first element is the <see cref="FrameKind"/> and whose others are the frame's fields in the order of its
-/// record. This class writes; <see cref="FrameDecoder"/> reads, and <see cref="TransactionEncoder"/> writes transactions.
+/// record. Hello and welcome have their last field, the features, from protocol 2 on. This class writes; <see cref="FrameDecoder"/> reads, and <see cref="TransactionEncoder"/> writes transactions.
 /// </summary>
 internal static class FrameCodec
 {
@@ -61,7 +61,7 @@ internal static class FrameCodec
     {
         if (frame.Settings.Count > FrameLimits.MaxSettings)
             throw new ArgumentException($"{frame.Settings.Count} settings; a hello carries at most {FrameLimits.MaxSettings}.", nameof(frame));
-        writer.WriteArrayHeader(10);
+        writer.WriteArrayHeader(frame.Features is null ? 10 : 11);
         writer.Write((int)FrameKind.Hello);
         writer.Write(frame.MinProtocol);
         writer.Write(frame.MaxProtocol);
@@ -78,16 +78,26 @@ internal static class FrameCodec
 
         writer.Write((ulong)frame.ResumeAfter);
         writer.Write((int)frame.Purpose);
+        WriteFeatures(ref writer, frame.Features);
     }
 
     private static void Write(ref MessagePackWriter writer, WelcomeFrame frame)
     {
-        writer.WriteArrayHeader(5);
+        writer.WriteArrayHeader(frame.Features is null ? 5 : 6);
         writer.Write((int)FrameKind.Welcome);
         writer.Write(frame.Protocol);
         writer.WriteText(frame.From.Value);
         Write(ref writer, frame.Identity);
         writer.Write((ulong)frame.Reach);
+        WriteFeatures(ref writer, frame.Features);
+    }
+
+    private static void WriteFeatures(ref MessagePackWriter writer, IReadOnlyList<string>? features)
+    {
+        if (features is null) return;
+        if (features.Count > FrameLimits.MaxFeatures) throw new ArgumentException($"{features.Count} features; at most {FrameLimits.MaxFeatures} can be.", nameof(features));
+        writer.WriteArrayHeader(features.Count);
+        foreach (var feature in features) WriteBounded(ref writer, feature, FrameLimits.MaxIdentifierBytes);
     }
 
     private static void Write(ref MessagePackWriter writer, RefuseFrame frame)

@@ -8,7 +8,7 @@ namespace ActiveActive.Transport;
 /// writer (or reader) at the same time is a bug and is told so. Faults of the connection are
 /// <see cref="ReplicationErrorKind.Transient"/>, bytes that are no frames are <see cref="ReplicationErrorKind.Corrupt"/>.
 /// </summary>
-internal sealed class FrameConnection : IAsyncDisposable
+internal sealed partial class FrameConnection : IAsyncDisposable
 {
     // Large enough to make small frames cheap, small enough that a writer notices a slow reader early.
     private const int FlushThresholdBytes = 64 << 10;
@@ -50,6 +50,7 @@ internal sealed class FrameConnection : IAsyncDisposable
         {
             while (true)
             {
+                if (_decoder.TryTakeDecompressed(out var next)) return next;
                 if (!_connection.Input.TryRead(out var result)) result = await _deadline.ReadAsync(cancellationToken);
                 if (result.IsCanceled && _deadline.HasExpired)
                     throw Transient($"{_peer} has sent nothing for {_deadline.Timeout}: the link counts as dead and is dialled again.");
@@ -90,7 +91,7 @@ internal sealed class FrameConnection : IAsyncDisposable
     /// </summary>
     /// <exception cref="ReplicationException">Transient: the connection is lost.</exception>
     public ValueTask WriteAsync(EncodedTransaction transaction, CancellationToken cancellationToken) =>
-        KnowsAll(transaction.Relations) ? WriteAsync(transaction.FrameBytes, cancellationToken) : AnnounceAndWriteAsync(transaction, cancellationToken);
+        KnowsAll(transaction.Relations) ? WriteAsync(BytesOf(transaction), cancellationToken) : AnnounceAndWriteAsync(transaction, cancellationToken);
 
     /// <summary>Sends what is written, and waits while the other side is behind.</summary>
     /// <exception cref="ReplicationException">Transient: the connection is lost.</exception>
@@ -157,9 +158,7 @@ internal sealed class FrameConnection : IAsyncDisposable
 
     private async ValueTask AnnounceAndWriteAsync(EncodedTransaction transaction, CancellationToken cancellationToken)
     {
-        long needed = 0;
-        foreach (var relation in transaction.Relations) needed += RelationWindow.CostOf(relation.Relation);
-        if (needed > _announced.CapacityBytes)
+        if (CostOf(transaction.Relations) > _announced.CapacityBytes)
         {
             throw new ReplicationException(
                 ReplicationErrorKind.Misconfigured,
@@ -167,20 +166,28 @@ internal sealed class FrameConnection : IAsyncDisposable
                 + $"time. Lower {nameof(ReplicationNodeOptions.MaxChangesPerPart)}.");
         }
 
-        // Announcing one relation can displace another of this transaction, which is then announced again. As all of them fit together
+        await AnnounceAsync(transaction.Relations, cancellationToken);
+        await WriteAsync(BytesOf(transaction), cancellationToken);
+    }
+
+    private async ValueTask AnnounceAsync(IReadOnlyList<EncodedRelation> relations, CancellationToken cancellationToken)
+    {
+        // Announcing one relation can displace another of these, which is then announced again. As all of them fit together
         // and the oldest goes first, each is sent once at the most and this ends.
-        while (!KnowsAll(transaction.Relations))
+        while (!KnowsAll(relations))
         {
-            foreach (var relation in transaction.Relations)
+            foreach (var relation in relations)
             {
                 if (Knows(relation)) continue;
                 await WriteAsync(relation.FrameBytes, cancellationToken);
                 _announced.TryAdd(relation.Id, relation.Relation);
             }
         }
-
-        await WriteAsync(transaction.FrameBytes, cancellationToken);
     }
+
+    private static long CostOf(IReadOnlyList<EncodedRelation> relations) => relations.Sum(static r => RelationWindow.CostOf(r.Relation));
+
+    private ReadOnlyMemory<byte> BytesOf(EncodedTransaction transaction) => SendsCompressed && transaction.CompressedFrameBytes is { } compressed ? compressed : transaction.FrameBytes;
 
     private ValueTask WriteAsync(ReadOnlyMemory<byte> frame, CancellationToken cancellationToken)
     {

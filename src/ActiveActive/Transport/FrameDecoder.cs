@@ -24,7 +24,7 @@ internal sealed partial class FrameDecoder(int maxFrameBytes, RelationWindow? re
     /// <exception cref="ReplicationException">Corrupt.</exception>
     public bool TryDecode(ref ReadOnlySequence<byte> buffer, out Frame? frame)
     {
-        frame = null;
+        if (TryTakeDecompressed(out frame)) return true;
         Span<byte> start = stackalloc byte[FrameLimits.HeaderBytes + 2];
         if (buffer.Length < start.Length) return false;
         buffer.Slice(0, start.Length).CopyTo(start);
@@ -39,7 +39,7 @@ internal sealed partial class FrameDecoder(int maxFrameBytes, RelationWindow? re
 
         var payload = buffer.Slice(FrameLimits.HeaderBytes, length);
         if (FrameChecksum.Of(payload) != BinaryPrimitives.ReadUInt32LittleEndian(start[4..])) throw Corrupt($"The checksum of a {kind} frame of {length} bytes is wrong.");
-        frame = DecodePayload(payload);
+        frame = kind == FrameKind.Compressed ? Decompress(payload) : DecodePayload(payload);
         buffer = buffer.Slice(payload.End);
         return true;
     }
@@ -51,32 +51,40 @@ internal sealed partial class FrameDecoder(int maxFrameBytes, RelationWindow? re
         try
         {
             var reader = new PayloadReader(payload);
-            var fields = reader.ReadArrayHeader(max: 15);
-            var kind = (FrameKind)reader.ReadInt32();
-            Frame frame = (kind, fields) switch
-            {
-                (FrameKind.Hello, 10) => ReadHello(ref reader),
-                (FrameKind.Welcome, 5) => new WelcomeFrame(reader.ReadInt32(), ReadNode(ref reader), ReadIdentity(ref reader), ReadPosition(ref reader)),
-                (FrameKind.Refuse, 3) => new RefuseFrame(reader.ReadText(FrameLimits.MaxIdentifierBytes), reader.ReadText(FrameLimits.MaxSentenceBytes)),
-                (FrameKind.Relation, 7) => ReadRelation(ref reader),
-                (FrameKind.Transaction, 9) => ReadTransaction(ref reader),
-                (FrameKind.UniqueKeys, 2) => new UniqueKeysFrame(ReadUniqueKeys(ref reader)),
-                (FrameKind.Ack, 2) => new AckFrame(ReadPosition(ref reader)),
-                (FrameKind.Ping, 1) => new PingFrame(),
-                (FrameKind.RowRequest, 3) => new RowRequestFrame(ReadPosition(ref reader), ReadRequestedRows(ref reader)),
-                (FrameKind.Row, 3) => new RowFrame(new FetchedRow(ReadPosition(ref reader), reader.TryReadNil() ? null : ReadRow(ref reader, FrameLimits.MaxColumns))),
-                _ => throw Corrupt($"Kind {(int)kind} with {fields} fields is no frame of this protocol."),
-            };
-            return reader.AtEnd ? frame : throw Corrupt($"A {kind} frame has bytes after its end.");
+            var frame = Read(ref reader);
+            return reader.AtEnd ? frame : throw Corrupt($"A {frame.GetType().Name} has bytes after its end.");
         }
-        catch (Exception e) when (e is MessagePackSerializationException or EndOfStreamException or OverflowException or ArgumentException)
+        catch (Exception e) when (IsUnreadable(e))
         {
-            // Neither the reader's message nor the exception goes on: they can quote bytes of a row.
-            throw Corrupt($"A frame can't be read ({e.GetType().Name}).");
+            throw Unreadable(e);
         }
     }
 
-    private HelloFrame ReadHello(ref PayloadReader reader)
+    /// <summary>
+    /// Reads one frame and leaves what follows. The frames that are exchanged before a version is agreed on may have fields behind those known here, as newer
+    /// versions do; all others have exactly these.
+    /// </summary>
+    private Frame Read(ref PayloadReader reader)
+    {
+        var fields = reader.ReadArrayHeader(FrameLimits.MaxFields);
+        var kind = (FrameKind)reader.ReadInt32();
+        return (kind, fields) switch
+        {
+            (FrameKind.Hello, >= 10) => ReadHello(ref reader, fields),
+            (FrameKind.Welcome, >= 5) => ReadWelcome(ref reader, fields),
+            (FrameKind.Refuse, >= 3) => ReadRefuse(ref reader, fields),
+            (FrameKind.Relation, 7) => ReadRelation(ref reader),
+            (FrameKind.Transaction, 9) => ReadTransaction(ref reader),
+            (FrameKind.UniqueKeys, 2) => new UniqueKeysFrame(ReadUniqueKeys(ref reader)),
+            (FrameKind.Ack, 2) => new AckFrame(ReadPosition(ref reader)),
+            (FrameKind.Ping, 1) => new PingFrame(),
+            (FrameKind.RowRequest, 3) => new RowRequestFrame(ReadPosition(ref reader), ReadRequestedRows(ref reader)),
+            (FrameKind.Row, 3) => new RowFrame(new FetchedRow(ReadPosition(ref reader), reader.TryReadNil() ? null : ReadRow(ref reader, FrameLimits.MaxColumns))),
+            _ => throw Corrupt($"Kind {(int)kind} with {fields} fields is no frame of this protocol."),
+        };
+    }
+
+    private HelloFrame ReadHello(ref PayloadReader reader, int fields)
     {
         var min = reader.ReadInt32();
         var max = reader.ReadInt32();
@@ -93,7 +101,37 @@ internal sealed partial class FrameDecoder(int maxFrameBytes, RelationWindow? re
         var resumeAfter = ReadPosition(ref reader);
         var purpose = (HelloPurpose)reader.ReadInt32();
         if (!Enum.IsDefined(purpose)) throw Corrupt($"A hello has the unknown purpose {(int)purpose}.");
-        return new HelloFrame(min, max, from, to, origin, identity, settings, resumeAfter, purpose);
+        var features = ReadFeatures(ref reader, max, fields, known: 10);
+        return new HelloFrame(min, max, from, to, origin, identity, settings, resumeAfter, purpose, features);
+    }
+
+    private WelcomeFrame ReadWelcome(ref PayloadReader reader, int fields)
+    {
+        var protocol = reader.ReadInt32();
+        var (from, identity, reach) = (ReadNode(ref reader), ReadIdentity(ref reader), ReadPosition(ref reader));
+        return new WelcomeFrame(protocol, from, identity, reach, ReadFeatures(ref reader, protocol, fields, known: 5));
+    }
+
+    private static RefuseFrame ReadRefuse(ref PayloadReader reader, int fields)
+    {
+        var frame = new RefuseFrame(reader.ReadText(FrameLimits.MaxIdentifierBytes), reader.ReadText(FrameLimits.MaxSentenceBytes));
+        reader.Skip(fields - 3);
+        return frame;
+    }
+
+    /// <summary>The features, where the protocol has them, and past the fields that no protocol known here has.</summary>
+    private static string[]? ReadFeatures(ref PayloadReader reader, int protocol, int fields, int known)
+    {
+        string[]? features = null;
+        if (protocol >= Handshake.FeatureProtocol)
+        {
+            if (fields <= known++) throw Corrupt($"It speaks protocol {protocol} and names no features.");
+            features = new string[reader.ReadArrayHeader(FrameLimits.MaxFeatures)];
+            for (var i = 0; i < features.Length; i++) features[i] = reader.ReadText(FrameLimits.MaxIdentifierBytes);
+        }
+
+        reader.Skip(fields - known);
+        return features;
     }
 
     private static UniqueKey[] ReadUniqueKeys(ref PayloadReader reader)
@@ -159,6 +197,11 @@ internal sealed partial class FrameDecoder(int maxFrameBytes, RelationWindow? re
         new(reader.ReadText(FrameLimits.MaxIdentifierBytes), reader.ReadText(FrameLimits.MaxIdentifierBytes));
 
     private static NpgsqlLogSequenceNumber ReadPosition(ref PayloadReader reader) => new(reader.ReadUInt64());
+
+    private static bool IsUnreadable(Exception e) => e is MessagePackSerializationException or EndOfStreamException or OverflowException or ArgumentException;
+
+    // Neither the reader's message nor the exception goes on: they can quote bytes of a row.
+    private static ReplicationException Unreadable(Exception e) => Corrupt($"A frame can't be read ({e.GetType().Name}).");
 
     private static ReplicationException Corrupt(string reason) => new(ReplicationErrorKind.Corrupt, reason);
 }

@@ -21,6 +21,18 @@ internal static class FrameLimits
     /// <summary>Gaps in a dependency vector: the transactions that a node may hold in quarantine.</summary>
     public const int MaxVectorGaps = 2_000;
 
+    /// <summary>Names of features in a <see cref="HelloFrame"/> or <see cref="WelcomeFrame"/>.</summary>
+    public const int MaxFeatures = 64;
+
+    /// <summary>The fields of any frame, those that a newer protocol adds included: the longest array that MessagePack begins with one byte.</summary>
+    public const int MaxFields = 15;
+
+    /// <summary>
+    /// A compressed frame gives at most so many bytes for each of its own. What would give more is sent as it is: the memory that a peer can make us take stays a
+    /// multiple of what it sends.
+    /// </summary>
+    public const int MaxExpansion = 256;
+
     /// <summary>Settings in a <see cref="HelloFrame"/>.</summary>
     public const int MaxSettings = 256;
 
@@ -48,7 +60,7 @@ internal static class FrameLimits
     /// <summary>The greatest payload of a frame of that kind.</summary>
     public static int MaxPayloadBytes(FrameKind kind, int maxFrameBytes) => kind switch
     {
-        FrameKind.Transaction or FrameKind.RowRequest or FrameKind.Row => maxFrameBytes,
+        FrameKind.Transaction or FrameKind.RowRequest or FrameKind.Row or FrameKind.Compressed => maxFrameBytes,
         FrameKind.Relation or FrameKind.UniqueKeys => MaxRelationBytes,
         _ => MaxControlBytes,
     };
@@ -67,6 +79,9 @@ internal enum FrameKind
     RowRequest = 8,
     Row = 9,
     UniqueKeys = 10,
+
+    /// <summary>Protocol 2, where the feature is agreed on: transactions, compressed.</summary>
+    Compressed = 11,
 }
 
 /// <summary>The second element of a change: what it is and which row images follow.</summary>

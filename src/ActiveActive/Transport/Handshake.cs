@@ -8,7 +8,28 @@ internal sealed record Handshake(
     NodeName Self, DatabaseIdentity Identity, IReadOnlyCollection<NodeName> Peers, IReadOnlyList<KeyValuePair<string, string>> Settings)
 {
     public const int MinProtocol = 1;
-    public const int MaxProtocol = 1;
+    public const int MaxProtocol = 2;
+
+    /// <summary>The first protocol with named features.</summary>
+    public const int FeatureProtocol = 2;
+
+    /// <summary>The feature of frames that carry transactions compressed by Brotli.</summary>
+    public const string Brotli = "brotli";
+
+    /// <summary>The newest protocol that this node speaks; an older one than <see cref="MaxProtocol"/> in tests.</summary>
+    public int NewestProtocol { get; init; } = MaxProtocol;
+
+    /// <summary>Whether transactions are sent compressed to a node that takes them so.</summary>
+    public Func<NodeName, bool> Compresses { get; init; } = static _ => false;
+
+    /// <summary>What a dialler says.</summary>
+    /// <param name="to">The peer that it dials.</param>
+    /// <param name="origin">Whose transactions it wants.</param>
+    /// <param name="resumeAfter">The last that it has.</param>
+    /// <param name="purpose">What the connection is for.</param>
+    /// <param name="takesCompressed">Whether the answer may be compressed.</param>
+    public HelloFrame Hello(NodeName to, NodeName origin, NpgsqlLogSequenceNumber resumeAfter, HelloPurpose purpose, bool takesCompressed) =>
+        new(MinProtocol, NewestProtocol, Self, to, origin, Identity, Settings, resumeAfter, purpose, NewestProtocol < FeatureProtocol ? null : takesCompressed ? [Brotli] : []);
 
     /// <param name="hello">What the dialler says.</param>
     /// <param name="connected">The database of the node that is connected under the dialler's name; null where none is.</param>
@@ -24,7 +45,8 @@ internal sealed record Handshake(
                 + $"'{hello.From}' was restored, cloned or set up anew. Nothing is sent, so that nothing is skipped: copy the data and set that node up again while no node writes.");
         }
 
-        return new WelcomeFrame(Math.Min(MaxProtocol, hello.MaxProtocol), Self, Identity, extent.Reach);
+        var protocol = Math.Min(NewestProtocol, hello.MaxProtocol);
+        return new WelcomeFrame(protocol, Self, Identity, extent.Reach, protocol < FeatureProtocol ? null : [.. FeaturesFor(hello)]);
     }
 
     /// <summary>The answer to a peer that has applied what this node's log does not hold.</summary>
@@ -33,8 +55,17 @@ internal sealed record Handshake(
         + $"so nothing is sent: copy the data of another node and set '{Self}' up anew (DROP SCHEMA active_active CASCADE there), under a name of its own.");
 
     /// <summary>The dialler's own check of the answer.</summary>
-    public void Accept(WelcomeFrame welcome, NodeName expected)
+    public void Accept(WelcomeFrame welcome, HelloFrame hello)
     {
+        var expected = hello.To;
+        if (welcome.Protocol < hello.MinProtocol || welcome.Protocol > hello.MaxProtocol)
+        {
+            throw new ReplicationException(ReplicationErrorKind.PeerRefused,
+                $"AA3001: node '{welcome.From}' answers with protocol {welcome.Protocol}, node '{Self}' speaks {hello.MinProtocol} to {hello.MaxProtocol}. Bring the older library to an adjacent version.");
+        }
+
+        if (welcome.Features?.FirstOrDefault(f => hello.Features?.Contains(f) != true) is { } feature)
+            throw new ReplicationException(ReplicationErrorKind.Corrupt, $"Node '{welcome.From}' uses the feature '{feature}', which node '{Self}' did not offer.");
         if (welcome.From != expected)
         {
             throw new ReplicationException(ReplicationErrorKind.PeerRefused,
@@ -46,9 +77,9 @@ internal sealed record Handshake(
 
     private RefuseFrame? Refusal(HelloFrame hello)
     {
-        if (hello.MinProtocol > MaxProtocol || hello.MaxProtocol < MinProtocol)
+        if (hello.MinProtocol > NewestProtocol || hello.MaxProtocol < MinProtocol)
         {
-            return new("AA3001", $"Node '{hello.From}' speaks protocol {hello.MinProtocol} to {hello.MaxProtocol}, node '{Self}' {MinProtocol} to {MaxProtocol}. Bring the older library to an adjacent version.");
+            return new("AA3001", $"Node '{hello.From}' speaks protocol {hello.MinProtocol} to {hello.MaxProtocol}, node '{Self}' {MinProtocol} to {NewestProtocol}. Bring the older library to an adjacent version.");
         }
 
         // Before the address: a node that took another's name is what the mismatch comes from.
@@ -61,6 +92,12 @@ internal sealed record Handshake(
         var differences = ClusterSettings.Differences(Self, Settings, hello.From, hello.Settings);
         return differences.Count == 0 ? null
             : new("AA3006", $"The options of nodes '{Self}' and '{hello.From}' disagree: {string.Join("; ", differences)}. Make them equal on every node.");
+    }
+
+    /// <summary>Of what the dialler understands; what is not known here is passed over.</summary>
+    private IEnumerable<string> FeaturesFor(HelloFrame hello)
+    {
+        if (hello is { Purpose: HelloPurpose.Changes, Features: { } features } && features.Contains(Brotli) && Compresses(hello.From)) yield return Brotli;
     }
 
     private RefuseFrame TwoNodes(NodeName name) =>

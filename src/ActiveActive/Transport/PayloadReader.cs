@@ -42,6 +42,30 @@ internal ref struct PayloadReader(in ReadOnlySequence<byte> payload)
 
     public ulong ReadUInt64() => _reader.ReadUInt64();
 
+    public readonly long Consumed => _reader.Consumed;
+
+    public ReadOnlySequence<byte> ReadBinary() => _reader.ReadBytes() ?? throw Corrupt("null where bytes belong");
+
+    /// <summary>Passes so many elements, whatever they hold. Not by the reader's own way, which calls itself for each level: a peer could exhaust the stack.</summary>
+    public void Skip(int elements)
+    {
+        for (long left = elements; left > 0; left--)
+        {
+            switch (_reader.NextMessagePackType)
+            {
+                case MessagePackType.Array:
+                    left += _reader.ReadArrayHeader();
+                    break;
+                case MessagePackType.Map:
+                    left += 2L * _reader.ReadMapHeader();
+                    break;
+                default:
+                    _reader.Skip();
+                    break;
+            }
+        }
+    }
+
     public bool TryReadNil() => _reader.TryReadNil();
 
     public Guid ReadGuid()

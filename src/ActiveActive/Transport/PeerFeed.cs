@@ -125,9 +125,19 @@ internal sealed partial class PeerFeed
                 throw new ReplicationException(ReplicationErrorKind.Transient, $"Peer '{_peer}' fell behind the change log in memory.");
             }
 
-            foreach (var entry in entries) await WriteAsync(frames, entry, cancellationToken);
-            if (entries.Count > 0) await frames.FlushAsync(cancellationToken);
-            else await appended.WaitForSignalAsync(cancellationToken);
+            if (entries.Count == 0)
+            {
+                await appended.WaitForSignalAsync(cancellationToken);
+                continue;
+            }
+
+            for (var i = 0; i < entries.Count;)
+            {
+                i = await frames.WriteNextAsync(entries, i, cancellationToken);
+                if (!entries[i - 1].IsHeartbeat) SentPosition = entries[i - 1].Position;
+            }
+
+            await frames.FlushAsync(cancellationToken);
         }
     }
 
@@ -144,12 +154,6 @@ internal sealed partial class PeerFeed
             return reached is not null;
         }, cancellationToken);
         return reached ?? throw new ReplicationException(ReplicationErrorKind.Transient, $"The catch-up stream for peer '{_peer}' ended.");
-    }
-
-    private async ValueTask WriteAsync(FrameConnection frames, EncodedTransaction entry, CancellationToken cancellationToken)
-    {
-        await frames.WriteAsync(entry, cancellationToken);
-        if (!entry.IsHeartbeat) SentPosition = entry.Position;
     }
 
     [LoggerMessage(EventId = 3010, Level = LogLevel.Information, Message = "AA3010: node '{Node}' streams to peer '{Peer}' after {Position}")]

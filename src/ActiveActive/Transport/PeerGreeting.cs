@@ -11,15 +11,16 @@ internal static class PeerGreeting
     /// <returns>The last of the origin's transactions that the other side has.</returns>
     /// <exception cref="ReplicationException">PeerRefused, or Transient where the peer is not ready yet or is gone.</exception>
     public static async ValueTask<NpgsqlLogSequenceNumber> GreetAsync(
-        FrameConnection frames, Handshake handshake, NodeName peer, NodeName origin, NpgsqlLogSequenceNumber resumeAfter, HelloPurpose purpose, CancellationToken cancellationToken)
+        FrameConnection frames, Handshake handshake, HelloFrame hello, CancellationToken cancellationToken)
     {
-        await frames.WriteAsync(
-            new HelloFrame(Handshake.MinProtocol, Handshake.MaxProtocol, handshake.Self, peer, origin, handshake.Identity, handshake.Settings, resumeAfter, purpose), cancellationToken);
+        var peer = hello.To;
+        await frames.WriteAsync(hello, cancellationToken);
         await frames.FlushAsync(cancellationToken);
         switch (await frames.ReadAsync(cancellationToken))
         {
             case WelcomeFrame welcome:
-                handshake.Accept(welcome, peer);
+                handshake.Accept(welcome, hello);
+                frames.TakesCompressed = welcome.Features?.Contains(Handshake.Brotli) == true;
                 return welcome.Reach;
             case RefuseFrame { Code: NotReadyCode } refuse:
                 throw new ReplicationException(ReplicationErrorKind.Transient, $"{refuse.Code}: {refuse.Message}");

@@ -35,4 +35,7 @@ internal sealed record PeerLinkContext
     public required TimeSpan ReadTimeout { get; init; }
 
     public required int MaxFrameBytes { get; init; }
+
+    /// <summary>Whether a peer is asked to compress what it sends.</summary>
+    public required Func<PeerAddress, bool> TakesCompressed { get; init; }
 }

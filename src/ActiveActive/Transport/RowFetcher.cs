@@ -35,7 +35,7 @@ internal sealed class RowFetcher(PeerAddress peer, PeerLinkContext context, Hand
     {
         await using var connection = await context.Transport.ConnectAsync(target, cancellationToken);
         await using var frames = new FrameConnection(connection, $"Peer '{target.Name}'", context.MaxFrameBytes, context.ReadTimeout, context.TimeProvider);
-        await PeerGreeting.GreetAsync(frames, handshake, target.Name, peer.Name, transaction.Position, HelloPurpose.Rows, cancellationToken);
+        await PeerGreeting.GreetAsync(frames, handshake, handshake.Hello(target.Name, peer.Name, transaction.Position, HelloPurpose.Rows, takesCompressed: false), cancellationToken);
         await frames.WriteAsync(new RowRequestFrame(transaction.Position, rows), cancellationToken);
         await frames.FlushAsync(cancellationToken);
         return await ReadAsync(frames, transaction, rows, cancellationToken);

@@ -71,7 +71,7 @@ public sealed class StrangerTests
     {
         await using var cluster = await TestTables.StartAsync(["a", "b"], static _ => { }, _log);
         var (a, b) = (cluster[0].Name, cluster[1].Name);
-        var hello = new HelloFrame(Handshake.MinProtocol, Handshake.MaxProtocol, b, a, a, new DatabaseIdentity(99, 1, 1, Guid.NewGuid(), 0), [], default);
+        var hello = new HelloFrame(Handshake.MinProtocol, Handshake.MaxProtocol, b, a, a, new DatabaseIdentity(99, 1, 1, Guid.NewGuid(), 0), [], default, Features: []);
         var refused = new List<string>();
         foreach (var frame in (HelloFrame[])[hello with { MinProtocol = 70, MaxProtocol = 71 }, hello with { From = a }, hello with { From = new("stranger") }, hello with { To = new("stranger") }, hello])
         {

@@ -27,6 +27,10 @@ internal static class Snapshot
             : $"{Path.GetFileName(receivedPath)} differs from what was approved. Compare the two, and replace the approved one if the change is meant.\nExpected:\n{expected}\nReceived:\n{actual}");
     }
 
+    /// <summary>The approved text of another test of the same class.</summary>
+    public static string Read(string test, [CallerFilePath] string source = "") =>
+        Normalise(File.ReadAllText(Path.Combine(FolderOf(source), $"{Path.GetFileNameWithoutExtension(source)}.{test}.verified.txt")));
+
     /// <summary>A deterministic build writes source paths from <c>/_/</c>, the repository's root.</summary>
     private static string FolderOf(string source)
     {

@@ -253,7 +253,7 @@ public sealed class FrameGarbageTests(ITestOutputHelper output)
 
     private static IEnumerable<(Relation? Relation, byte[] Bytes)> Frames()
     {
-        foreach (var frame in new Frame[] { Hello, Welcome, Refuse, Ack, RowRequest, FoundRow, GoneRow, new RelationFrame(9, Accounts()) }) yield return (null, FrameCodec.Encode(frame));
+        foreach (var frame in new Frame[] { Hello, HelloOfProtocol1, Welcome, WelcomeOfProtocol1, Refuse, Ack, RowRequest, FoundRow, GoneRow, new RelationFrame(9, Accounts()) }) yield return (null, FrameCodec.Encode(frame));
         var transaction = EveryShape();
         yield return (transaction.Changes[0].Relation, new TransactionEncoder(MaxFrameBytes).Encode(transaction).FrameBytes.ToArray());
         yield return (null, new TransactionEncoder(MaxFrameBytes).Encode(Heartbeat()).FrameBytes.ToArray());

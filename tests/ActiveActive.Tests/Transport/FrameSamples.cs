@@ -16,9 +16,13 @@ internal static class FrameSamples
 
     public static DatabaseIdentity Identity { get; } = new(7_555_000_111_222_333_444, 3, 16_384, new Guid("00112233-4455-6677-8899-aabbccddeeff"), 180_004);
 
-    public static HelloFrame Hello { get; } = new(1, 2, Eu, Us, new NodeName("ap"), Identity, [new("delta", "public.accounts.balance"), new("tables", "public.*")], new(0x1_0000_00A0));
+    public static HelloFrame Hello { get; } = new(1, 2, Eu, Us, new NodeName("ap"), Identity, [new("delta", "public.accounts.balance"), new("tables", "public.*")], new(0x1_0000_00A0), Features: [Handshake.Brotli, "of-the-future"]);
 
-    public static WelcomeFrame Welcome { get; } = new(2, Us, Identity, new(0xB0));
+    public static HelloFrame HelloOfProtocol1 { get; } = Hello with { MaxProtocol = 1, Features = null };
+
+    public static WelcomeFrame Welcome { get; } = new(2, Us, Identity, new(0xB0), [Handshake.Brotli]);
+
+    public static WelcomeFrame WelcomeOfProtocol1 { get; } = Welcome with { Protocol = 1, Features = null };
 
     public static RefuseFrame Refuse { get; } = new("settings-differ", "'tables' is public.* there and app.* here. Make them equal.");
 
@@ -80,7 +84,8 @@ internal static class FrameSamples
     /// <summary>Everything in a frame, as text.</summary>
     public static string Describe(Frame frame) => frame switch
     {
-        HelloFrame h => $"hello {h.MinProtocol}-{h.MaxProtocol} {h.From}>{h.To} of {h.Origin} {h.Identity} [{string.Join(";", h.Settings)}] {h.ResumeAfter} {h.Purpose}",
+        HelloFrame h => $"hello {h.MinProtocol}-{h.MaxProtocol} {h.From}>{h.To} of {h.Origin} {h.Identity} [{string.Join(";", h.Settings)}] {h.ResumeAfter} {h.Purpose} {Describe(h.Features)}",
+        WelcomeFrame w => $"welcome {w.Protocol} {w.From} {w.Identity} {w.Reach} {Describe(w.Features)}",
         UniqueKeysFrame k => $"unique {string.Join(";", k.Keys)}",
         RowRequestFrame r => $"rows of {r.Position} {string.Join(";", r.Rows.Select(w => $"{w.Table} {string.Join("|", w.Key)}"))}",
         RowFrame { Row: var (position, row) } => $"row {position} {(row is null ? "-" : string.Join("|", row))}",
@@ -118,6 +123,8 @@ internal static class FrameSamples
 
         return new(first!, 0, last!, last!.Memory.Length);
     }
+
+    private static string Describe(IReadOnlyList<string>? features) => features is null ? "-" : $"[{string.Join(",", features)}]";
 
     private static string Describe(ColumnValue[]? row) => row is null ? "-" : $"[{string.Join("|", row)}]";
 

@@ -23,7 +23,7 @@ public sealed class HandshakeTests
     {
         var welcome = Assert.IsType<WelcomeFrame>(Node().Answer(Hello()));
         Assert.Equal(s_eu, welcome.From);
-        Node(s_us, 2).Accept(welcome, s_eu);
+        Node(s_us, 2).Accept(welcome, Hello());
     }
 
     [Fact]
@@ -56,10 +56,10 @@ public sealed class HandshakeTests
     [Fact]
     public void Dialler_refuses_another_node_and_its_own_database()
     {
-        var other = Assert.Throws<ReplicationException>(() => Node().Accept(new WelcomeFrame(1, new("ap"), Identity(2), default), s_us));
+        var other = Assert.Throws<ReplicationException>(() => Node().Accept(new WelcomeFrame(1, new("ap"), Identity(2), default), Hello(to: s_us)));
         Assert.Equal(ReplicationErrorKind.PeerRefused, other.Kind);
         Assert.Contains("'us' answers as node 'ap'", other.Message, StringComparison.Ordinal);
-        Assert.Contains("same database", Assert.Throws<ReplicationException>(() => Node().Accept(new WelcomeFrame(1, s_us, Identity(1), default), s_us)).Message, StringComparison.Ordinal);
+        Assert.Contains("same database", Assert.Throws<ReplicationException>(() => Node().Accept(new WelcomeFrame(1, s_us, Identity(1), default), Hello(to: s_us))).Message, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -107,7 +107,7 @@ public sealed class HandshakeTests
 
     private static Handshake Node(NodeName? name = null, byte database = 1) => new(name ?? s_eu, Identity(database), [name == s_us ? s_eu : s_us], s_settings);
 
-    private static HelloFrame Hello() => new(1, 1, s_us, s_eu, s_eu, Identity(2), s_settings, default);
+    private static HelloFrame Hello(NodeName? to = null) => new(1, 1, s_us, to ?? s_eu, s_eu, Identity(2), s_settings, default);
 
     private static DatabaseIdentity Identity(byte number) => new(number, 1, 16_384, new Guid(number, 0, 0, new byte[8]), 180_004);
 
