@@ -44,9 +44,9 @@ internal sealed partial class FrameDecoder
 
     private TransactionFrame Decompress(in ReadOnlySequence<byte> content, int length)
     {
-        _decompressed = ArrayPool<byte>.Shared.Rent(length);
+        _decompressed = ArrayPool<byte>.Shared.Rent(length + 1);
         _decompressedRest = new ReadOnlySequence<byte>(_decompressed, 0, length);
-        if (!TryDecompress(content, _decompressed.AsSpan(0, length)))
+        if (!TryDecompress(content, _decompressed.AsSpan(0, length + 1)))
         {
             Release();
             throw Corrupt($"The content of a compressed frame is not {length} compressed bytes.");
@@ -55,7 +55,7 @@ internal sealed partial class FrameDecoder
         return TakeDecompressed();
     }
 
-    /// <summary>Whether the content is exactly so many bytes: what would give more stops at the end of the room.</summary>
+    /// <summary>Whether the content fills the room but for one byte. That one is for what would give more: it stops there.</summary>
     private static bool TryDecompress(in ReadOnlySequence<byte> content, Span<byte> room)
     {
         using var decoder = new BrotliDecoder();
@@ -70,7 +70,7 @@ internal sealed partial class FrameDecoder
             if (read < piece.Length) return false;
         }
 
-        return status == OperationStatus.Done && room.IsEmpty;
+        return status == OperationStatus.Done && room.Length == 1;
     }
 
     private TransactionFrame TakeDecompressed()

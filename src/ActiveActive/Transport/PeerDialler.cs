@@ -76,8 +76,8 @@ internal sealed class PeerDialler(PeerAddress peer, PeerLinkContext context)
         var frames = new FrameConnection(connection, $"Peer '{target.Name}'", context.MaxFrameBytes, context.ReadTimeout, context.TimeProvider);
         try
         {
-            var reach = await PeerGreeting.GreetAsync(frames, handshake, handshake.Hello(target.Name, peer.Name, durable, HelloPurpose.Changes, context.TakesCompressed(target)), cancellationToken);
-            return new PeerSource(peer.Name, target.Name, reach, connection, frames);
+            var welcome = await PeerGreeting.GreetAsync(frames, handshake, handshake.Hello(target.Name, peer.Name, durable, HelloPurpose.Changes, context.TakesCompressed(target)), cancellationToken);
+            return new PeerSource(peer.Name, welcome, connection, frames);
         }
         catch
         {

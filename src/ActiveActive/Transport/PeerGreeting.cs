@@ -1,5 +1,3 @@
-using NpgsqlTypes;
-
 namespace ActiveActive.Transport;
 
 /// <summary>The dialler's first words: hello, and what the answer means.</summary>
@@ -8,10 +6,9 @@ internal static class PeerGreeting
     /// <summary>The refusal of a node that is still starting: dialled again soon.</summary>
     public const string NotReadyCode = "AA3000";
 
-    /// <returns>The last of the origin's transactions that the other side has.</returns>
+    /// <returns>What the other side has, and how it will speak.</returns>
     /// <exception cref="ReplicationException">PeerRefused, or Transient where the peer is not ready yet or is gone.</exception>
-    public static async ValueTask<NpgsqlLogSequenceNumber> GreetAsync(
-        FrameConnection frames, Handshake handshake, HelloFrame hello, CancellationToken cancellationToken)
+    public static async ValueTask<WelcomeFrame> GreetAsync(FrameConnection frames, Handshake handshake, HelloFrame hello, CancellationToken cancellationToken)
     {
         var peer = hello.To;
         await frames.WriteAsync(hello, cancellationToken);
@@ -21,7 +18,7 @@ internal static class PeerGreeting
             case WelcomeFrame welcome:
                 handshake.Accept(welcome, hello);
                 frames.TakesCompressed = welcome.Features?.Contains(Handshake.Brotli) == true;
-                return welcome.Reach;
+                return welcome;
             case RefuseFrame { Code: NotReadyCode } refuse:
                 throw new ReplicationException(ReplicationErrorKind.Transient, $"{refuse.Code}: {refuse.Message}");
             case RefuseFrame refuse:

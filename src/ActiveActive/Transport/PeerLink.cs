@@ -126,7 +126,7 @@ internal sealed partial class PeerLink
         }
         else
         {
-            LogConnected(_context.Self, Peer, durable);
+            LogConnected(_context.Self, Peer, source.Protocol, durable);
         }
 
         var queue = new PartQueue(QueuedCharacters);
@@ -314,8 +314,8 @@ internal sealed partial class PeerLink
         }
     }
 
-    [LoggerMessage(EventId = 3020, Level = LogLevel.Information, Message = "AA3020: node '{Node}' is connected to peer '{Peer}' and goes on after {Position}")]
-    private partial void LogConnected(NodeName node, NodeName peer, NpgsqlLogSequenceNumber position);
+    [LoggerMessage(EventId = 3020, Level = LogLevel.Information, Message = "AA3020: node '{Node}' is connected to peer '{Peer}', by protocol {Protocol}, and goes on after {Position}")]
+    private partial void LogConnected(NodeName node, NodeName peer, string protocol, NpgsqlLogSequenceNumber position);
 
     [LoggerMessage(EventId = 3023, Level = LogLevel.Information, Message = "AA3023: node '{Node}' takes transactions of peer '{Peer}', which can't be reached, from '{Relayer}', after {Position} up to {Reach}")]
     private partial void LogRelayed(NodeName node, NodeName peer, NodeName relayer, NpgsqlLogSequenceNumber position, NpgsqlLogSequenceNumber reach);

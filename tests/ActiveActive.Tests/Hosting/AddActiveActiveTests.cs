@@ -23,7 +23,7 @@ public sealed class AddActiveActiveTests
               "Peers": { "us": "https://us.example.com" },
               "Tables": [ "public.*", { "Pattern": "public.accounts", "DeltaColumns": ["balance", "points"], "AllowSequenceKeys": true, "OnApplyError": "Quarantine", "OnOrphan": "SetNull" }, { "Pattern": "public.visits", "OnOrphan": { "*": "Quarantine", "tenant,pet": "Keep" } }, { "Pattern": "public.log", "Exclude": "true" } ],
               "ConflictRetention": "1.00:00:00", "HeartbeatInterval": "00:00:02", "ReconnectDelay": "00:00:00.3", "MaxReconnectDelay": "00:00:20", "RelayAfter": "00:00:07", "OrphanCheckInterval": "00:00:11", "MaxClockSkew": "00:00:09",
-              "OnApplyError": "quarantine", "ChangeLogBytes": 2097152, "MaxChangesPerPart": 77, "MaxFrameBytes": 70000 }
+              "OnApplyError": "quarantine", "ChangeLogBytes": 2097152, "MaxChangesPerPart": 77, "MaxFrameBytes": 70000, "Compression": { "*": "always", "us": "None" } }
             """);
         Assert.Equal(("eu", "Host=h;Database=d", "0123456789abcdef", "/peers"), (options.Name, options.ConnectionString, options.SharedToken, options.Path));
         Assert.Equal(new Uri("https://us.example.com"), options.Peers["us"]);
@@ -35,17 +35,19 @@ public sealed class AddActiveActiveTests
             (TimeSpan.FromDays(1), TimeSpan.FromSeconds(2), TimeSpan.FromSeconds(0.3), TimeSpan.FromSeconds(20), TimeSpan.FromSeconds(7), TimeSpan.FromSeconds(9)),
             (options.ConflictRetention, options.HeartbeatInterval, options.ReconnectDelay, options.MaxReconnectDelay, options.RelayAfter, options.MaxClockSkew));
         Assert.Equal((2_097_152L, 77, 70_000), (options.ChangeLogBytes, options.MaxChangesPerPart, options.MaxFrameBytes));
+        Assert.Equal((FrameCompression.Always, FrameCompression.None), (options.Compression, options.CompressionOf["us"]));
         Assert.Equal((ApplyErrorPolicy.Quarantine, null, ApplyErrorPolicy.Quarantine), (options.OnApplyError, options.Tables[0].OnApplyError, options.Tables[1].OnApplyError));
         Assert.Equal((TimeSpan.FromSeconds(11), null, OrphanPolicy.SetNull), (options.OrphanCheckInterval, options.Tables[0].OnOrphan, options.Tables[1].OnOrphan));
         Assert.Equal((OrphanPolicy.Quarantine, OrphanPolicy.Keep), (options.Tables[2].OnOrphan, Assert.Single(options.Tables[2].OnOrphanOf).Value));
         Assert.Empty(ReplicationNodeOptionsValidator.Validate(options));
         // A new option must be bound as well: resolvers are the only ones that need code.
-        Assert.Equal(18, typeof(ReplicationNodeOptions).GetProperties().Length);
+        Assert.Equal(20, typeof(ReplicationNodeOptions).GetProperties().Length);
     }
 
     [Theory]
     [InlineData("""{ "Nmae": "eu" }""", "Node:Nmae", "not a setting")]
     [InlineData("""{ "Tables": [ { "Pattern": "a", "DeltaColums": ["b"] } ] }""", "Node:Tables:0:DeltaColums", "not a setting")]
+    [InlineData("""{ "Compression": "zip" }""", "Node:Compression", "'zip' is not a policy. Use Auto or None or Always")]
     [InlineData("""{ "Tables": [ { "Pattern": "a", "OnApplyError": "Drop" } ] }""", "Node:Tables:0:OnApplyError", "'Drop' is not a policy. Use Hold or Quarantine")]
     [InlineData("""{ "Tables": [ { "Pattern": "a", "OnOrphan": { "p": "Cascade" } } ] }""", "Node:Tables:0:OnOrphan:p", "'Cascade' is not a policy. Use Keep or SetNull or Quarantine")]
     [InlineData("""{ "HeartbeatInterval": "soon" }""", "Node:HeartbeatInterval", "'soon' is not a TimeSpan")]

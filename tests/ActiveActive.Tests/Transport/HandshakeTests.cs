@@ -62,6 +62,51 @@ public sealed class HandshakeTests
         Assert.Contains("same database", Assert.Throws<ReplicationException>(() => Node().Accept(new WelcomeFrame(1, s_us, Identity(1), default), Hello(to: s_us))).Message, StringComparison.Ordinal);
     }
 
+    [Theory]
+    [InlineData(1, 1, 1)]
+    [InlineData(1, 2, 1)]
+    [InlineData(2, 1, 1)]
+    [InlineData(2, 2, 2)]
+    [Trait("Story", "32")]
+    public void Adjacent_versions_speak_the_older_one(int dialler, int sender, int spoken)
+    {
+        var hello = (Node(s_us, 2) with { NewestProtocol = dialler }).Hello(s_eu, s_eu, default, HelloPurpose.Changes, takesCompressed: true);
+        Assert.Equal(dialler < 2, hello.Features is null);
+        var welcome = Assert.IsType<WelcomeFrame>((Node() with { NewestProtocol = sender, Compresses = _ => true }).Answer(hello));
+        Assert.Equal((spoken, spoken < 2), (welcome.Protocol, welcome.Features is null));
+        if (spoken == 2) Assert.Equal([Handshake.Brotli], welcome.Features!);
+        Node(s_us, 2).Accept(welcome, hello);
+    }
+
+    [Fact]
+    [Trait("Story", "32")]
+    public void Versions_without_a_common_one_are_refused_with_both_ranges()
+    {
+        AssertRefused("AA3001", Hello() with { MinProtocol = 3, MaxProtocol = 4, Features = [] }, "'us' speaks protocol 3 to 4", "'eu' 1 to 2");
+        AssertRefused("AA3001", Hello() with { MinProtocol = 0, MaxProtocol = 0 }, "'us' speaks protocol 0 to 0", "'eu' 1 to 2");
+        var held = Assert.IsType<RefuseFrame>((Node() with { NewestProtocol = 1 }).Answer(Hello() with { MinProtocol = 2, MaxProtocol = 3, Features = [] }));
+        Assert.Contains("'us' speaks protocol 2 to 3, node 'eu' 1 to 1", held.Message, StringComparison.Ordinal);
+        var fault = Assert.Throws<ReplicationException>(() => Node(s_us, 2).Accept(new WelcomeFrame(3, s_eu, Identity(1), default, []), Hello()));
+        Assert.Equal(ReplicationErrorKind.PeerRefused, fault.Kind);
+        Assert.Contains("AA3001: node 'eu' answers with protocol 3, node 'us' speaks 1 to 1", fault.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    [Trait("Story", "32")]
+    public void Unknown_features_are_passed_over_and_none_is_used_that_one_side_does_not_want()
+    {
+        var hello = Node(s_us, 2).Hello(s_eu, s_eu, default, HelloPurpose.Changes, takesCompressed: true) with { Features = ["teleport", Handshake.Brotli, ""] };
+        IReadOnlyList<string>? Features(HelloFrame said, bool compresses = true) => Assert.IsType<WelcomeFrame>((Node() with { Compresses = _ => compresses }).Answer(said)).Features;
+        Assert.Equal([Handshake.Brotli], Features(hello)!);
+        Assert.Empty(Features(hello with { Features = ["teleport"] })!);
+        Assert.Empty(Features(hello, compresses: false)!);
+        Assert.Empty(Features(hello with { Purpose = HelloPurpose.Rows })!);
+        Assert.Empty(Node(s_us, 2).Hello(s_eu, s_eu, default, HelloPurpose.Changes, takesCompressed: false).Features!);
+        var fault = Assert.Throws<ReplicationException>(() => Node(s_us, 2).Accept(new WelcomeFrame(2, s_eu, Identity(1), default, ["teleport"]), hello with { Features = [Handshake.Brotli] }));
+        Assert.Equal(ReplicationErrorKind.Corrupt, fault.Kind);
+        Assert.Contains("'teleport', which node 'us' did not offer", fault.Message, StringComparison.Ordinal);
+    }
+
     [Fact]
     public void Settings_agree_whatever_order_rules_and_columns_have_and_each_difference_is_told()
     {

@@ -62,5 +62,5 @@ public sealed class RelayRulesTests
         Assert.Equal(ReplicationErrorKind.Corrupt, Assert.Throws<ReplicationException>(() => reader.Take([.. bytes, 0])).Kind);
     }
 
-    private static PeerSource Source(NodeName from) => new(Us, from, new(0x50), null!, null!);
+    private static PeerSource Source(NodeName from) => new(Us, Welcome with { From = from, Reach = new(0x50) }, null!, null!);
 }
