@@ -109,7 +109,7 @@ internal sealed class GroupedVersions
 
             return new GroupedVersions(earlier, rows, writers);
         }
-        catch (Exception e) when (e is MessagePackSerializationException or EndOfStreamException)
+        catch (Exception e) when (e is MessagePackSerializationException or EndOfStreamException or OverflowException)
         {
             throw new ReplicationException(ReplicationErrorKind.Corrupt, $"A logical message that says which transaction of node '{origin}' wrote which row can't be read: {e.Message}", e);
         }

@@ -28,6 +28,9 @@ public sealed class GroupedVersionsTests
     [InlineData("92909101")]
     [InlineData("929208010100")]
     [InlineData("929208019205CD0001")]
+    // Negative numbers, as the fuzzer found them.
+    [InlineData("9294FFFE080694CF472E63E5B16DAF0D00CF47000000007092CE01")]
+    [InlineData("92940705080694CF472E63E5B16DAF0D00CF4731C9E5B17092FFFF")]
     public void Other_bytes_are_refused(string hex) =>
         Assert.Equal(ReplicationErrorKind.Corrupt, Assert.Throws<ReplicationException>(() => GroupedVersions.Read(s_a, Convert.FromHexString(hex))).Kind);
 
