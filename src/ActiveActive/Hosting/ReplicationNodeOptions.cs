@@ -63,7 +63,7 @@ public sealed class ReplicationNodeOptions
 
     /// <summary>
     /// How many bytes of encoded transactions are kept in memory for peers, 1 MiB to 16 GiB. A peer further behind reads through its
-    /// own copy of the slot. Default: 64 MiB.
+    /// own copy of the slot. What peers take compressed (<see cref="Compression"/>) is kept so besides: less than as much again. Default: 64 MiB.
     /// </summary>
     public long ChangeLogBytes { get; set; } = 64L << 20;
 
