@@ -11,6 +11,7 @@ public sealed class FaultProxyDirection
     private TimeSpan _latency;
     private long _bytesPerSecond;
     private long _passedBytes;
+    private long _lostBytes;
     private long _freeAt;
     private volatile bool _losesBytes;
 
@@ -79,6 +80,9 @@ public sealed class FaultProxyDirection
     /// <summary>Bytes that have been handed on.</summary>
     public long PassedBytes => Interlocked.Read(ref _passedBytes);
 
+    /// <summary>Bytes that were lost.</summary>
+    public long LostBytes => Interlocked.Read(ref _lostBytes);
+
     internal void Heal()
     {
         Latency = TimeSpan.Zero;
@@ -88,6 +92,8 @@ public sealed class FaultProxyDirection
     }
 
     internal void Passed(int bytes) => Interlocked.Add(ref _passedBytes, bytes);
+
+    internal void Lost(int bytes) => Interlocked.Add(ref _lostBytes, bytes);
 
     internal Task UntilFlowingAsync(CancellationToken cancellationToken) => _stall.WaitUntilOpenAsync(cancellationToken);
 

@@ -58,6 +58,7 @@ internal sealed class ProxyPump(Socket from, Socket to, FaultProxyDirection dire
 
             if (_hasLost)
             {
+                direction.Lost(count);
                 ArrayPool<byte>.Shared.Return(bytes);
                 continue;
             }
@@ -78,7 +79,8 @@ internal sealed class ProxyPump(Socket from, Socket to, FaultProxyDirection dire
             if (direction.LosesBytes) _hasLost = true;
             for (var sent = 0; sent < count && !_hasLost;) sent += await to.SendAsync(bytes.AsMemory(sent, count - sent), SocketFlags.None, cancellationToken);
             _isHeldUp = false;
-            if (!_hasLost) direction.Passed(count);
+            if (_hasLost) direction.Lost(count);
+            else direction.Passed(count);
             ArrayPool<byte>.Shared.Return(bytes);
             Interlocked.Add(ref _heldBytes, -count);
             _taken.Writer.TryWrite(true);
