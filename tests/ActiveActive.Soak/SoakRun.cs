@@ -119,6 +119,7 @@ internal sealed class SoakRun(SoakOptions options, Action<string> print)
     {
         var watch = Stopwatch.StartNew();
         await LastWords.ArriveAsync(cluster, ++_round, cancellationToken);
+        var arrived = watch.Elapsed;
         var acknowledged = _writes.Take();
         while (true)
         {
@@ -127,7 +128,7 @@ internal sealed class SoakRun(SoakOptions options, Action<string> print)
             var findings = _check.Check(nodes, acknowledged);
             if (findings.Count == 0)
             {
-                Say(string.Create(CultureInfo.InvariantCulture, $"equal after {watch.Elapsed.TotalSeconds:0.0} s: {acknowledged.Count:N0} acknowledged since the last check, {nodes[0].Ledger.Count:N0} in the ledger, {nodes[0].Handles.Count} handles and {nodes[0].Hidden.Count} out of sight; none lost"));
+                Say(string.Create(CultureInfo.InvariantCulture, $"all arrived after {arrived.TotalSeconds:0.0} s, equal after {watch.Elapsed.TotalSeconds:0.0} s: {acknowledged.Count:N0} acknowledged since the last check, {nodes[0].Ledger.Count:N0} in the ledger, {nodes[0].Handles.Count} handles and {nodes[0].Hidden.Count} out of sight; none lost"));
                 report.AddCheck(_watch.Elapsed, _writes.Total, watch.Elapsed);
                 _check.Accept(nodes[0]);
                 await TrimAsync(cluster, cancellationToken);
