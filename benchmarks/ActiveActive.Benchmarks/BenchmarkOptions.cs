@@ -18,16 +18,19 @@ internal sealed record BenchmarkOptions
           conflicts    clean updates against conflicting ones
           writers      what the writers of a node pay: pgbench on a bare node, with a host attached, with delta columns
           wide         wide rows, many columns, jsonb, and a one-million-row transaction with the hosts' memory
+          wan          the backlogs W1 and W2 over lines of 0, 1, 25 and 100 ms round trip
+          slowpeer     three nodes under a steady load, all up and with one host stopped (SIGSTOP): what the other two notice
           micro        what a host does with each row, without a server: decode, encode, frame, plan (BenchmarkDotNet)
 
         Options:
           --quick          small loads, one round: under a minute on two cores; only to see that all works
           --rounds N       how often each case is measured for each system, 1 to 100 (default 3)
           --scale X        share of the full load, 0.0001 to 1 (default 1; quick: 0.01)
-          --seconds N      how long live and writers run each time (default 30; quick: 2)
+          --seconds N      how long live, writers and slowpeer run each time (default 30; quick: 2)
           --postgres V     major version, 15 to 18 (default 18)
           --only A,B       only the cases whose names begin so, for example W1,W4
           --only-ours      leave core replication out, to profile
+          --rate N         slowpeer: transactions a second on each of the two writers, 1 to 100000 (default 200)
           --timeout N      seconds until a drain is given up and its figure is void (default 600; quick: 30)
           --setting N=V    a server setting, for all servers; may be given several times
           --output DIR     writes VERB.json and VERB.md there
@@ -36,7 +39,7 @@ internal sealed record BenchmarkOptions
         Ends with one line for each case: its name, then key=value. Exit code 0; 1 where a figure is void; 2 wrong options.
         """;
 
-    public static readonly IReadOnlyList<string> Verbs = ["drain", "live", "mesh", "conflicts", "writers", "wide", "micro"];
+    public static readonly IReadOnlyList<string> Verbs = ["drain", "live", "mesh", "conflicts", "writers", "wide", "wan", "slowpeer", "micro"];
 
     public required string Verb { get; init; }
 
@@ -49,6 +52,8 @@ internal sealed record BenchmarkOptions
     public int? GivenSeconds { get; init; }
 
     public int? GivenTimeout { get; init; }
+
+    public int Rate { get; init; } = 200;
 
     public int Postgres { get; init; } = 18;
 
@@ -119,6 +124,7 @@ internal sealed record BenchmarkOptions
     {
         "--rounds" when Number(value, 1, 100) is { } n => options with { GivenRounds = n },
         "--seconds" when Number(value, 1, 3600) is { } n => options with { GivenSeconds = n },
+        "--rate" when Number(value, 1, 100_000) is { } n => options with { Rate = n },
         "--timeout" when Number(value, 1, 86_400) is { } n => options with { GivenTimeout = n },
         "--postgres" when Number(value, 15, 18) is { } n => options with { Postgres = n },
         "--scale" when double.TryParse(value, CultureInfo.InvariantCulture, out var x) && x is >= 0.0001 and <= 1 => options with { GivenScale = x },

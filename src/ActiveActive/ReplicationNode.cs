@@ -62,8 +62,7 @@ public sealed partial class ReplicationNode : IPeerAcceptor, IAsyncDisposable
             UniqueKeys = () => _uniqueKeys.Own,
             ReconnectDelay = options.ReconnectDelay,
             MaxReconnectDelay = options.MaxReconnectDelay,
-            // Several heartbeats long, and never shorter than a busy machine's hiccup.
-            ReadTimeout = TimeSpan.FromTicks(Math.Max(TimeSpan.FromSeconds(20).Ticks, options.HeartbeatInterval.Ticks * 5)),
+            ReadTimeout = options.ReadTimeout,
             MaxFrameBytes = options.MaxFrameBytes,
             TakesCompressed = peer => options.TakesCompressedFrom(peer.Name, peer.Address),
             RelayAfter = options.RelayAfter,
@@ -178,7 +177,7 @@ public sealed partial class ReplicationNode : IPeerAcceptor, IAsyncDisposable
     {
         var run = _run;
         using var ended = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, _stopping.Token, run?.Ended ?? default);
-        await using var frames = new FrameConnection(connection, "A dialling peer", _options.MaxFrameBytes, Timeout.InfiniteTimeSpan, _timeProvider);
+        await using var frames = new FrameConnection(connection, "A dialling peer", _options.MaxFrameBytes, _options.ReadTimeout, _timeProvider);
         try
         {
             using var greeting = CancellationTokenSource.CreateLinkedTokenSource(ended.Token);

@@ -66,6 +66,16 @@ internal static class ReadmeSamples
         await server.ExecuteAsync("CREATE TABLE profiles (id uuid PRIMARY KEY, name text)", "app");
         return connectionString;
     }
+
+    public static async Task Network()
+    {
+        await using var line = FaultProxy.Start(targetPort: 5001);
+        // The other node dials line.Address in place of the peer's own. A long line, then one that is dead without being closed:
+        line.Upstream.Latency = line.Downstream.Latency = TimeSpan.FromMilliseconds(50);
+        line.BlackHole();
+        line.Heal();
+        line.Cut();
+    }
 }
 
 /// <summary>The tests that README.md shows for a resolver.</summary>

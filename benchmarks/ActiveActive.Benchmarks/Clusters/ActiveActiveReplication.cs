@@ -22,9 +22,10 @@ internal sealed class ActiveActiveReplication : IReplication
     /// <param name="hosts">How many of them get a host; the rest are peers that never come.</param>
     /// <param name="deltaColumns">Column by table.</param>
     /// <param name="verbose">Shows what the hosts print.</param>
+    /// <param name="addressOf">Where one node dials another that listens on a port; null for that port itself.</param>
     /// <param name="cancellationToken">Gives up.</param>
     public static async Task<ActiveActiveReplication> StartAsync(
-        IReadOnlyList<BenchmarkDatabase> databases, int hosts, IReadOnlyDictionary<string, string> deltaColumns, bool verbose, CancellationToken cancellationToken)
+        IReadOnlyList<BenchmarkDatabase> databases, int hosts, IReadOnlyDictionary<string, string> deltaColumns, bool verbose, Func<int, int, int, Uri>? addressOf, CancellationToken cancellationToken)
     {
         var ports = FreePorts.Pick(databases.Count * 2);
         var replication = new ActiveActiveReplication();
@@ -39,7 +40,7 @@ internal sealed class ActiveActiveReplication : IReplication
                     SharedToken = ServerGroup.Password,
                     PeerPort = ports[i],
                     ControlPort = ports[databases.Count + i],
-                    Peers = Enumerable.Range(0, databases.Count).Where(p => p != i).ToDictionary(p => $"n{p}", p => new Uri($"http://127.0.0.1:{ports[p]}")),
+                    Peers = Enumerable.Range(0, databases.Count).Where(p => p != i).ToDictionary(p => $"n{p}", p => addressOf?.Invoke(i, p, ports[p]) ?? new Uri($"http://127.0.0.1:{ports[p]}")),
                     DeltaColumns = deltaColumns,
                 };
                 Action<string>? printed = verbose ? line => Console.WriteLine($"{settings.Name}: {line}") : null;

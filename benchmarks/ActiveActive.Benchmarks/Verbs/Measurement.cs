@@ -19,6 +19,9 @@ internal sealed class Measurement(BenchmarkOptions options, Report report, Serve
 {
     private static int s_number;
 
+    /// <summary>Where our hosts dial each other, by dialler, target and the target's port; null for the port itself.</summary>
+    public Func<int, int, int, Uri>? AddressOf { get; set; }
+
     /// <summary>Fresh databases on the first servers of the group.</summary>
     public async Task<List<BenchmarkDatabase>> CreateDatabasesAsync(int count, string seed, CancellationToken cancellationToken)
     {
@@ -32,7 +35,7 @@ internal sealed class Measurement(BenchmarkOptions options, Report report, Serve
     public async Task<IReplication> StartAsync(bool ours, IReadOnlyList<BenchmarkDatabase> databases, IReadOnlyList<(int From, int To)> pairs, CancellationToken cancellationToken)
     {
         IReplication replication = ours
-            ? await ActiveActiveReplication.StartAsync(databases, databases.Count, new Dictionary<string, string>(), options.Verbose, cancellationToken)
+            ? await ActiveActiveReplication.StartAsync(databases, databases.Count, new Dictionary<string, string>(), options.Verbose, AddressOf, cancellationToken)
             : await CoreReplication.StartAsync(databases, pairs, cancellationToken);
         int[] writers = [.. pairs.Select(p => p.From).Distinct()];
         for (var pass = 0; pass < options.WarmUps; pass++)

@@ -17,7 +17,7 @@ internal static class Verb
             return;
         }
 
-        await using var group = await ServerGroup.StartAsync(options, options.Verb == "mesh" ? 4 : 2, cancellationToken);
+        await using var group = await ServerGroup.StartAsync(options, options.Verb switch { "mesh" => 4, "slowpeer" => 3, _ => 2 }, cancellationToken);
         report.Begin(group.Describe(options));
         var measurement = new Measurement(options, report, group);
         var drains = new DrainVerb(options, report, measurement);
@@ -38,6 +38,12 @@ internal static class Verb
                 break;
             case "live":
                 await new LiveVerb(options, report, measurement).RunAsync(cancellationToken);
+                break;
+            case "wan":
+                await new WanVerb(options, report, measurement).RunAsync(cancellationToken);
+                break;
+            case "slowpeer":
+                await new SlowPeerVerb(options, report, measurement).RunAsync(cancellationToken);
                 break;
             case "conflicts":
                 await new ConflictsVerb(options, report, measurement).RunAsync(cancellationToken);

@@ -39,7 +39,7 @@ internal sealed class WritersVerb(BenchmarkOptions options, Report report, Measu
         {
             await using var replication = deltaColumns is null
                 ? null
-                : await ActiveActiveReplication.StartAsync(databases, 1, deltaColumns, options.Verbose, cancellationToken);
+                : await ActiveActiveReplication.StartAsync(databases, 1, deltaColumns, options.Verbose, null, cancellationToken);
             var place = new WriterPlace(databases[0], 0, 1);
             await Pgbench.MeasureAsync(place, branches, 1, cancellationToken);
             var tps = await Pgbench.MeasureAsync(place, branches, options.Seconds, cancellationToken);

@@ -29,7 +29,15 @@ internal static class Pgbench
     /// <summary>Runs for so long; transactions per second.</summary>
     public static async Task<double> MeasureAsync(WriterPlace place, int branches, int seconds, CancellationToken cancellationToken)
     {
-        var output = await RunAsync(place, branches, $"--time={seconds}", cancellationToken);
+        return Rate(await RunAsync(place, branches, $"--time={seconds}", cancellationToken));
+    }
+
+    /// <summary>Runs for so long at a rate that is asked for; transactions per second.</summary>
+    public static async Task<double> MeasureAsync(WriterPlace place, int branches, int seconds, int rate, CancellationToken cancellationToken) =>
+        Rate(await RunAsync(place, branches, $"--time={seconds} --rate={rate}", cancellationToken));
+
+    private static double Rate(string output)
+    {
         var line = output.Split('\n').FirstOrDefault(l => l.StartsWith("tps = ", StringComparison.Ordinal)) ?? throw new BenchmarkException($"pgbench told no tps:\n{output}");
         return double.Parse(line.Split(' ')[2], CultureInfo.InvariantCulture);
     }
@@ -44,8 +52,9 @@ internal static class Pgbench
             await File.WriteAllTextAsync(script, Script(first, share), cancellationToken);
             var to = new NpgsqlConnectionStringBuilder(place.Database.OwnerConnectionString);
             var start = new ProcessStartInfo("pgbench") { RedirectStandardOutput = true, RedirectStandardError = true };
-            foreach (var argument in new[] { "--no-vacuum", "--protocol=prepared", $"--client={Clients}", "--jobs=2", amount, $"--file={script}", $"--host={to.Host}", $"--port={to.Port}", $"--username={to.Username}", to.Database! })
+            foreach (var argument in new[] { "--no-vacuum", "--protocol=prepared", $"--client={Clients}", "--jobs=2", $"--file={script}", $"--host={to.Host}", $"--port={to.Port}", $"--username={to.Username}", to.Database! })
                 start.ArgumentList.Add(argument);
+            foreach (var argument in amount.Split(' ')) start.ArgumentList.Insert(0, argument);
             start.Environment["PGPASSWORD"] = to.Password;
             using var process = Process.Start(start)!;
             var (output, errors) = (process.StandardOutput.ReadToEndAsync(cancellationToken), process.StandardError.ReadToEndAsync(cancellationToken));

@@ -35,6 +35,8 @@ internal sealed class BankNode : IAsyncDisposable
 
     public string Name { get; }
 
+    public PostgresServer Server => _server;
+
     public Version Postgres => _server.Version;
 
     /// <summary>The application's connections, by the role that owns its tables.</summary>
@@ -96,7 +98,15 @@ internal sealed class BankNode : IAsyncDisposable
         await host.DisposeAsync();
     }
 
-    /// <summary>Starts a killed host again.</summary>
+    /// <summary>Stops the host in order; its database runs on.</summary>
+    public async Task StopHostAsync()
+    {
+        if (Host is not { } host) return;
+        Host = null;
+        await host.DisposeAsync();
+    }
+
+    /// <summary>Starts a killed or stopped host again.</summary>
     public async Task StartHostAgainAsync() => Host = await HostProcess.StartAsync(_settings!, _printed);
 
     /// <summary>What the host says of itself; null while it does not answer.</summary>

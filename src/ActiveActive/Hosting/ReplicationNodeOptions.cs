@@ -39,6 +39,15 @@ public sealed class ReplicationNodeOptions
     /// <summary>How often an idle node tells its peers how far it is, 10 ms to 1 minute. Default: 1 s.</summary>
     public TimeSpan HeartbeatInterval { get; set; } = TimeSpan.FromSeconds(1);
 
+    /// <summary>
+    /// A connection whose other end says nothing for so long is dead, on both sides: several heartbeats, and never shorter than a busy machine's hiccup. Tests shorten it.
+    /// </summary>
+    internal TimeSpan ReadTimeout
+    {
+        get => field > TimeSpan.Zero ? field : TimeSpan.FromTicks(Math.Max(TimeSpan.FromSeconds(20).Ticks, HeartbeatInterval.Ticks * 5));
+        set;
+    }
+
     /// <summary>The first wait before a lost peer or database is tried again, 10 ms to 1 minute; doubles up to <see cref="MaxReconnectDelay"/>, with jitter. Default: 200 ms.</summary>
     public TimeSpan ReconnectDelay { get; set; } = TimeSpan.FromMilliseconds(200);
 

@@ -57,7 +57,7 @@ internal sealed record UniqueKeysFrame(IReadOnlyList<UniqueKey> Keys) : Frame;
 /// <summary>Dialler → sender: everything up to this position is durably applied.</summary>
 internal sealed record AckFrame(NpgsqlLogSequenceNumber Position) : Frame;
 
-/// <summary>Sender → dialler: still here, nothing to say yet (a long catch-up read).</summary>
+/// <summary>Either way: still here, nothing to say yet. A dialler sends it in a rhythm, a sender during a long catch-up read.</summary>
 internal sealed record PingFrame : Frame;
 
 /// <summary>Dialler → sender: the rows under these keys, as your transaction left them.</summary>

@@ -53,7 +53,7 @@ internal sealed partial class FrameConnection : IAsyncDisposable
                 if (_decoder.TryTakeDecompressed(out var next)) return next;
                 if (!_connection.Input.TryRead(out var result)) result = await _deadline.ReadAsync(cancellationToken);
                 if (result.IsCanceled && _deadline.HasExpired)
-                    throw Transient($"{_peer} has sent nothing for {_deadline.Timeout}: the link counts as dead and is dialled again.");
+                    throw Transient($"{_peer} has sent nothing for {_deadline.Timeout}: the connection counts as dead.");
                 if (TryTakeFrame(result, out var frame))
                 {
                     if (frame is RelationFrame) continue;

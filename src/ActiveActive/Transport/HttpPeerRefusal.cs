@@ -1,4 +1,5 @@
 using System.Net;
+using System.Net.Sockets;
 using System.Security.Authentication;
 using System.Text;
 
@@ -54,7 +55,18 @@ internal static class HttpPeerRefusal
         {
             // 0xd is HTTP_1_1_REQUIRED (RFC 9113, section 7), Kestrel's answer on an endpoint that speaks HTTP/1.1 only.
             if (e is HttpProtocolException { ErrorCode: 0xd }) return true;
-            if (e is HttpRequestException { HttpRequestError: HttpRequestError.VersionNegotiationError or HttpRequestError.InvalidResponse }) return true;
+            // A line that was cut says nothing of what the endpoint speaks.
+            if (e is HttpRequestException { HttpRequestError: HttpRequestError.VersionNegotiationError or HttpRequestError.InvalidResponse } && !WasCut(e)) return true;
+        }
+
+        return false;
+    }
+
+    private static bool WasCut(Exception fault)
+    {
+        for (var e = fault.InnerException; e is not null; e = e.InnerException)
+        {
+            if (e is SocketException) return true;
         }
 
         return false;

@@ -54,9 +54,9 @@ internal sealed partial class PeerFeed
         using var stopped = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         Acknowledge(hello.ResumeAfter);
         var acks = ReadAcksAsync(frames, stopped.Token);
+        var sending = SendAsync(frames, hello.ResumeAfter, capture, stopped.Token);
         try
         {
-            var sending = SendAsync(frames, hello.ResumeAfter, capture, stopped.Token);
             await await Task.WhenAny(acks, sending);
         }
         catch (Exception e) when (e is ReplicationException or IOException or OperationCanceledException)
@@ -67,6 +67,8 @@ internal sealed partial class PeerFeed
         {
             await stopped.CancelAsync();
             connection.Abort();
+            // Both have ended before the connection is given back: its buffers serve another request then.
+            await Task.WhenAll(acks, sending).ContinueWith(static _ => { }, CancellationToken.None, TaskContinuationOptions.None, TaskScheduler.Current);
             lock (_lock)
             {
                 if (ReferenceEquals(_current, connection))
@@ -90,6 +92,8 @@ internal sealed partial class PeerFeed
                     break;
                 case UniqueKeysFrame { Keys: var keys }:
                     _onUniqueKeys(keys);
+                    break;
+                case PingFrame:
                     break;
                 default:
                     throw new ReplicationException(ReplicationErrorKind.Corrupt, $"Peer '{_peer}' sent a {frame.GetType().Name} where only acknowledgements belong.");

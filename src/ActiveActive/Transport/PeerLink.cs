@@ -19,6 +19,7 @@ internal sealed partial class PeerLink
     // Of what is committed at once; the queue holds some more of it meanwhile.
     internal const long GroupedCharacters = 1 << 20;
     private const int CommitsPerFlush = 200;
+    private const int SignsPerReadTimeout = 4;
 
     private readonly PeerAddress _peer;
     private readonly PeerLinkContext _context;
@@ -133,12 +134,13 @@ internal sealed partial class PeerLink
         var pausing = _pause.WaitUntilPausedAsync(stopped.Token);
         var reading = ReadAsync(source, queue, stopped.Token);
         var applying = ApplyAsync(worker, source, queue, durable, run, stopped.Token);
+        var showing = ShowLifeAsync(source, stopped.Token);
         var asked = _work.Reader.WaitToReadAsync(stopped.Token).AsTask();
         try
         {
-            var first = await Task.WhenAny(reading, applying, pausing, asked);
+            var first = await Task.WhenAny(reading, applying, showing, pausing, asked);
             // A relayed stream has been read to its end, and is now applied to its end.
-            if (first == reading && reading.IsCompletedSuccessfully) first = await Task.WhenAny(applying, pausing, asked);
+            if (first == reading && reading.IsCompletedSuccessfully) first = await Task.WhenAny(applying, showing, pausing, asked);
             await first;
         }
         finally
@@ -146,10 +148,17 @@ internal sealed partial class PeerLink
             await stopped.CancelAsync();
             source.Abort();
             // They have ended before the session and the connection under them are disposed.
-            await Task.WhenAll(reading, applying, pausing, asked).ContinueWith(static _ => { }, CancellationToken.None, TaskContinuationOptions.None, TaskScheduler.Current);
+            await Task.WhenAll(reading, applying, showing, pausing, asked).ContinueWith(static _ => { }, CancellationToken.None, TaskContinuationOptions.None, TaskScheduler.Current);
             await worker.EndAsync();
             Status.Worker = null;
         }
+    }
+
+    /// <summary>Acknowledgements are silent while nothing comes or an apply takes long; the other end must know all the same that this one is there.</summary>
+    private async Task ShowLifeAsync(PeerSource source, CancellationToken cancellationToken)
+    {
+        using var timer = new PeriodicTimer(_context.ReadTimeout / SignsPerReadTimeout, _context.TimeProvider);
+        while (await timer.WaitForNextTickAsync(cancellationToken)) await source.SendAsync(new PingFrame(), cancellationToken);
     }
 
     private async Task ReadAsync(PeerSource source, PartQueue queue, CancellationToken cancellationToken)
@@ -187,8 +196,7 @@ internal sealed partial class PeerLink
             // Heartbeats keep this loop going.
             if (!source.IsRelayed && _context.UniqueKeys() is var keys && !ReferenceEquals(keys, told))
             {
-                await source.Frames.WriteAsync(new UniqueKeysFrame(told = keys), cancellationToken);
-                await source.Frames.FlushAsync(cancellationToken);
+                await source.SendAsync(new UniqueKeysFrame(told = keys), cancellationToken);
             }
 
             if (commits > 0 && (commits >= CommitsPerFlush || (next is null && !queue.TryPeek(out _, out _))))
@@ -198,8 +206,7 @@ internal sealed partial class PeerLink
                 if (durable > acknowledged && !source.IsRelayed)
                 {
                     acknowledged = durable;
-                    await source.Frames.WriteAsync(new AckFrame(durable), cancellationToken);
-                    await source.Frames.FlushAsync(cancellationToken);
+                    await source.SendAsync(new AckFrame(durable), cancellationToken);
                 }
 
                 commits = 0;

@@ -6,6 +6,8 @@ namespace ActiveActive.Transport;
 /// <summary>An open stream of one node's transactions: from that node itself, or from another that relays them.</summary>
 internal sealed class PeerSource(NodeName origin, WelcomeFrame welcome, IPeerConnection connection, FrameConnection frames) : IAsyncDisposable
 {
+    private readonly SemaphoreSlim _sending = new(1);
+
     /// <summary>The node at the other end.</summary>
     public NodeName From => welcome.From;
 
@@ -28,11 +30,28 @@ internal sealed class PeerSource(NodeName origin, WelcomeFrame welcome, IPeerCon
     /// <summary>Whether nothing follows a part: a relayed stream is left at its end, so that the origin is tried again.</summary>
     public bool EndsWith(ChangeTransaction part) => IsRelayed && part.IsLastPart && part.Position >= Reach;
 
+    /// <summary>Sends a frame at once. Acknowledgements and signs of life come from two loops.</summary>
+    /// <exception cref="ReplicationException">Transient: the connection is lost.</exception>
+    public async ValueTask SendAsync(Frame frame, CancellationToken cancellationToken)
+    {
+        await _sending.WaitAsync(cancellationToken);
+        try
+        {
+            await frames.WriteAsync(frame, cancellationToken);
+            await frames.FlushAsync(cancellationToken);
+        }
+        finally
+        {
+            _sending.Release();
+        }
+    }
+
     public void Abort() => connection.Abort();
 
     public async ValueTask DisposeAsync()
     {
         await frames.DisposeAsync();
         await connection.DisposeAsync();
+        _sending.Dispose();
     }
 }

@@ -20,7 +20,7 @@ internal sealed partial class RelayFeed(NodeName self, ILocalDatabase database, 
         if (await frames.ReadAsync(cancellationToken) is not AckFrame || reach <= hello.ResumeAfter) return;
         LogRelaying(self, hello.From, hello.Origin, hello.ResumeAfter, reach);
         using var stopped = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
-        var leaving = frames.ReadAsync(stopped.Token).AsTask();
+        var leaving = UntilLeftAsync(frames, stopped.Token);
         var reader = new RelayReader(database, hello.Origin, hello.From, capture.Encoder);
         var sending = LogSender.SendAsync(frames, reader.ReadAsync(capture.Checkpoint, hello.ResumeAfter, reach, stopped.Token), static _ => false, stopped.Token);
         try
@@ -34,6 +34,13 @@ internal sealed partial class RelayFeed(NodeName self, ILocalDatabase database, 
             await stopped.CancelAsync();
             // Both have ended before the connection under them is disposed, and with the reader its copy of the slot.
             await Task.WhenAll(sending, leaving).ContinueWith(static _ => { }, CancellationToken.None, TaskContinuationOptions.None, TaskScheduler.Current);
+        }
+    }
+
+    private static async Task UntilLeftAsync(FrameConnection frames, CancellationToken cancellationToken)
+    {
+        while (await frames.ReadAsync(cancellationToken) is PingFrame)
+        {
         }
     }
 

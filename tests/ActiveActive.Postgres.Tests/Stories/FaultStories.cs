@@ -20,7 +20,7 @@ public sealed class FaultStories(ClusterServers servers)
     {
         await using var cluster = await TestCluster.StartAsync(await servers.GetAsync(18, 15), Schema, Configure);
         var (a, b) = (cluster[0], cluster[1]);
-        await using var line = new CuttableLine(a.Port);
+        await using var line = FaultProxy.Start(a.Port);
         await b.StopAsync();
         await b.StartAsync(node => node.AddPeer("a", line.Address));
         await a.ExecuteAsync("INSERT INTO counters VALUES (1, 0)");
@@ -28,11 +28,12 @@ public sealed class FaultStories(ClusterServers servers)
         for (var round = 1; round <= 3; round++)
         {
             await cluster.UntilAsync("a has b's acknowledgements", () => Task.FromResult(Acknowledged(a) >= a.Node.Status.PublishedPosition));
-            line.LoseRequests();
+            line.Upstream.LosesBytes = true;
             await a.ExecuteAsync("UPDATE counters SET n = n + 1 WHERE id = 1");
             await cluster.UntilAsync(b, "SELECT n FROM counters", $"({round})");
             var position = b.Node.Status.Peers[0].AppliedPosition;
             Assert.True(Acknowledged(a) < position, "The acknowledgement was not lost.");
+            line.Heal();
             line.Cut();
             await cluster.UntilAsync("b is connected again and its acknowledgement arrives", () => Task.FromResult(Acknowledged(a) >= position));
         }

@@ -34,6 +34,19 @@ public sealed class SlowPeerTests
         Assert.Equal(Rows + 1, c.ReadAll("lww").Count);
     }
 
+    /// <summary>A sender hears of a peer only what that says by itself, and nothing is written here for far longer than silence is borne.</summary>
+    [Fact]
+    [Trait("Story", "19")]
+    public async Task Idle_connection_is_kept()
+    {
+        var log = new LogLines();
+        await using var cluster = await TestTables.StartAsync(["a", "b"], static _ => { }, log);
+        await cluster.PassAsync(TimeSpan.FromMinutes(2));
+        // AA3020: once for each of the two that dial.
+        Assert.Equal(2, log.Lines.Count(l => l.Contains("AA3020", StringComparison.Ordinal)));
+        Assert.DoesNotContain(log.Lines, l => l.Contains("AA3012", StringComparison.Ordinal));
+    }
+
     [Fact]
     [Trait("Story", "17")]
     public async Task Crash_at_any_moment_neither_loses_nor_doubles_a_step()
