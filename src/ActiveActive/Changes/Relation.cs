@@ -23,6 +23,9 @@ internal sealed class Relation
     /// <summary>The topmost partitioned table; equal to <see cref="Name"/> for an ordinary table.</summary>
     public TableName Root { get; }
 
+    /// <summary>Of the table or leaf in the database whose log was read, whatever its name is by now; 0 where it came from a peer.</summary>
+    public uint Oid { get; init; }
+
     /// <summary>The published columns in the origin's order (generated columns are not published).</summary>
     public IReadOnlyList<RelationColumn> Columns { get; }
 

@@ -96,7 +96,7 @@ internal sealed class CaptureDatabase : IAsyncDisposable
             MaxCharactersPerPart = maxCharactersPerPart,
         });
         _opened.Add(database);
-        return new CaptureReader(this, await database.OpenChangeStreamAsync(start, copy, Token));
+        return new CaptureReader(this, database, await database.OpenChangeStreamAsync(start, copy, Token));
     }
 
     public async ValueTask DisposeAsync()

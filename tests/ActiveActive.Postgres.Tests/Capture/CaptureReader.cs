@@ -2,6 +2,7 @@ using ActiveActive.Changes;
 using ActiveActive.Database;
 using ActiveActive.Database.Postgres;
 using Npgsql;
+using NpgsqlTypes;
 
 namespace ActiveActive.Postgres.Tests.Capture;
 
@@ -11,17 +12,23 @@ internal sealed class CaptureReader : IAsyncDisposable
     private static readonly TimeSpan Limit = TimeSpan.FromSeconds(60);
 
     private readonly CaptureDatabase _database;
+    private readonly PostgresDatabase _opened;
     private readonly CancellationTokenSource _stop = CancellationTokenSource.CreateLinkedTokenSource(TestContext.Current.CancellationToken);
     private readonly IAsyncEnumerator<CapturedTransaction> _transactions;
 
-    public CaptureReader(CaptureDatabase database, IChangeStream stream)
+    public CaptureReader(CaptureDatabase database, PostgresDatabase opened, IChangeStream stream)
     {
         _database = database;
+        _opened = opened;
         Stream = stream;
         _transactions = stream.ReadAsync(_stop.Token).GetAsyncEnumerator(_stop.Token);
     }
 
     public IChangeStream Stream { get; }
+
+    /// <summary>Another stream of the same node.</summary>
+    public async Task<CaptureReader> OpenBesideAsync(NpgsqlLogSequenceNumber start, SlotCopy copy) =>
+        new(_database, _opened, await _opened.OpenChangeStreamAsync(start, copy, TestContext.Current.CancellationToken));
 
     public async Task<CapturedTransaction> NextAsync(string awaited)
     {

@@ -34,6 +34,25 @@ public sealed class CatchUpTests(CaptureServers servers)
         Assert.Equal(1, await SlotsAsync(database));
     }
 
+    /// <summary>What the catalog shows no more when the copy is read: peers that catch up must not get another TRUNCATE than the others.</summary>
+    [Theory, InlineData(15, false, Traits = ["Run", "Long"]), InlineData(18, false), InlineData(18, true)]
+    public async Task Copy_takes_a_truncate_of_leaves_for_what_the_slots_reader_took_it(int version, bool isDropped)
+    {
+        await using var database = await CaptureDatabase.CreateAsync(servers, version, "CREATE TABLE p (id int PRIMARY KEY) PARTITION BY RANGE (id); "
+            + "CREATE TABLE p_low PARTITION OF p FOR VALUES FROM (0) TO (100); CREATE TABLE p_high PARTITION OF p FOR VALUES FROM (100) TO (200); CREATE TABLE p_top PARTITION OF p FOR VALUES FROM (200) TO (300)");
+        await using var main = await database.OpenAsync();
+        await database.ExecuteAsync("INSERT INTO p VALUES (1), (100), (200)");
+        await main.ReadToMarkerAsync();
+        await database.ExecuteAsync("BEGIN; TRUNCATE p_low, p_high; ALTER TABLE p DETACH PARTITION p_top; COMMIT");
+        var xid = await main.MarkAsync();
+        var truncate = Assert.Single(await main.ReadToAsync(xid));
+        Assert.Equal(2, truncate.Changes.Count);
+        if (isDropped) await database.ExecuteAsync("DROP TABLE p_top");
+
+        await using var copy = await main.OpenBesideAsync(truncate.Position, new SlotCopy(CaptureDatabase.Us));
+        Assert.Equal(RowText.Of(truncate.Changes), RowText.Of(Assert.Single(await copy.ReadToAsync(xid)).Changes));
+    }
+
     [Theory, InlineData(15, Traits = ["Run", "Long"]), InlineData(18)]
     public async Task Copy_that_a_stopped_process_left_is_replaced_and_one_in_use_is_not(int version)
     {

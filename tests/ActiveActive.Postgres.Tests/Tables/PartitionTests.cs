@@ -90,6 +90,44 @@ public sealed class PartitionTests(ClusterServers servers)
         Assert.Equal("(200,eu,high)", await cluster[1].ScalarAsync<string>("SELECT string_agg(p::text, ' ') FROM p"));
     }
 
+    /// <summary>What every job does that keeps the current month under one name.</summary>
+    [Fact]
+    public async Task Truncate_of_a_leaf_does_not_take_one_that_had_its_name_before()
+    {
+        const string Current = "CREATE TABLE p (id int PRIMARY KEY) PARTITION BY RANGE (id); CREATE TABLE p_current PARTITION OF p FOR VALUES FROM (0) TO (100)";
+        await using var cluster = await TwoNodes.StartAsync(servers, "", Current, Current);
+        await cluster[0].ExecuteAsync("INSERT INTO p VALUES (1)");
+        await cluster.QuietAsync();
+        foreach (var node in cluster.Nodes) await node.ExecuteAsync("BEGIN; ALTER TABLE p_current RENAME TO p_2026_01; CREATE TABLE p_current PARTITION OF p FOR VALUES FROM (100) TO (200); COMMIT");
+        await cluster[0].ExecuteAsync("INSERT INTO p VALUES (100)");
+        await cluster.QuietAsync();
+        await cluster[0].ExecuteAsync("TRUNCATE p_current");
+        await cluster.AssertSameAsync("(1)", "SELECT * FROM p");
+
+        // Nor where they exchange their names between two truncates: it is one leaf that is truncated twice.
+        await cluster[0].ExecuteAsync("BEGIN; INSERT INTO p VALUES (100); COMMIT; BEGIN; TRUNCATE p_current; ALTER TABLE p_current RENAME TO x; ALTER TABLE p_2026_01 RENAME TO p_current; ALTER TABLE x RENAME TO p_2026_01; TRUNCATE p_2026_01; COMMIT");
+        await cluster.QuietAsync();
+        Assert.Equal("(1)", await cluster[0].ScalarAsync<string>("SELECT string_agg(p::text, ' ') FROM p"));
+        Assert.Equal(0, await cluster[1].ScalarAsync<long>("SELECT count(*) FROM active_active.tombstone WHERE table_name = 'public.p' AND key = ''"));
+    }
+
+    /// <summary>It is met as any table is, by the first row that comes into it: here, or at a peer.</summary>
+    [Theory]
+    [InlineData(0)]
+    [InlineData(1)]
+    public async Task Truncate_of_leaves_does_not_take_one_that_came_later_and_was_detached_right_after_it(int writer)
+    {
+        await using var cluster = await TwoNodes.StartAsync(servers, "", ByList, ByList);
+        await cluster[0].ExecuteAsync("INSERT INTO p (id, region, v) VALUES (1, 'eu', 'x')");
+        await cluster.QuietAsync();
+        foreach (var node in cluster.Nodes) await node.ExecuteAsync("CREATE TABLE p_us PARTITION OF p FOR VALUES IN ('us')");
+        await cluster[writer].ExecuteAsync("INSERT INTO p (id, region, v) VALUES (2, 'us', 'stays')");
+        await cluster.QuietAsync();
+        await cluster[0].ExecuteAsync("BEGIN; TRUNCATE p_eu, p_rest; ALTER TABLE p DETACH PARTITION p_us; COMMIT");
+        await cluster.QuietAsync();
+        Assert.Equal("(us,stays,2)", await cluster[1].ScalarAsync<string>("SELECT string_agg(p::text, ' ') FROM p"));
+    }
+
     [Fact]
     public async Task Truncate_of_a_table_is_one_however_late_it_is_read_and_whatever_was_attached_since()
     {

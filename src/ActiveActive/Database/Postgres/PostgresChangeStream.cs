@@ -50,13 +50,13 @@ internal sealed class PostgresChangeStream : IChangeStream
 
     private PostgresChangeStream(
         LogicalReplicationConnection connection, NpgsqlDataSource dataSource, ReplicationSlot slot, SlotCopy? copy,
-        NpgsqlLogSequenceNumber start, PostgresDatabaseOptions options)
+        NpgsqlLogSequenceNumber start, PostgresDatabaseOptions options, PartitionTruncates truncates)
     {
         _connection = connection;
         _slots = new ReplicationSlotCatalog(dataSource);
         _slot = slot;
         _relations = new RelationCatalog(dataSource);
-        _truncates = new PartitionTruncates(dataSource);
+        _truncates = truncates;
         _assembler = new TransactionAssembler(slot.DatabaseOid, options.MaxChangesPerPart, options.MaxCharactersPerPart, copy);
         _start = start;
         _batches = copy is null ? null : new LogBatches(options, slot, s_options);
@@ -82,12 +82,13 @@ internal sealed class PostgresChangeStream : IChangeStream
     /// <summary>Opens the node's slot, or a copy of it for one peer.</summary>
     /// <param name="options">The node's options.</param>
     /// <param name="dataSource">For look-ups beside the stream; outlives it.</param>
+    /// <param name="truncates">What is known of partitions; shared with the database's other streams.</param>
     /// <param name="start">Where to start; must not lie before what the slot still has. Default: there.</param>
     /// <param name="copy">What to copy the slot for; the copy goes with the stream. Null to read the slot itself.</param>
     /// <param name="cancellationToken">Gives up.</param>
     /// <exception cref="ReplicationException">See <see cref="ReplicationSlotCatalog"/>.</exception>
     public static async ValueTask<IChangeStream> OpenAsync(
-        PostgresDatabaseOptions options, NpgsqlDataSource dataSource, NpgsqlLogSequenceNumber start, SlotCopy? copy, CancellationToken cancellationToken)
+        PostgresDatabaseOptions options, NpgsqlDataSource dataSource, PartitionTruncates truncates, NpgsqlLogSequenceNumber start, SlotCopy? copy, CancellationToken cancellationToken)
     {
         var slots = new ReplicationSlotCatalog(dataSource);
         ReplicationSlot? slot = null;
@@ -103,7 +104,7 @@ internal sealed class PostgresChangeStream : IChangeStream
                 WalReceiverTimeout = s_receiverTimeout,
             };
             await connection.Open(cancellationToken);
-            return new PostgresChangeStream(connection, dataSource, slot, copy, start == default ? slot.Confirmed : start, options);
+            return new PostgresChangeStream(connection, dataSource, slot, copy, start == default ? slot.Confirmed : start, options, truncates);
         }
         catch (Exception e)
         {
@@ -278,10 +279,10 @@ internal sealed class PostgresChangeStream : IChangeStream
     private async ValueTask<CapturedTransaction?> TakeAsync(ReadOnlyMemory<byte> message, CancellationToken stop)
     {
         var step = _assembler.Next(message.Span);
+        if (step.DescribedTable is { } table) await _truncates.NoteAsync(table, stop);
         while (step.NeedsRelation)
         {
             var relation = await _relations.ResolveAsync(step.Unresolved, stop);
-            await _truncates.NoteAsync(relation, stop);
             _assembler.Resolve(step.Unresolved, relation);
             step = _assembler.Next(message.Span);
         }

@@ -19,6 +19,7 @@ internal sealed class PostgresDatabase : ILocalDatabase
     private readonly PostgresDatabaseOptions _options;
     private readonly NpgsqlDataSource _dataSource;
     private readonly RewrittenTables _rewritten;
+    private readonly PartitionTruncates _truncates;
     private readonly NewTablePublisher _newTables;
 
     public PostgresDatabase(PostgresDatabaseOptions options, ILogger? logger = null)
@@ -26,6 +27,7 @@ internal sealed class PostgresDatabase : ILocalDatabase
         _options = options;
         _dataSource = NpgsqlDataSource.Create(PostgresConnections.ForSql(options.ConnectionString));
         _newTables = new NewTablePublisher(options, _dataSource);
+        _truncates = new PartitionTruncates(_dataSource);
         _rewritten = new RewrittenTables(options, _dataSource, logger ?? NullLogger.Instance);
     }
 
@@ -47,7 +49,7 @@ internal sealed class PostgresDatabase : ILocalDatabase
         ExecuteAsync("saving the checkpoint", [CheckpointTable.Save(checkpoint)], cancellationToken);
 
     public ValueTask<IChangeStream> OpenChangeStreamAsync(NpgsqlLogSequenceNumber start, SlotCopy? copy, CancellationToken cancellationToken) =>
-        PostgresChangeStream.OpenAsync(_options, _dataSource, start, copy, cancellationToken);
+        PostgresChangeStream.OpenAsync(_options, _dataSource, _truncates, start, copy, cancellationToken);
 
     public ValueTask SaveTombstonesAsync(IReadOnlyList<Tombstone> tombstones, CancellationToken cancellationToken) => tombstones.Count == 0
         ? default

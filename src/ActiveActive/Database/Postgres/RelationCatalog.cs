@@ -37,7 +37,7 @@ internal sealed class RelationCatalog(NpgsqlDataSource dataSource)
         var (root, primaryKey) = await ReadKeyAsync(connection, message, cancellationToken);
         var key = KeyOf(message, primaryKey);
         var types = await ReadTypesAsync(connection, message, cancellationToken);
-        return new Relation(message.Name, root, [.. message.Columns.Select((column, i) => new RelationColumn(column.Name, types[i], key.IndexOf(column.Name) + 1))]);
+        return new Relation(message.Name, root, [.. message.Columns.Select((column, i) => new RelationColumn(column.Name, types[i], key.IndexOf(column.Name) + 1))]) { Oid = message.Id };
     }
 
     /// <summary>The names of the key's columns, in key order.</summary>

@@ -101,7 +101,8 @@ internal static class VersionRestoration
             end = (NpgsqlLogSequenceNumber)(await marker.ExecuteScalarAsync(cancellationToken))!;
         }
 
-        await using var stream = await PostgresChangeStream.OpenAsync(run.Options, run.DataSource, default, new SlotCopy(run.Options.Node, IsWithApplied: true), cancellationToken);
+        // Rows are all that is read here, so that what it takes truncates for does not matter.
+        await using var stream = await PostgresChangeStream.OpenAsync(run.Options, run.DataSource, new PartitionTruncates(run.DataSource), default, new SlotCopy(run.Options.Node, IsWithApplied: true), cancellationToken);
         // AFTER the copy was made: the slot is confirmed at most to the saved checkpoint, so the copy holds all from this one on.
         var checkpoint = await ReadCheckpointAsync(run, cancellationToken);
         var sequence = new CausalSequence(run.Options.Node, checkpoint);

@@ -2,7 +2,7 @@ using System.Diagnostics.CodeAnalysis;
 
 namespace ActiveActive.Database.Postgres.PgOutput;
 
-/// <summary>What the <see cref="TransactionAssembler"/> made of a message: nothing to do, a transaction to yield, or a table to look up.</summary>
+/// <summary>What the <see cref="TransactionAssembler"/> made of a message: nothing to do, a transaction to yield, a table to look up, or one that is described.</summary>
 internal readonly record struct AssemblyStep
 {
     private AssemblyStep(CapturedTransaction? transaction, RelationMessage? unresolved) => (Transaction, Unresolved) = (transaction, unresolved);
@@ -17,6 +17,11 @@ internal readonly record struct AssemblyStep
 
     [MemberNotNullWhen(true, nameof(Unresolved))]
     public bool NeedsRelation => Unresolved is not null;
+
+    /// <summary>The message was taken, and describes the table with this OID.</summary>
+    public uint? DescribedTable { get; private init; }
+
+    public static AssemblyStep Described(uint table) => new() { DescribedTable = table };
 
     public static AssemblyStep Yield(CapturedTransaction transaction) => new(transaction, null);
 

@@ -46,7 +46,7 @@ internal sealed class TransactionAssembler(uint databaseOid, int maxChangesPerPa
                 var relation = RelationMessage.Read(ref reader);
                 // Always asked for anew: the message is the same after a primary key or a partition's parent changed.
                 _relations[relation.Id] = new KnownRelation(relation);
-                return AssemblyStep.Continue;
+                return AssemblyStep.Described(relation.Id);
             case PgOutputKind.Type:
                 TypeMessage.Read(ref reader);
                 return AssemblyStep.Continue;
