@@ -20,16 +20,25 @@ internal sealed class PostgresDatabase : ILocalDatabase
     private readonly NpgsqlDataSource _dataSource;
     private readonly RewrittenTables _rewritten;
     private readonly NewTablePublisher _newTables;
+    private LeaderSession? _lease;
 
     public PostgresDatabase(PostgresDatabaseOptions options, ILogger? logger = null)
     {
         _options = options;
-        _dataSource = NpgsqlDataSource.Create(PostgresConnections.ForSql(options.ConnectionString));
+        _dataSource = NpgsqlDataSource.Create(PostgresConnections.ForSql(options.ConnectionString, options.Instance));
         _newTables = new NewTablePublisher(options, _dataSource);
         _rewritten = new RewrittenTables(options, _dataSource, logger ?? NullLogger.Instance);
     }
 
     public OwnTransactions OwnTransactions { get; } = new();
+
+    public async ValueTask<ILeaderLease> LeadAsync(Action<string?> standsBy, CancellationToken cancellationToken)
+    {
+        var lease = await LeaderSession.OpenAsync(_options, standsBy, cancellationToken);
+        // What this instance's pool holds from an earlier life was ended with the rest.
+        _dataSource.Clear();
+        return _lease = lease;
+    }
 
     public ValueTask<DatabaseIdentity> SetUpAsync(CancellationToken cancellationToken) => new PostgresSetUp(_options, _dataSource).RunAsync(cancellationToken);
 
@@ -80,7 +89,18 @@ internal sealed class PostgresDatabase : ILocalDatabase
     public async ValueTask<IApplySession> OpenApplySessionAsync(NodeName origin, CancellationToken cancellationToken)
     {
         await _newTables.PublishNotedAsync(cancellationToken);
-        return await PostgresApplySession.OpenAsync(_options, origin, _rewritten, OwnTransactions, _newTables, cancellationToken);
+        var session = await PostgresApplySession.OpenAsync(_options, origin, _rewritten, OwnTransactions, _newTables, cancellationToken);
+        try
+        {
+            // AFTER the session is there: either this sees that another instance leads, or that one has seen the session and ended it.
+            if (_lease is { } lease) await RunAsync("looking whether this instance still leads", () => lease.EnsureHeldAsync(_dataSource, cancellationToken));
+            return session;
+        }
+        catch
+        {
+            await session.DisposeAsync();
+            throw;
+        }
     }
 
     public async IAsyncEnumerable<StoredRow?> ReadRowsAsync(IReadOnlyList<RowToFetch> rows, [EnumeratorCancellation] CancellationToken cancellationToken)
