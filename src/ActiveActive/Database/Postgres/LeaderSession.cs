@@ -87,7 +87,7 @@ internal sealed class LeaderSession : ILeaderLease
         var session = new LeaderSession(new NpgsqlConnection(PostgresConnections.ForLease(options.ConnectionString, options.Instance)), options.Node, options.LeaderTimeout);
         try
         {
-            await session.ConnectAsync(cancellationToken);
+            await session.ConnectAsync(options, cancellationToken);
             for (var tries = 0; !await session.TryLockAsync(cancellationToken); tries++)
             {
                 if (tries % TriesPerLook == 0) standsBy(await session.ReadLeaderAsync(cancellationToken));
@@ -128,9 +128,17 @@ internal sealed class LeaderSession : ILeaderLease
     // Per database are advisory locks themselves. A misnamed node must not stand by for another, but be told.
     private static long KeyOf(NodeName node) => BinaryPrimitives.ReadInt64BigEndian(SHA256.HashData(Encoding.UTF8.GetBytes($"active_active leads {node.Value}")));
 
-    private async Task ConnectAsync(CancellationToken cancellationToken)
+    private async Task ConnectAsync(PostgresDatabaseOptions options, CancellationToken cancellationToken)
     {
-        await _connection.OpenAsync(cancellationToken);
+        try
+        {
+            await _connection.OpenAsync(cancellationToken);
+        }
+        catch (Exception e) when (e is NpgsqlException or TimeoutException or IOException or System.Net.Sockets.SocketException)
+        {
+            throw PostgresErrors.TranslateConnecting(e, options);
+        }
+
         // Not at start-up: a server that is too old for us does not know it, and set-up says so.
         if (_connection.PostgreSqlVersion.Major < 14) return;
         await using var command = new NpgsqlCommand($"SET idle_session_timeout = {(long)_timeout.TotalMilliseconds}", _connection);
