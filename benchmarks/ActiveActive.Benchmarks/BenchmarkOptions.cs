@@ -18,6 +18,7 @@ internal sealed record BenchmarkOptions
           conflicts    clean updates against conflicting ones
           writers      what the writers of a node pay: pgbench on a bare node, with a host attached, with delta columns
           wide         wide rows, many columns, jsonb, and a one-million-row transaction with the hosts' memory
+          takeover     20 kills and 20 stops of a node's leading instance, until another leads (without core)
           micro        what a host does with each row, without a server: decode, encode, frame, plan (BenchmarkDotNet)
 
         Options:
@@ -36,7 +37,7 @@ internal sealed record BenchmarkOptions
         Ends with one line for each case: its name, then key=value. Exit code 0; 1 where a figure is void; 2 wrong options.
         """;
 
-    public static readonly IReadOnlyList<string> Verbs = ["drain", "live", "mesh", "conflicts", "writers", "wide", "micro"];
+    public static readonly IReadOnlyList<string> Verbs = ["drain", "live", "mesh", "conflicts", "writers", "wide", "takeover", "micro"];
 
     public required string Verb { get; init; }
 

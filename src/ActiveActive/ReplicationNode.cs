@@ -192,7 +192,11 @@ public sealed partial class ReplicationNode : IPeerAcceptor, IAsyncDisposable
                 answer = run.Handshake.RefuseRewound(hello);
             await frames.WriteAsync(answer, greeting.Token);
             await frames.FlushAsync(greeting.Token);
-            if (answer is RefuseFrame refuse) LogRefused(Name, hello.From, refuse.Code, refuse.Message);
+            if (answer is RefuseFrame refuse)
+            {
+                // Behind a load balancer that is an everyday matter, and no trouble.
+                if (refuse.Code != PeerGreeting.StandbyCode) LogRefused(Name, hello.From, refuse.Code, refuse.Message);
+            }
             else if (hello.Purpose == HelloPurpose.Rows) await new RowFeed(Name, hello.Origin, _database, run!.Progress, run.Capture, _timeProvider).RunAsync(frames, ended.Token);
             else
             {

@@ -108,12 +108,10 @@ internal sealed class LeaderSession : ILeaderLease
 
     /// <summary>Asks the server, over another session.</summary>
     /// <exception cref="ReplicationException">InUse: the lock is gone.</exception>
-    public async ValueTask<bool> EnsureHeldAsync(NpgsqlDataSource source, CancellationToken cancellationToken)
+    public async ValueTask EnsureHeldAsync(NpgsqlConnection session, CancellationToken cancellationToken)
     {
-        await using var command = source.CreateCommand(HeldSql);
-        command.Parameters.Add(SqlParameters.Number(_key));
-        command.Parameters.Add(new NpgsqlParameter { Value = _pid });
-        return await command.ExecuteScalarAsync(cancellationToken) is true ? true : throw LostLead("its session has ended in the server");
+        await using var command = new NpgsqlCommand(HeldSql, session) { Parameters = { SqlParameters.Number(_key), new NpgsqlParameter { Value = _pid } } };
+        if (await command.ExecuteScalarAsync(cancellationToken) is not true) throw LostLead("its session has ended in the server");
     }
 
     public async ValueTask DisposeAsync()

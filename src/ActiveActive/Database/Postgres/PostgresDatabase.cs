@@ -89,18 +89,7 @@ internal sealed class PostgresDatabase : ILocalDatabase
     public async ValueTask<IApplySession> OpenApplySessionAsync(NodeName origin, CancellationToken cancellationToken)
     {
         await _newTables.PublishNotedAsync(cancellationToken);
-        var session = await PostgresApplySession.OpenAsync(_options, origin, _rewritten, OwnTransactions, _newTables, cancellationToken);
-        try
-        {
-            // AFTER the session is there: either this sees that another instance leads, or that one has seen the session and ended it.
-            if (_lease is { } lease) await RunAsync("looking whether this instance still leads", () => lease.EnsureHeldAsync(_dataSource, cancellationToken));
-            return session;
-        }
-        catch
-        {
-            await session.DisposeAsync();
-            throw;
-        }
+        return await PostgresApplySession.OpenAsync(_options, origin, _rewritten, OwnTransactions, _newTables, _lease, cancellationToken);
     }
 
     public async IAsyncEnumerable<StoredRow?> ReadRowsAsync(IReadOnlyList<RowToFetch> rows, [EnumeratorCancellation] CancellationToken cancellationToken)
