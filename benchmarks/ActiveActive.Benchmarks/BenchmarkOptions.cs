@@ -20,6 +20,7 @@ internal sealed record BenchmarkOptions
           wide         wide rows, many columns, jsonb, and a one-million-row transaction with the hosts' memory
           wan          the backlogs W1 and W2 over lines of 0, 1, 25 and 100 ms round trip
           slowpeer     three nodes under a steady load, all up and with one host stopped (SIGSTOP): what the other two notice
+          takeover     20 kills and 20 stops of a node's leading instance, until another leads (without core)
           micro        what a host does with each row, without a server: decode, encode, frame, plan (BenchmarkDotNet)
 
         Options:
@@ -39,7 +40,7 @@ internal sealed record BenchmarkOptions
         Ends with one line for each case: its name, then key=value. Exit code 0; 1 where a figure is void; 2 wrong options.
         """;
 
-    public static readonly IReadOnlyList<string> Verbs = ["drain", "live", "mesh", "conflicts", "writers", "wide", "wan", "slowpeer", "micro"];
+    public static readonly IReadOnlyList<string> Verbs = ["drain", "live", "mesh", "conflicts", "writers", "wide", "wan", "slowpeer", "takeover", "micro"];
 
     public required string Verb { get; init; }
 

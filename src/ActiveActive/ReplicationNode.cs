@@ -37,6 +37,7 @@ public sealed partial class ReplicationNode : IPeerAcceptor, IAsyncDisposable
     private NodeRun? _run;
     private NodeState _state = NodeState.Stopped;
     private string? _message;
+    private string? _leader;
 
     internal ReplicationNode(ReplicationNodeOptions options, ILocalDatabase database, IPeerTransport transport, TimeProvider timeProvider, ILoggerFactory loggerFactory)
     {
@@ -66,7 +67,7 @@ public sealed partial class ReplicationNode : IPeerAcceptor, IAsyncDisposable
             MaxFrameBytes = options.MaxFrameBytes,
             TakesCompressed = peer => options.TakesCompressedFrom(peer.Name, peer.Address),
             RelayAfter = options.RelayAfter,
-            Peers = [.. options.Peers.Select(p => new PeerAddress(new NodeName(p.Key), p.Value)).OrderBy(p => p.Name)],
+            Peers = [.. options.Peers.Select(p => new PeerAddresses(new NodeName(p.Key), p.Value)).OrderBy(p => p.Name)],
         };
         var feedLogger = loggerFactory.CreateLogger("ActiveActive.Feed");
         _relay = new RelayFeed(Name, database, feedLogger);
@@ -103,6 +104,7 @@ public sealed partial class ReplicationNode : IPeerAcceptor, IAsyncDisposable
                 Node = Name,
                 State = _state,
                 Message = _message,
+                Leader = _state == NodeState.Standby ? _leader : null,
                 PublishedPosition = run?.Capture.LastPublished ?? default,
                 PublishedTransactions = run?.Capture.PublishedTransactions ?? 0,
                 RetainedBytes = run?.Capture.RetainedBytes ?? 0,
@@ -185,13 +187,17 @@ public sealed partial class ReplicationNode : IPeerAcceptor, IAsyncDisposable
             if (await frames.ReadAsync(greeting.Token) is not HelloFrame hello) return;
             var extent = run?.Capture.ExtentOf(hello.Origin) ?? default;
             var answer = run?.Handshake.Answer(hello, _feeds.GetValueOrDefault(hello.From)?.ConnectedDatabase, extent)
-                ?? new RefuseFrame(PeerGreeting.NotReadyCode, $"Node '{Name}' is not replicating yet{(_message is null ? "." : $": {_message}")}");
+                ?? RefuseForNow();
             if (answer is WelcomeFrame && hello.Origin == Name && hello.Purpose == HelloPurpose.Changes && !await run!.Capture.HasPublishedAsync(hello.ResumeAfter, greeting.Token))
                 answer = run.Handshake.RefuseRewound(hello);
             await frames.WriteAsync(answer, greeting.Token);
             await frames.FlushAsync(greeting.Token);
             frames.SendsCompressed = answer is WelcomeFrame { Features: { } features } && features.Contains(Handshake.Brotli);
-            if (answer is RefuseFrame refuse) LogRefused(Name, hello.From, refuse.Code, refuse.Message);
+            if (answer is RefuseFrame refuse)
+            {
+                // Behind a load balancer that is an everyday matter, and no trouble.
+                if (refuse.Code != PeerGreeting.StandbyCode) LogRefused(Name, hello.From, refuse.Code, refuse.Message);
+            }
             else if (hello.Purpose == HelloPurpose.Rows) await new RowFeed(Name, hello.Origin, _database, run!.Progress, run.Capture, _timeProvider).RunAsync(frames, ended.Token);
             else
             {
@@ -206,6 +212,10 @@ public sealed partial class ReplicationNode : IPeerAcceptor, IAsyncDisposable
             if (!ended.IsCancellationRequested) LogInboundFailed(Name, e.Message);
         }
     }
+
+    private RefuseFrame RefuseForNow() => _state == NodeState.Standby
+        ? new(PeerGreeting.StandbyCode, $"This instance of node '{Name}' stands by{(_leader is null ? "" : $", {_leader} leads")}: dial another.")
+        : new(PeerGreeting.NotReadyCode, $"Node '{Name}' is not replicating yet{(_message is null ? "." : $": {_message}")}");
 
     private async Task RunAsync(CancellationToken cancellationToken)
     {
@@ -233,6 +243,31 @@ public sealed partial class ReplicationNode : IPeerAcceptor, IAsyncDisposable
     }
 
     private async Task RunOnceAsync(CancellationToken cancellationToken)
+    {
+        // Disposed last: another instance leads only when nothing is under way here any more.
+        await using var lease = await _database.LeadAsync(StandBy, cancellationToken);
+        using var leading = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, lease.Lost);
+        _state = NodeState.Starting;
+        try
+        {
+            await RunLeadingAsync(leading.Token);
+        }
+        catch (Exception) when (lease.Reason is { } reason && !cancellationToken.IsCancellationRequested)
+        {
+            throw reason;
+        }
+    }
+
+    private void StandBy(string? leader)
+    {
+        if (_state != NodeState.Standby || _leader != leader) LogStandby(Name, leader ?? "another instance");
+        _leader = leader;
+        _message = null;
+        _state = NodeState.Standby;
+        _backOff.Reset();
+    }
+
+    private async Task RunLeadingAsync(CancellationToken cancellationToken)
     {
         var identity = await _database.SetUpAsync(cancellationToken);
         var checkpoint = await _database.ReadCheckpointAsync(cancellationToken);
@@ -309,9 +344,10 @@ public sealed partial class ReplicationNode : IPeerAcceptor, IAsyncDisposable
     {
         // Capture may not have read the last commits yet: what lies before a marker is published once capture has passed it.
         if (_run is { } running) await running.Progress.Captured.WaitAsync((await _database.WriteMarkerAsync(CommitTimestamp.Unknown, cancellationToken)).Position, cancellationToken);
-        while (!cancellationToken.IsCancellationRequested && _run is { } run)
+        // Others may write on and on, and the next leader goes on with that.
+        var published = _run?.Capture.LastPublished ?? default;
+        while (!cancellationToken.IsCancellationRequested && _run is not null)
         {
-            var published = run.Capture.LastPublished;
             if (_feeds.Values.All(feed => feed.State == PeerFeedState.Disconnected || feed.AcknowledgedPosition >= published)) return;
             await Task.Delay(TimeSpan.FromMilliseconds(20), _timeProvider, cancellationToken);
         }
@@ -375,6 +411,9 @@ public sealed partial class ReplicationNode : IPeerAcceptor, IAsyncDisposable
 
     [LoggerMessage(EventId = 5, Level = LogLevel.Warning, Message = "AA0005: node '{Node}' could not collect what is stable, and tries again: {Reason}")]
     private partial void LogNotCollected(NodeName node, string reason);
+
+    [LoggerMessage(EventId = 6, Level = LogLevel.Information, Message = "AA0006: node '{Node}' stands by: {Leader} leads")]
+    private partial void LogStandby(NodeName node, string leader);
 
     [LoggerMessage(EventId = 3, Level = LogLevel.Warning, Message = "AA0003: node '{Node}' refused peer '{Peer}' ({Code}): {Reason}")]
     private partial void LogRefused(NodeName node, NodeName peer, string code, string reason);

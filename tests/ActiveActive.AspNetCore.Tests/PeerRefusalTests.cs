@@ -83,7 +83,7 @@ public sealed class PeerRefusalTests
     {
         var acceptor = new HandOverAcceptor();
         await using var server = await PeerServer.StartAsync(new PeerEndpoint(acceptor, null, PeerProtocol.DefaultPath));
-        using var transport = new HttpPeerTransport(sharedToken: null);
+        var transport = new HttpPeerTransport(sharedToken: null);
         await using var pair = await acceptor.PairWithAsync(await transport.ConnectAsync(new(new("us"), server.Address), default));
     }
 
@@ -102,7 +102,7 @@ public sealed class PeerRefusalTests
     [Fact]
     public async Task Host_name_that_is_not_known()
     {
-        using var transport = new HttpPeerTransport(Token);
+        var transport = new HttpPeerTransport(Token);
         var fault = await Assert.ThrowsAsync<ReplicationException>(async () => await transport.ConnectAsync(new(new("us"), new Uri("http://no-such-host.invalid")), default));
         AssertSays(fault, ReplicationErrorKind.Transient, "can't be reached");
     }
@@ -146,7 +146,7 @@ public sealed class PeerRefusalTests
 
     private static async Task<ReplicationException> DialAsync(PeerServer server, string? token)
     {
-        using var transport = new HttpPeerTransport(token);
+        var transport = new HttpPeerTransport(token);
         return await Assert.ThrowsAsync<ReplicationException>(async () =>
             await transport.ConnectAsync(new(new("us"), server.Address), default).AsTask().WaitAsync(TimeSpan.FromSeconds(30)));
     }

@@ -20,7 +20,7 @@ public sealed class PeerStreamTests
             application.MapActiveActive();
             application.MapGet("/ordinary", (HttpContext context) => Task.Delay(Timeout.Infinite, context.RequestAborted));
         });
-        using var transport = new HttpPeerTransport(sharedToken: null);
+        var transport = new HttpPeerTransport(sharedToken: null);
         await using var pair = await acceptor.PairWithAsync(await transport.ConnectAsync(new(new("us"), server.Address), default));
 
         // The policy ends an ordinary request that came later, so it would have ended the stream before.
@@ -38,7 +38,7 @@ public sealed class PeerStreamTests
     {
         var acceptor = new UntilCancelled();
         await using var server = await PeerServer.StartAsync(new PeerEndpoint(acceptor, null, PeerProtocol.DefaultPath));
-        using var transport = new HttpPeerTransport(sharedToken: null);
+        var transport = new HttpPeerTransport(sharedToken: null);
         await using var dialler = await transport.ConnectAsync(new(new("us"), server.Address), default);
         await using var frames = new FrameConnection(dialler, "us", 1 << 20, Timeout.InfiniteTimeSpan, TimeProvider.System);
         var reading = frames.ReadAsync(default).AsTask();
@@ -51,7 +51,7 @@ public sealed class PeerStreamTests
     public async Task Acceptor_that_fails_ends_the_stream()
     {
         await using var server = await PeerServer.StartAsync(new PeerEndpoint(new Failing(), null, PeerProtocol.DefaultPath));
-        using var transport = new HttpPeerTransport(sharedToken: null);
+        var transport = new HttpPeerTransport(sharedToken: null);
         var fault = await Assert.ThrowsAsync<ReplicationException>(async () =>
         {
             await using var dialler = await transport.ConnectAsync(new(new("us"), server.Address), default);
@@ -66,7 +66,7 @@ public sealed class PeerStreamTests
     {
         using var listener = new System.Net.Sockets.TcpListener(System.Net.IPAddress.Loopback, 0);
         listener.Start();
-        using var transport = new HttpPeerTransport(sharedToken: null);
+        var transport = new HttpPeerTransport(sharedToken: null);
         using var cancel = new CancellationTokenSource();
         var dialling = transport.ConnectAsync(new(new("us"), new Uri($"http://{listener.LocalEndpoint}")), cancel.Token).AsTask();
         using var accepted = await listener.AcceptSocketAsync().WaitAsync(s_patience);

@@ -42,7 +42,7 @@ public sealed class PeerTlsTests
     public async Task Certificate_that_is_not_trusted_is_named_as_such()
     {
         await using var server = await StartAsync(new HandOverAcceptor(), HttpProtocols.Http1AndHttp2);
-        using var transport = new HttpPeerTransport(Token);
+        var transport = new HttpPeerTransport(Token);
         var fault = await Assert.ThrowsAsync<ReplicationException>(async () => await transport.ConnectAsync(new(new("us"), server.Address), default));
         Assert.Contains("certificate", fault.Message, StringComparison.Ordinal);
         Assert.DoesNotContain(Token, fault.ToString(), StringComparison.Ordinal);

@@ -40,7 +40,7 @@ internal sealed class ActiveActiveReplication : IReplication
                     SharedToken = ServerGroup.Password,
                     PeerPort = ports[i],
                     ControlPort = ports[databases.Count + i],
-                    Peers = Enumerable.Range(0, databases.Count).Where(p => p != i).ToDictionary(p => $"n{p}", p => addressOf?.Invoke(i, p, ports[p]) ?? new Uri($"http://127.0.0.1:{ports[p]}")),
+                    Peers = Enumerable.Range(0, databases.Count).Where(p => p != i).ToDictionary(p => $"n{p}", IReadOnlyList<Uri> (p) => [addressOf?.Invoke(i, p, ports[p]) ?? new Uri($"http://127.0.0.1:{ports[p]}")]),
                     DeltaColumns = deltaColumns,
                 };
                 Action<string>? printed = verbose ? line => Console.WriteLine($"{settings.Name}: {line}") : null;
@@ -48,7 +48,7 @@ internal sealed class ActiveActiveReplication : IReplication
             }
 
             var wanted = hosts == databases.Count ? PeerLinkState.Streaming : (PeerLinkState?)null;
-            for (var i = 0; i < hosts; i++) await replication.UntilAsync(i, s => s.Running && (wanted is null || s.Receiving.Values.All(r => r == wanted)), cancellationToken);
+            for (var i = 0; i < hosts; i++) await replication.UntilAsync(i, s => s.State == NodeState.Running && (wanted is null || s.Receiving.Values.All(r => r == wanted)), cancellationToken);
             return replication;
         }
         catch

@@ -19,7 +19,7 @@ internal static class BenchmarkHost
         {
             node.Named(settings.Name).UsePostgres(settings.ConnectionString).UseSharedToken(settings.SharedToken).Replicate("public.*");
             foreach (var (table, column) in settings.DeltaColumns) node.Replicate(table, rule => rule.DeltaColumn(column));
-            foreach (var (name, address) in settings.Peers) node.AddPeer(name, address);
+            foreach (var (name, addresses) in settings.Peers) node.AddPeer(name, addresses);
         });
 
         await using var app = builder.Build();
@@ -31,7 +31,7 @@ internal static class BenchmarkHost
     }
 
     private static HostStatus Describe(NodeStatus status) => new(
-        status.State == NodeState.Running,
+        status.State,
         status.Message,
         status.Peers.ToDictionary(p => p.Peer.ToString(), p => p.Receiving),
         [.. status.Peers.Where(p => p.Message is not null).Select(p => $"{p.Peer}: {p.Message}")]);

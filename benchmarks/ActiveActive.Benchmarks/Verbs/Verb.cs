@@ -48,6 +48,9 @@ internal static class Verb
             case "conflicts":
                 await new ConflictsVerb(options, report, measurement).RunAsync(cancellationToken);
                 break;
+            case "takeover":
+                await new TakeoverVerb(options, report, measurement).RunAsync(cancellationToken);
+                break;
             default:
                 await new WritersVerb(options, report, measurement).RunAsync(cancellationToken);
                 break;

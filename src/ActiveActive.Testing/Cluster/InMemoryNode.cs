@@ -45,7 +45,7 @@ public sealed class InMemoryNode
         });
         Tables = [.. options.Tables.Select(t => Database.Table(t.FullName.ToString()))];
         if (Database.OrphanTable is { } orphans) Tables = [.. Tables, orphans];
-        Replication = Create();
+        Replication = Create(Database);
     }
 
     /// <summary>The node's name.</summary>
@@ -178,13 +178,16 @@ public sealed class InMemoryNode
         await EndAsync();
         _ending = null;
         Database.Start();
-        Replication = Create();
+        Replication = Create(Database);
         Register();
         Start();
     }
 
-    /// <summary>Another instance of the application on the same database, as two hosts of one application are. Peers do not reach it.</summary>
-    internal ReplicationNode CreateTwin() => Create();
+    /// <summary>Another instance of the application on the same database, as two hosts of one application are.</summary>
+    internal ReplicationNode CreateTwin() => Create(Database.ForInstance());
+
+    /// <summary>Lets peers that dial the node reach either instance, in turn.</summary>
+    internal IDisposable Register(ReplicationNode twin) => _network.Register(Name, twin, isFurther: true);
 
     /// <summary>Ends the instance that peers reach, and lets them reach the other from now on; on the loop.</summary>
     internal async Task TakeOverAsync(ReplicationNode twin)
@@ -195,7 +198,7 @@ public sealed class InMemoryNode
         Register();
     }
 
-    private ReplicationNode Create() => new(_options, Database, _network.For(Name), Clock, _loggers);
+    private ReplicationNode Create(InMemoryDatabase database) => new(_options, database, _network.For(Name), Clock, _loggers);
 
     private static ReplicationNodeOptions Configure(InMemoryClusterOptions cluster, IReadOnlyList<string> names, string name)
     {

@@ -16,14 +16,25 @@ internal sealed class InMemoryDatabase : ILocalDatabase
 {
     private readonly InMemoryDatabaseOptions _options;
     private readonly InMemoryServer _server;
-    private CaptureCheckpoint? _checkpoint;
+    private readonly bool _ownsServer;
+    private InMemoryLease? _lease;
 
     public InMemoryDatabase(InMemoryDatabaseOptions options)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(options.MaxChangesPerPart, 1);
         _options = options;
         _server = new InMemoryServer(options);
+        _ownsServer = true;
     }
+
+    private InMemoryDatabase(InMemoryDatabase other)
+    {
+        _options = other._options;
+        _server = other._server;
+    }
+
+    /// <summary>The same database as another instance of the application reaches it. Disposing it leaves the server running.</summary>
+    public InMemoryDatabase ForInstance() => new(this);
 
     public OwnTransactions OwnTransactions { get; } = new();
 
@@ -36,6 +47,29 @@ internal sealed class InMemoryDatabase : ILocalDatabase
         }
     }
 
+    public async ValueTask<ILeaderLease> LeadAsync(Action<string?> standsBy, CancellationToken cancellationToken)
+    {
+        InMemoryLease lease;
+        bool isFirst;
+        lock (_server.Gate)
+        {
+            _server.ThrowIfDown();
+            lease = _server.Queue(out isFirst);
+        }
+
+        try
+        {
+            if (!isFirst) standsBy(null);
+            await lease.WaitAsync(cancellationToken);
+            return _lease = lease;
+        }
+        catch
+        {
+            await lease.DisposeAsync();
+            throw;
+        }
+    }
+
     public ValueTask<DatabaseIdentity> SetUpAsync(CancellationToken cancellationToken)
     {
         lock (_server.Gate)
@@ -44,7 +78,7 @@ internal sealed class InMemoryDatabase : ILocalDatabase
             _server.CommitUnpublished();
 
             // The slot is made once; what was committed before it is not captured.
-            _checkpoint ??= new CaptureCheckpoint(_server.Log.End, CommitTimestamp.Unknown, DependencyVector.Empty);
+            _server.Checkpoint ??= new CaptureCheckpoint(_server.Log.End, CommitTimestamp.Unknown, DependencyVector.Empty);
             return new(new DatabaseIdentity(_options.SystemIdentifier, 1, 1, _options.Incarnation, 0));
         }
     }
@@ -54,7 +88,7 @@ internal sealed class InMemoryDatabase : ILocalDatabase
         lock (_server.Gate)
         {
             _server.ThrowIfDown();
-            return new(_checkpoint ?? throw NotSetUp());
+            return new(_server.Checkpoint ?? throw NotSetUp());
         }
     }
 
@@ -63,9 +97,9 @@ internal sealed class InMemoryDatabase : ILocalDatabase
         lock (_server.Gate)
         {
             _server.ThrowIfDown();
-            if (_checkpoint is null) throw NotSetUp();
+            if (_server.Checkpoint is null) throw NotSetUp();
             _server.CommitUnpublished();
-            _checkpoint = checkpoint;
+            _server.Checkpoint = checkpoint;
             return default;
         }
     }
@@ -75,7 +109,7 @@ internal sealed class InMemoryDatabase : ILocalDatabase
         lock (_server.Gate)
         {
             _server.ThrowIfDown();
-            if (_checkpoint is null) throw NotSetUp();
+            if (_server.Checkpoint is null) throw NotSetUp();
             return new(_server.OpenStream(start, copy));
         }
     }
@@ -125,7 +159,7 @@ internal sealed class InMemoryDatabase : ILocalDatabase
         {
             _server.ThrowIfDown();
             OwnTransactions.Renew();
-            return new(_server.OpenSession(origin, OwnTransactions));
+            return new(_server.OpenSession(origin, OwnTransactions, _lease));
         }
     }
 
@@ -258,6 +292,7 @@ internal sealed class InMemoryDatabase : ILocalDatabase
 
     public ValueTask DisposeAsync()
     {
+        if (!_ownsServer) return default;
         lock (_server.Gate) _server.Dispose();
         return default;
     }
@@ -384,6 +419,17 @@ internal sealed class InMemoryDatabase : ILocalDatabase
     public void BreakConnections()
     {
         lock (_server.Gate) _server.BreakConnections("The connection to the database was lost");
+    }
+
+    /// <summary>
+    /// Takes the lead from the instance that has it, as a server does whose leader says nothing: it is frozen. Its sessions end once another leads; it learns that it does not
+    /// lead when the result is called.
+    /// </summary>
+    public Action EndLead()
+    {
+        InMemoryLease? lease;
+        lock (_server.Gate) lease = _server.EndLead();
+        return () => lease?.Tell();
     }
 
     /// <summary>Forgets the stamps of all transactions so far, as PostgreSQL does when old transaction ids are frozen.</summary>

@@ -20,6 +20,7 @@ internal sealed class InMemoryServer : IDisposable
     private readonly Dictionary<NodeName, (NpgsqlLogSequenceNumber Committed, NpgsqlLogSequenceNumber Recorded)> _progress = [];
     private readonly Dictionary<NodeName, InMemoryApplySession> _sessions = [];
     private readonly List<InMemoryChangeStream> _streams = [];
+    private readonly List<InMemoryLease> _leases = [];
     private readonly List<InMemoryTransaction> _open = [];
     private ITimer? _logWriter;
     private bool _logWriterIsArmed;
@@ -48,6 +49,8 @@ internal sealed class InMemoryServer : IDisposable
     public InMemoryQuarantine Quarantine { get; } = new();
 
     public bool IsRunning { get; private set; } = true;
+
+    public CaptureCheckpoint? Checkpoint { get; set; }
 
     /// <summary>See <see cref="InMemoryDatabase.HoldsCapture"/>.</summary>
     public bool HoldsCapture { get; private set; }
@@ -210,9 +213,10 @@ internal sealed class InMemoryServer : IDisposable
     }
 
     /// <summary>Adds the one session of its origin.</summary>
-    /// <exception cref="ReplicationException">InUse: there is one.</exception>
-    public InMemoryApplySession OpenSession(NodeName origin, OwnTransactions own)
+    /// <exception cref="ReplicationException">InUse: there is one, or the instance does not lead any more.</exception>
+    public InMemoryApplySession OpenSession(NodeName origin, OwnTransactions own, InMemoryLease? lease)
     {
+        if (lease?.Reason is { } reason) throw reason;
         if (_sessions.ContainsKey(origin))
         {
             throw new ReplicationException(ReplicationErrorKind.InUse, $"The replication origin of {origin} is held by another session of node {_options.Node}.");
@@ -263,11 +267,53 @@ internal sealed class InMemoryServer : IDisposable
         if (_sessions.GetValueOrDefault(session.Origin) == session) _sessions.Remove(session.Origin);
     }
 
-    /// <summary>Ends every session and stream with a transient fault and rolls open transactions back.</summary>
+    /// <summary>Queues for the lead; the first leads at once.</summary>
+    public InMemoryLease Queue(out bool isFirst)
+    {
+        var lease = new InMemoryLease(this);
+        _leases.Add(lease);
+        isFirst = _leases.Count == 1;
+        if (isFirst) lease.Grant();
+        return lease;
+    }
+
+    /// <summary>Leaves the queue, or gives the lead to the next.</summary>
+    public void Release(InMemoryLease lease)
+    {
+        var led = _leases.IndexOf(lease) == 0;
+        if (!_leases.Remove(lease) || !led || _leases.Count == 0) return;
+        // What the last leader left open is ended, so that it can do nothing with it.
+        EndSessions(new ReplicationException(ReplicationErrorKind.Transient, $"Another instance leads node {_options.Node}."));
+        _leases[0].Grant();
+    }
+
+    /// <summary>Takes the lead from the instance that has it, as from one that says nothing. It is not told yet.</summary>
+    public InMemoryLease? EndLead()
+    {
+        if (_leases.Count == 0) return null;
+        var lease = _leases[0];
+        lease.End(new ReplicationException(ReplicationErrorKind.InUse, $"This instance does not lead node {_options.Node} any more."));
+        Release(lease);
+        return lease;
+    }
+
+    /// <summary>Ends every session, stream and lead with a transient fault and rolls open transactions back.</summary>
     public void BreakConnections(string message)
     {
         var reason = new ReplicationException(ReplicationErrorKind.Transient, $"{message} (node {_options.Node}).");
         while (_open.Count > 0) _open[^1].Break(reason);
+        EndSessions(reason);
+        foreach (var lease in _leases)
+        {
+            lease.End(reason);
+            lease.Tell();
+        }
+
+        _leases.Clear();
+    }
+
+    private void EndSessions(ReplicationException reason)
+    {
         foreach (var session in _sessions.Values) session.Break(reason);
         foreach (var stream in _streams) stream.Break(reason);
         _sessions.Clear();

@@ -14,7 +14,7 @@ namespace ActiveActive.Testing.Transport;
 internal sealed class InMemoryNetwork(PipeScheduler? scheduler = null, LinkFaults? faults = null)
 {
     private readonly Lock _gate = new();
-    private readonly Dictionary<NodeName, Registration> _nodes = [];
+    private readonly Dictionary<NodeName, List<Registration>> _nodes = [];
     private readonly HashSet<(NodeName, NodeName)> _cutLinks = [];
     private readonly List<InMemoryLink> _links = [];
     private readonly List<Exception> _acceptorFaults = [];
@@ -38,13 +38,18 @@ internal sealed class InMemoryNetwork(PipeScheduler? scheduler = null, LinkFault
     }
 
     /// <summary>Lets a node be dialled. Disposing the result is its crash: all its connections break, and it can't be reached.</summary>
+    /// <param name="node">Its name.</param>
+    /// <param name="acceptor">Takes its connections.</param>
+    /// <param name="isFurther">Whether it is one more instance of the node: those who dial the node reach its instances in turn, as through a load balancer.</param>
     /// <exception cref="InvalidOperationException">The node is registered.</exception>
-    public IDisposable Register(NodeName node, IPeerAcceptor acceptor)
+    public IDisposable Register(NodeName node, IPeerAcceptor acceptor, bool isFurther = false)
     {
         var registration = new Registration(this, node, acceptor);
         lock (_gate)
         {
-            if (!_nodes.TryAdd(node, registration)) throw new InvalidOperationException($"{node} is on the network already.");
+            if (_nodes.TryAdd(node, [registration])) return registration;
+            if (!isFurther) throw new InvalidOperationException($"{node} is on the network already.");
+            _nodes[node].Add(registration);
         }
 
         return registration;
@@ -90,7 +95,10 @@ internal sealed class InMemoryNetwork(PipeScheduler? scheduler = null, LinkFault
         lock (_gate)
         {
             if (_cutLinks.Contains(Pair(from, peer.Name))) throw Unreachable(peer, $"the link from {from} is cut");
-            if (!_nodes.TryGetValue(peer.Name, out target!)) throw Unreachable(peer, "no such node is on the network");
+            if (!_nodes.TryGetValue(peer.Name, out var instances)) throw Unreachable(peer, "no such node is on the network");
+            target = instances[0];
+            instances.RemoveAt(0);
+            instances.Add(target);
             link = new InMemoryLink(from, peer.Name, scheduler, faults, Forget);
             _links.Add(link);
         }
@@ -157,7 +165,8 @@ internal sealed class InMemoryNetwork(PipeScheduler? scheduler = null, LinkFault
         {
             lock (network._gate)
             {
-                if (!network._nodes.Remove(node)) return;
+                if (!network._nodes.TryGetValue(node, out var instances) || !instances.Remove(this)) return;
+                if (instances.Count == 0) network._nodes.Remove(node);
             }
 
             _stop.Cancel();

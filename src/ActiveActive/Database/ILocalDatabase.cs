@@ -15,6 +15,14 @@ internal interface ILocalDatabase : IAsyncDisposable
     OwnTransactions OwnTransactions { get; }
 
     /// <summary>
+    /// Waits until no other instance leads this node, and leads. BEFORE anything else of the node's life: what an earlier leader left open in the server (sessions that
+    /// capture, apply or write) has ended on return, and what it opens later fails.
+    /// </summary>
+    /// <param name="standsBy">Told, perhaps repeatedly, that another instance leads, and which; null where that is not known.</param>
+    /// <param name="cancellationToken">Ends the wait.</param>
+    ValueTask<ILeaderLease> LeadAsync(Action<string?> standsBy, CancellationToken cancellationToken);
+
+    /// <summary>
     /// Checks every precondition, then creates what is missing (schema <c>active_active</c>, publication, slot, origins, replica
     /// identities). Idempotent.
     /// </summary>

@@ -24,6 +24,7 @@ internal sealed class NodeMetrics : IDisposable
         _meter.CreateObservableCounter("active_active.transactions.published", () => new Measurement<long>(node.Status.PublishedTransactions, _node), "{transaction}", "Local transactions published to peers");
         _meter.CreateObservableCounter("active_active.transactions.applied", () => PerPeer(node, p => p.AppliedTransactions), "{transaction}", "Transactions of a peer applied here");
         _meter.CreateObservableCounter("active_active.transactions.retried", () => PerPeer(node, p => p.Retries), "{transaction}", "Transactions applied again after a transient fault");
+        _meter.CreateObservableGauge("active_active.leads", () => new Measurement<int>(node.Status.State == NodeState.Running ? 1 : 0, _node), "{instance}", "1 where this instance replicates, 0 where it stands by or can't");
         _meter.CreateObservableGauge("active_active.lag.bytes", () => PerPeer(node, p => p.LagBytes), "By", "Received from a peer but not applied");
         _meter.CreateObservableGauge("active_active.lag.time", () => node.Status.Peers.Select(p => new Measurement<double>(p.LagTime.TotalSeconds, _node, new("peer", p.Peer.Value))), "s", "How far the applied stamp is behind the newest received one");
         _meter.CreateObservableGauge("active_active.quarantined", () => new Measurement<int>(node.Status.Quarantined, _node), "{transaction}", "Transactions in quarantine");

@@ -3,7 +3,7 @@ using Microsoft.Extensions.Diagnostics.HealthChecks;
 namespace ActiveActive.Diagnostics;
 
 /// <summary>
-/// Healthy while the node runs and hears every peer; degraded where a peer is away, holds, is refused or paused, a
+/// Healthy while the node runs and hears every peer, or stands by for another instance that does; degraded where a peer is away, holds, is refused or paused, a
 /// transaction is in quarantine, or unique keys differ from a peer's (local writes go on
 /// and nothing is lost); unhealthy where the node itself does not replicate.
 /// </summary>
@@ -12,6 +12,12 @@ internal sealed class ReplicationHealthCheck(ReplicationNode node) : IHealthChec
     public Task<HealthCheckResult> CheckHealthAsync(HealthCheckContext context, CancellationToken cancellationToken = default)
     {
         var status = node.Status;
+        if (status.State == NodeState.Standby)
+        {
+            var leader = status.Leader ?? "another instance";
+            return Task.FromResult(HealthCheckResult.Healthy($"Node '{status.Node}' stands by: {leader} leads.", new Dictionary<string, object> { ["leader"] = leader }));
+        }
+
         var data = status.Peers.ToDictionary(p => p.Peer.Value, p => (object)$"{p.Receiving}, lag {p.LagBytes} bytes, {p.LagTime.TotalSeconds:0.0} s");
         foreach (var key in status.ForeignKeys.Where(k => k.Orphans > 0 || k.Quarantined > 0 || k.Message is not null))
         {

@@ -97,6 +97,7 @@ public static class ActiveActiveServiceCollectionExtensions
             Peers = [.. options.Peers.Keys.Select(name => new NodeName(name))],
             Tables = new ReplicatedTables(options.Tables, options.DefaultResolver),
             MaxChangesPerPart = options.MaxChangesPerPart,
+            LeaderTimeout = options.LeaderTimeout,
         }, loggers.CreateLogger("ActiveActive.Database"));
         return new ReplicationNode(
             options,

@@ -11,6 +11,9 @@ public enum NodeState
     /// <summary>Connecting to its database and setting it up; tried again until it works.</summary>
     Starting,
 
+    /// <summary>Another instance of the application leads this node (<see cref="NodeStatus.Leader"/>); this one takes over when that one ends. All is well.</summary>
+    Standby,
+
     /// <summary>Capturing, and applying what its peers send.</summary>
     Running,
 
@@ -29,6 +32,9 @@ public sealed record NodeStatus
 
     /// <summary>What went wrong last, and what to do; null while all is well.</summary>
     public string? Message { get; init; }
+
+    /// <summary>While the node stands by: the machine, process and client address of the instance that leads, as the database server sees it. Null where that is not known, and in other states.</summary>
+    public string? Leader { get; init; }
 
     /// <summary>The last local transaction that was published to peers.</summary>
     public NpgsqlLogSequenceNumber PublishedPosition { get; init; }

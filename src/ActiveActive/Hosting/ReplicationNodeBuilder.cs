@@ -27,8 +27,10 @@ public sealed class ReplicationNodeBuilder
     /// <summary>The local database; see <see cref="ReplicationNodeOptions.ConnectionString"/>.</summary>
     public ReplicationNodeBuilder UsePostgres(string connectionString) => With(o => o.ConnectionString = connectionString);
 
-    /// <summary>Adds a peer: its name and the address of its application.</summary>
-    public ReplicationNodeBuilder AddPeer(string name, Uri address) => With(o => o.Peers[name] = address);
+    /// <summary>
+    /// Adds a peer: its name and the address of its application, or those of its instances; see <see cref="ReplicationNodeOptions.Peers"/>.
+    /// </summary>
+    public ReplicationNodeBuilder AddPeer(string name, params IReadOnlyList<Uri> addresses) => With(o => o.Peers[name] = addresses);
 
     /// <summary>The secret that nodes show each other; see <see cref="ReplicationNodeOptions.SharedToken"/>.</summary>
     public ReplicationNodeBuilder UseSharedToken(string token) => With(o => o.SharedToken = token);

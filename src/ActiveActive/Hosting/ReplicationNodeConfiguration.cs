@@ -26,6 +26,7 @@ internal static class ReplicationNodeConfiguration
                 case "HEARTBEATINTERVAL": options.HeartbeatInterval = Parse<TimeSpan>(entry); break;
                 case "RECONNECTDELAY": options.ReconnectDelay = Parse<TimeSpan>(entry); break;
                 case "MAXRECONNECTDELAY": options.MaxReconnectDelay = Parse<TimeSpan>(entry); break;
+                case "LEADERTIMEOUT": options.LeaderTimeout = Parse<TimeSpan>(entry); break;
                 case "RELAYAFTER": options.RelayAfter = Parse<TimeSpan>(entry); break;
                 case "ORPHANCHECKINTERVAL": options.OrphanCheckInterval = Parse<TimeSpan>(entry); break;
                 case "MAXCLOCKSKEW": options.MaxClockSkew = Parse<TimeSpan>(entry); break;
@@ -53,10 +54,13 @@ internal static class ReplicationNodeConfiguration
     {
         foreach (var peer in section.GetChildren())
         {
-            options.Peers[peer.Key] = Uri.TryCreate(peer.Value, UriKind.Absolute, out var address) ? address
-                : throw new FormatException($"Configuration '{peer.Path}': '{peer.Value}' is not an absolute address such as https://us.example.com.");
+            // Either "https://us.example.com" or ["https://us-1.example.com", "https://us-2.example.com"].
+            options.Peers[peer.Key] = peer.Value is not null ? [ParseAddress(peer)] : [.. peer.GetChildren().Select(ParseAddress)];
         }
     }
+
+    private static Uri ParseAddress(IConfigurationSection entry) => Uri.TryCreate(entry.Value, UriKind.Absolute, out var address) ? address
+        : throw new FormatException($"Configuration '{entry.Path}': '{entry.Value}' is not an absolute address such as https://us.example.com.");
 
     private static void BindTables(IConfigurationSection section, ReplicationNodeOptions options)
     {

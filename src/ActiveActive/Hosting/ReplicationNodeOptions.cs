@@ -12,8 +12,11 @@ public sealed class ReplicationNodeOptions
     /// <summary>The Npgsql connection string of the local database. Its role needs what docs/SETUP.md grants. No default.</summary>
     public string? ConnectionString { get; set; }
 
-    /// <summary>The other nodes: name to address, for example <c>us → https://us.example.com</c>.</summary>
-    public IDictionary<string, Uri> Peers { get; } = new Dictionary<string, Uri>(StringComparer.Ordinal);
+    /// <summary>
+    /// The other nodes: name to address, for example <c>us → https://us.example.com</c>. A node whose application runs in several instances has one address that leads to any
+    /// of them (a load balancer's), or one for each: they are dialled in turn until the one that leads answers.
+    /// </summary>
+    public IDictionary<string, IReadOnlyList<Uri>> Peers { get; } = new Dictionary<string, IReadOnlyList<Uri>>(StringComparer.Ordinal);
 
     /// <summary>
     /// Which tables replicate and how, in order: every table that matches a pattern takes part, and rules that match the same table
@@ -53,6 +56,12 @@ public sealed class ReplicationNodeOptions
 
     /// <summary>The longest wait between tries, up to 10 minutes. Default: 15 s.</summary>
     public TimeSpan MaxReconnectDelay { get; set; } = TimeSpan.FromSeconds(15);
+
+    /// <summary>
+    /// How long the instance that leads this node may say nothing to its database before the server takes the lead from it, 2 s to 5 minutes: it is frozen, or its network is
+    /// lost. One that ends, or is killed, is replaced at once. Default: 10 s.
+    /// </summary>
+    public TimeSpan LeaderTimeout { get; set; } = TimeSpan.FromSeconds(10);
 
     /// <summary>
     /// How long a peer must be unreachable before this node asks the others for its transactions, 0 to 1 hour. Where another peer's stream shows

@@ -28,6 +28,7 @@ internal static class ReplicationNodeOptionsValidator
         Range(problems, nameof(options.HeartbeatInterval), options.HeartbeatInterval, TimeSpan.FromMilliseconds(10), TimeSpan.FromMinutes(1));
         Range(problems, nameof(options.ReconnectDelay), options.ReconnectDelay, TimeSpan.FromMilliseconds(10), TimeSpan.FromMinutes(1));
         Range(problems, nameof(options.MaxReconnectDelay), options.MaxReconnectDelay, options.ReconnectDelay, TimeSpan.FromMinutes(10));
+        Range(problems, nameof(options.LeaderTimeout), options.LeaderTimeout, TimeSpan.FromSeconds(2), TimeSpan.FromMinutes(5));
         Range(problems, nameof(options.RelayAfter), options.RelayAfter, TimeSpan.Zero, TimeSpan.FromHours(1));
         if (options.OrphanCheckInterval != TimeSpan.Zero) Range(problems, nameof(options.OrphanCheckInterval), options.OrphanCheckInterval, TimeSpan.FromSeconds(1), TimeSpan.FromDays(1));
         Range(problems, nameof(options.MaxClockSkew), options.MaxClockSkew, TimeSpan.FromMilliseconds(1), TimeSpan.FromDays(1));
@@ -59,18 +60,24 @@ internal static class ReplicationNodeOptionsValidator
 
     private static void CheckPeers(ReplicationNodeOptions options, List<string> problems)
     {
-        foreach (var (name, address) in options.Peers)
+        foreach (var (name, addresses) in options.Peers)
         {
             if (!NodeName.IsValid(name)) problems.Add($"Peer name '{name}' is not a node name.");
             if (name == options.Name) problems.Add($"Node '{name}' names itself as a peer. Leave it out.");
-            if (address is null || !address.IsAbsoluteUri || (address.Scheme != Uri.UriSchemeHttp && address.Scheme != Uri.UriSchemeHttps))
-            {
-                problems.Add($"The address of peer '{name}' must be an absolute http or https address.");
-            }
-            else if (!address.IsLoopback && options.SharedToken is null)
-            {
-                problems.Add($"Peer '{name}' is not on loopback: set a secret that all nodes share with UseSharedToken(…).");
-            }
+            if (addresses is null || addresses.Count == 0) problems.Add($"Peer '{name}' has no address.");
+            foreach (var address in addresses ?? []) CheckAddress(options, name, address, problems);
+        }
+    }
+
+    private static void CheckAddress(ReplicationNodeOptions options, string name, Uri? address, List<string> problems)
+    {
+        if (address is null || !address.IsAbsoluteUri || (address.Scheme != Uri.UriSchemeHttp && address.Scheme != Uri.UriSchemeHttps))
+        {
+            problems.Add($"The address of peer '{name}' must be an absolute http or https address.");
+        }
+        else if (!address.IsLoopback && options.SharedToken is null)
+        {
+            problems.Add($"Peer '{name}' is not on loopback: set a secret that all nodes share with UseSharedToken(…).");
         }
     }
 

@@ -10,6 +10,7 @@ internal sealed class HttpPeerConnection : IPeerConnection
 
     private readonly HttpResponseMessage _response;
     private readonly CancellationTokenSource _aborted;
+    private readonly HttpClient _client;
     private readonly CuttablePipeReader _input;
     private int _disposed;
 
@@ -17,8 +18,10 @@ internal sealed class HttpPeerConnection : IPeerConnection
     /// <param name="body">Its body.</param>
     /// <param name="output">What the request's <see cref="DuplexContent"/> sends.</param>
     /// <param name="aborted">Ends that content.</param>
-    public HttpPeerConnection(HttpResponseMessage response, Stream body, PipeWriter output, CancellationTokenSource aborted)
+    /// <param name="client">Has the TCP connection, which ends with this one.</param>
+    public HttpPeerConnection(HttpResponseMessage response, Stream body, PipeWriter output, CancellationTokenSource aborted, HttpClient client)
     {
+        _client = client;
         _response = response;
         _aborted = aborted;
         _input = new CuttablePipeReader(PipeReader.Create(body, new StreamPipeReaderOptions(bufferSize: ReadBufferBytes, minimumReadSize: 4096)));
@@ -45,6 +48,7 @@ internal sealed class HttpPeerConnection : IPeerConnection
         await _input.CompleteAsync();
         await _aborted.CancelAsync();
         _response.Dispose();
+        _client.Dispose();
         _aborted.Dispose();
     }
 

@@ -9,7 +9,7 @@ internal interface IPeerTransport
     ValueTask<IPeerConnection> ConnectAsync(PeerAddress peer, CancellationToken cancellationToken);
 }
 
-/// <summary>A peer's name and where to dial it.</summary>
+/// <summary>A peer's name and where to dial it, or one of its instances.</summary>
 internal sealed record PeerAddress(NodeName Name, Uri Address);
 
 /// <summary>One open connection, either side.</summary>

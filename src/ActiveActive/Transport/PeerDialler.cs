@@ -6,7 +6,7 @@ namespace ActiveActive.Transport;
 /// <summary>
 /// Opens the stream of a peer's transactions: from the peer, or while that can't be reached, from the other that has most of them (R10).
 /// </summary>
-internal sealed class PeerDialler(PeerAddress peer, PeerLinkContext context)
+internal sealed class PeerDialler(PeerAddresses peer, PeerLinkContext context)
 {
     private readonly PeerAbsence _absence = new(context.TimeProvider, context.RelayAfter);
 
@@ -70,7 +70,10 @@ internal sealed class PeerDialler(PeerAddress peer, PeerLinkContext context)
         }
     }
 
-    private async Task<PeerSource> DialAsync(PeerAddress target, Handshake handshake, NpgsqlLogSequenceNumber durable, CancellationToken cancellationToken)
+    private ValueTask<PeerSource> DialAsync(PeerAddresses target, Handshake handshake, NpgsqlLogSequenceNumber durable, CancellationToken cancellationToken) =>
+        target.DialAsync(address => DialAsync(address, handshake, durable, cancellationToken));
+
+    private async ValueTask<PeerSource> DialAsync(PeerAddress target, Handshake handshake, NpgsqlLogSequenceNumber durable, CancellationToken cancellationToken)
     {
         var connection = await context.Transport.ConnectAsync(target, cancellationToken);
         var frames = new FrameConnection(connection, $"Peer '{target.Name}'", context.MaxFrameBytes, context.ReadTimeout, context.TimeProvider);

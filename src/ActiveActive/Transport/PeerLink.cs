@@ -21,7 +21,7 @@ internal sealed partial class PeerLink
     private const int CommitsPerFlush = 200;
     private const int SignsPerReadTimeout = 4;
 
-    private readonly PeerAddress _peer;
+    private readonly PeerAddresses _peer;
     private readonly PeerLinkContext _context;
     private readonly ILogger _logger;
     private readonly ApplyClock _clock;
@@ -29,7 +29,7 @@ internal sealed partial class PeerLink
     private readonly PeerDialler _dialler;
     private readonly PauseGate _pause = new();
 
-    public PeerLink(PeerAddress peer, PeerLinkContext context, ILogger logger)
+    public PeerLink(PeerAddresses peer, PeerLinkContext context, ILogger logger)
     {
         _peer = peer;
         _context = context;
@@ -81,6 +81,13 @@ internal sealed partial class PeerLink
                 var fault = e as ReplicationException ?? new ReplicationException(ReplicationErrorKind.Transient, $"The link to peer '{Peer}' failed: {e.Message}", e);
                 if (_pause.IsPaused && !run.Keys.Holds(Peer)) continue;
                 Status.Enter(StateAfter(fault.Kind), fault.Message);
+                if (fault is PeerNotReadyException && _backOff.IsShort)
+                {
+                    // No news while it lasts no longer than a take-over.
+                    await _backOff.WaitShortlyAsync(cancellationToken);
+                    continue;
+                }
+
                 if (Status.IsNews(fault.Message)) LogFault(_context.Self, Peer, fault.Kind, fault.Message);
                 await _backOff.WaitAsync(isSlow: fault.Kind is ReplicationErrorKind.ApplyRefused or ReplicationErrorKind.PeerRefused or ReplicationErrorKind.AccessDenied, cancellationToken);
             }
@@ -229,7 +236,11 @@ internal sealed partial class PeerLink
                 }
             }
 
-            if (Status.State != PeerLinkState.Streaming && !source.IsRelayed) Status.Enter(PeerLinkState.Streaming, null);
+            if (Status.State != PeerLinkState.Streaming && !source.IsRelayed)
+            {
+                Status.Enter(PeerLinkState.Streaming, null);
+                _backOff.Reset();
+            }
         }
     }
 

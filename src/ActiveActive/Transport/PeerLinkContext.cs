@@ -8,7 +8,7 @@ internal sealed record PeerLinkContext
     public required ILocalDatabase Database { get; init; }
 
     /// <summary>All of them, in name order.</summary>
-    public required IReadOnlyList<PeerAddress> Peers { get; init; }
+    public required IReadOnlyList<PeerAddresses> Peers { get; init; }
 
     /// <summary>See <see cref="ReplicationNodeOptions.RelayAfter"/>.</summary>
     public required TimeSpan RelayAfter { get; init; }

@@ -7,7 +7,7 @@ namespace ActiveActive.Transport;
 /// Asks for rows of a peer's transaction over a connection of its own: on the stream of changes the answer would stand behind all that is on its way, and
 /// the stream is not read on while its apply worker waits. The peer itself is asked, or while it can't be reached, the others that have applied the transaction.
 /// </summary>
-internal sealed class RowFetcher(PeerAddress peer, PeerLinkContext context, Handshake handshake, Func<NodeName?> relayedBy)
+internal sealed class RowFetcher(PeerAddresses peer, PeerLinkContext context, Handshake handshake, Func<NodeName?> relayedBy)
 {
     /// <exception cref="ReplicationException">Transient: the peer can't be reached, and no other has the rows. ApplyRefused: it can't answer.</exception>
     public async ValueTask<IReadOnlyList<FetchedRow>> FetchAsync(ChangeTransaction transaction, IReadOnlyList<RowToFetch> rows, CancellationToken cancellationToken)
@@ -19,7 +19,7 @@ internal sealed class RowFetcher(PeerAddress peer, PeerLinkContext context, Hand
         {
             try
             {
-                return await FetchAsync(target, transaction, rows, cancellationToken);
+                return await target.DialAsync(address => FetchAsync(address, transaction, rows, cancellationToken));
             }
             catch (ReplicationException e)
             {

@@ -34,11 +34,13 @@ internal sealed class PostgresFixture : LocalDatabaseFixture
 
     private readonly PostgresServer _server;
     private readonly string _name;
+    private readonly PostgresDatabaseOptions _options;
     private readonly PostgresDatabase _database;
     private readonly NpgsqlDataSource _application;
 
-    private PostgresFixture(PostgresServer server, string name, PostgresDatabase database, NpgsqlDataSource application)
+    private PostgresFixture(PostgresServer server, string name, PostgresDatabaseOptions options, PostgresDatabase database, NpgsqlDataSource application)
     {
+        _options = options;
         _server = server;
         _name = name;
         _database = database;
@@ -51,14 +53,15 @@ internal sealed class PostgresFixture : LocalDatabaseFixture
     {
         var connectionString = await server.CreateDatabaseAsync(name, cancellationToken);
         foreach (var table in ComplianceTable.All) await server.ExecuteAsync(Create(table), name, cancellationToken);
-        var database = new PostgresDatabase(new PostgresDatabaseOptions
+        var options = new PostgresDatabaseOptions
         {
             Node = Node,
             ConnectionString = connectionString,
             Peers = Peers,
             Tables = new ReplicatedTables(ComplianceTable.All.Select(t => t.Rule)),
             MaxChangesPerPart = maxChangesPerPart,
-        });
+        };
+        var database = new PostgresDatabase(options);
         try
         {
             await database.SetUpAsync(cancellationToken);
@@ -69,8 +72,13 @@ internal sealed class PostgresFixture : LocalDatabaseFixture
             throw;
         }
 
-        return new PostgresFixture(server, name, database, NpgsqlDataSource.Create(connectionString));
+        return new PostgresFixture(server, name, options, database, NpgsqlDataSource.Create(connectionString));
     }
+
+    public override ILocalDatabase OpenInstance() => new PostgresDatabase(_options with { Instance = InstanceName.New() });
+
+    public override async ValueTask EndLeadAsync() => await _server.ExecuteAsync(
+        "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND granted AND pid IN (SELECT pid FROM pg_stat_activity WHERE starts_with(application_name, 'active_active instance')) AND database = (SELECT oid FROM pg_database WHERE datname = current_database())", _name);
 
     public override async ValueTask RunLocalAsync(params IReadOnlyList<LocalOperation> operations)
     {

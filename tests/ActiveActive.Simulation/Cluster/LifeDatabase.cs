@@ -32,6 +32,12 @@ internal sealed class LifeDatabase(SimulatedNode node, InMemoryDatabase inner, E
         return Interruption.PauseAsync(loop, 300 * slowness, this);
     }
 
+    public async ValueTask<ILeaderLease> LeadAsync(Action<string?> standsBy, CancellationToken cancellationToken)
+    {
+        await PauseAsync();
+        return await inner.LeadAsync(standsBy, cancellationToken);
+    }
+
     public async ValueTask<DatabaseIdentity> SetUpAsync(CancellationToken cancellationToken)
     {
         await PauseAsync();

@@ -13,38 +13,6 @@ public sealed class StrangerTests
     private readonly LogLines _log = new();
 
     [Fact]
-    [Trait("Story", "31")]
-    public async Task Second_instance_of_an_application_waits_until_the_first_is_gone()
-    {
-        await using var cluster = await TestTables.StartAsync("a", "b");
-        var (a, b) = (cluster[0], cluster[1]);
-        await a.PutAsync("delta", "1", "x", "0");
-        await cluster.ConvergeAsync();
-        var twin = a.CreateTwin();
-        await cluster.RunAsync("the second instance has started", () =>
-        {
-            twin.Start();
-            return Task.FromResult(true);
-        });
-        await cluster.UntilAsync("the second instance is kept out", () => twin.Status is { State: NodeState.Faulted, Message: { } message } && message.Contains("slot", StringComparison.Ordinal));
-        foreach (var node in cluster.Nodes) await node.AddAsync("delta", "n", 1, "1");
-        await cluster.PassAsync(TimeSpan.FromSeconds(10));
-        await cluster.ConvergeAsync();
-        Assert.All(cluster.Nodes, node => Assert.Equal("x|2", node.Text("delta", "1")));
-        Assert.Equal((0, NodeState.Running), (twin.Status.PublishedTransactions, a.Replication.Status.State));
-
-        await cluster.RunAsync("the first instance has ended", async () =>
-        {
-            await a.TakeOverAsync(twin);
-            return true;
-        });
-        foreach (var node in cluster.Nodes) await node.AddAsync("delta", "n", 10, "1");
-        await cluster.ConvergeAsync();
-        Assert.All(cluster.Nodes, node => Assert.Equal("x|22", node.Text("delta", "1")));
-        Assert.Equal(NodeState.Running, twin.Status.State);
-    }
-
-    [Fact]
     [Trait("Story", "32")]
     public async Task Bytes_that_are_no_hello_are_logged_and_change_nothing()
     {

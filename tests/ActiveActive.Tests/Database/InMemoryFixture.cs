@@ -21,6 +21,14 @@ internal sealed class InMemoryFixture : LocalDatabaseFixture
 
     public override ILocalDatabase Database => Memory;
 
+    public override ILocalDatabase OpenInstance() => Memory.ForInstance();
+
+    public override ValueTask EndLeadAsync()
+    {
+        Memory.EndLead()();
+        return default;
+    }
+
     public static async ValueTask<InMemoryFixture> CreateAsync(int maxChangesPerPart = 5_000)
     {
         var clock = new FakeTimeProvider(new DateTimeOffset(2026, 1, 1, 0, 0, 0, TimeSpan.Zero));

@@ -20,13 +20,15 @@ public sealed class AddActiveActiveTests
     {
         var options = Bind("""
             { "Name": "eu", "ConnectionString": "Host=h;Database=d", "SharedToken": "0123456789abcdef", "Path": "/peers",
-              "Peers": { "us": "https://us.example.com" },
+              "Peers": { "us": "https://us.example.com", "ap": [ "https://ap-1.example.com", "https://ap-2.example.com" ] },
               "Tables": [ "public.*", { "Pattern": "public.accounts", "DeltaColumns": ["balance", "points"], "AllowSequenceKeys": true, "OnApplyError": "Quarantine", "OnOrphan": "SetNull" }, { "Pattern": "public.visits", "OnOrphan": { "*": "Quarantine", "tenant,pet": "Keep" } }, { "Pattern": "public.log", "Exclude": "true" } ],
-              "ConflictRetention": "1.00:00:00", "HeartbeatInterval": "00:00:02", "ReconnectDelay": "00:00:00.3", "MaxReconnectDelay": "00:00:20", "RelayAfter": "00:00:07", "OrphanCheckInterval": "00:00:11", "MaxClockSkew": "00:00:09",
+              "ConflictRetention": "1.00:00:00", "HeartbeatInterval": "00:00:02", "ReconnectDelay": "00:00:00.3", "MaxReconnectDelay": "00:00:20", "LeaderTimeout": "00:00:08", "RelayAfter": "00:00:07", "OrphanCheckInterval": "00:00:11", "MaxClockSkew": "00:00:09",
               "OnApplyError": "quarantine", "ChangeLogBytes": 2097152, "MaxChangesPerPart": 77, "MaxFrameBytes": 70000, "Compression": { "*": "always", "us": "None" } }
             """);
         Assert.Equal(("eu", "Host=h;Database=d", "0123456789abcdef", "/peers"), (options.Name, options.ConnectionString, options.SharedToken, options.Path));
-        Assert.Equal(new Uri("https://us.example.com"), options.Peers["us"]);
+        Assert.Equal([new Uri("https://us.example.com")], options.Peers["us"]);
+        Assert.Equal([new Uri("https://ap-1.example.com"), new Uri("https://ap-2.example.com")], options.Peers["ap"]);
+        Assert.Equal(TimeSpan.FromSeconds(8), options.LeaderTimeout);
         Assert.Equal(["public.*", "public.accounts", "public.visits", "public.log"], options.Tables.Select(t => t.Pattern));
         Assert.Equal(["balance", "points"], options.Tables[1].DeltaColumns);
         Assert.True(options.Tables[1].AllowSequenceKeys);
@@ -41,7 +43,7 @@ public sealed class AddActiveActiveTests
         Assert.Equal((OrphanPolicy.Quarantine, OrphanPolicy.Keep), (options.Tables[2].OnOrphan, Assert.Single(options.Tables[2].OnOrphanOf).Value));
         Assert.Empty(ReplicationNodeOptionsValidator.Validate(options));
         // A new option must be bound as well: resolvers are the only ones that need code.
-        Assert.Equal(20, typeof(ReplicationNodeOptions).GetProperties().Length);
+        Assert.Equal(21, typeof(ReplicationNodeOptions).GetProperties().Length);
     }
 
     [Theory]
@@ -52,6 +54,7 @@ public sealed class AddActiveActiveTests
     [InlineData("""{ "Tables": [ { "Pattern": "a", "OnOrphan": { "p": "Cascade" } } ] }""", "Node:Tables:0:OnOrphan:p", "'Cascade' is not a policy. Use Keep or SetNull or Quarantine")]
     [InlineData("""{ "HeartbeatInterval": "soon" }""", "Node:HeartbeatInterval", "'soon' is not a TimeSpan")]
     [InlineData("""{ "Peers": { "us": "us.example.com" } }""", "Node:Peers:us", "not an absolute address")]
+    [InlineData("""{ "Peers": { "us": [ "http://us-1", "us-2" ] } }""", "Node:Peers:us:1", "not an absolute address")]
     public void Unknown_key_or_value_is_named(string json, params string[] said)
     {
         var fault = Assert.Throws<FormatException>(() => Bind(json));
@@ -62,7 +65,7 @@ public sealed class AddActiveActiveTests
     public async Task All_problems_of_the_options_are_listed_when_the_host_starts()
     {
         using var host = Build(node => node.Named("EU").UsePostgres("Hots=x").UseSharedToken("short and spaced")
-            .AddPeer("us", new Uri("ftp://us")).AddPeer("US", new Uri("http://localhost:1"))
+            .AddPeer("us", new Uri("ftp://us")).AddPeer("US", new Uri("http://localhost:1")).AddPeer("ap")
             .With(o =>
             {
                 o.Path = "peers";
@@ -70,7 +73,7 @@ public sealed class AddActiveActiveTests
                 o.MaxFrameBytes = 1;
             }));
         var fault = await Assert.ThrowsAsync<OptionsValidationException>(() => host.StartAsync());
-        string[] expected = ["Name 'EU'", "ConnectionString can't be read", "peer 'us' must be", "Peer name 'US'", "No table replicates", "visible ASCII", "Path 'peers'", "HeartbeatInterval", "MaxFrameBytes"];
+        string[] expected = ["Name 'EU'", "ConnectionString can't be read", "peer 'us' must be", "Peer name 'US'", "Peer 'ap' has no address", "No table replicates", "visible ASCII", "Path 'peers'", "HeartbeatInterval", "MaxFrameBytes"];
         Assert.Equal(expected.Length, fault.Failures.Count());
         foreach (var part in expected) Assert.Contains(fault.Failures, f => f.Contains(part, StringComparison.Ordinal));
     }

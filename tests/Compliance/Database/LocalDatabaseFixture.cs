@@ -13,6 +13,12 @@ internal abstract class LocalDatabaseFixture : IAsyncDisposable
 
     public abstract ILocalDatabase Database { get; }
 
+    /// <summary>The same database as another instance of the application reaches it.</summary>
+    public abstract ILocalDatabase OpenInstance();
+
+    /// <summary>Ends the session of the instance that leads, and lets that instance notice.</summary>
+    public abstract ValueTask EndLeadAsync();
+
     /// <summary>Commits a transaction of the application, durably.</summary>
     public abstract ValueTask RunLocalAsync(params IReadOnlyList<LocalOperation> operations);
 

@@ -65,7 +65,7 @@ internal sealed partial class PostgresApplySession : IApplySession
     public CommitTimestamp ServerTime { get; private set; } = CommitTimestamp.Unknown;
 
     public static async ValueTask<PostgresApplySession> OpenAsync(
-        PostgresDatabaseOptions options, NodeName origin, RewrittenTables rewritten, OwnTransactions own, NewTablePublisher newTables, CancellationToken cancellationToken)
+        PostgresDatabaseOptions options, NodeName origin, RewrittenTables rewritten, OwnTransactions own, NewTablePublisher newTables, LeaderSession? lease, CancellationToken cancellationToken)
     {
         var source = PostgresConnections.ForApply(options.ConnectionString);
         var connection = source.CreateConnection();
@@ -79,6 +79,8 @@ internal sealed partial class PostgresApplySession : IApplySession
             own.Renew();
             var session = new PostgresApplySession(source, connection, options, origin, PostgresNames.Origin(databaseOid, origin), origins, rewritten, own, newTables);
             await session.HoldOriginAsync(cancellationToken);
+            // AFTER the session is there: either this sees that another instance may lead, or that one sees the session and ends it.
+            if (lease is not null) await lease.EnsureHeldAsync(connection, cancellationToken);
             return session;
         }
         catch (Exception e)

@@ -8,9 +8,22 @@ internal static class PostgresConnections
     // Of what has come in, much is taken with one call.
     private const int ReadBufferBytes = 128 << 10;
 
+    /// <summary>
+    /// The session by which an instance leads, or stands by. Nothing in it takes long: what is not answered in time counts as lost, at once and without asking the server to
+    /// cancel it.
+    /// </summary>
+    public static string ForLease(string connectionString, InstanceName instance)
+    {
+        var builder = Derive(connectionString, instance.LeaseApplication, [("statement_timeout", "0"), ("lock_timeout", "0")]);
+        builder.Pooling = false;
+        builder.CommandTimeout = 0;
+        builder.CancellationTimeout = -1;
+        return builder.ConnectionString;
+    }
+
     /// <summary>Plain SQL: set-up, checkpoints, tombstones, history. Every commit is durable, whatever the role or database is set to.</summary>
-    public static string ForSql(string connectionString) =>
-        Derive(connectionString, "active_active", [("synchronous_commit", "on"), ("statement_timeout", "0"), ("lock_timeout", "0"), ("idle_in_transaction_session_timeout", "0")]).ConnectionString;
+    public static string ForSql(string connectionString, InstanceName instance) =>
+        Derive(connectionString, instance.SqlApplication, [("synchronous_commit", "on"), ("statement_timeout", "0"), ("lock_timeout", "0"), ("idle_in_transaction_session_timeout", "0")]).ConnectionString;
 
     /// <summary>
     /// Apply: triggers and foreign keys off, commits not flushed one by one (see IApplySession.FlushAsync), statements prepared. As in
@@ -19,7 +32,7 @@ internal static class PostgresConnections
     /// </summary>
     public static NpgsqlDataSource ForApply(string connectionString)
     {
-        var builder = Derive(connectionString, "active_active apply",
+        var builder = Derive(connectionString, InstanceName.ApplyApplication,
         [
             ("session_replication_role", "replica"), ("synchronous_commit", "off"), ("search_path", "pg_catalog"), ("row_security", "off"),
             ("statement_timeout", "0"), ("lock_timeout", "0"), ("idle_in_transaction_session_timeout", "0"),
@@ -46,7 +59,7 @@ internal static class PostgresConnections
     public static string ForReplication(string connectionString)
     {
         // An empty search path prints regclass and its like with their schema, whatever path the database or the role has.
-        var builder = Derive(connectionString, "active_active capture", [("search_path", "")]);
+        var builder = Derive(connectionString, InstanceName.CaptureApplication, [("search_path", "")]);
         builder.SearchPath = null;
         builder.ReadBufferSize = ReadBufferBytes;
         builder.Pooling = false;
@@ -56,7 +69,7 @@ internal static class PostgresConnections
     /// <summary>The log over SQL; texts come out as <see cref="ForReplication"/> gets them. A slow reader is waited for.</summary>
     public static string ForLogBatches(string connectionString)
     {
-        var builder = Derive(connectionString, "active_active capture", [("search_path", ""), ("statement_timeout", "0"), ("idle_in_transaction_session_timeout", "0")]);
+        var builder = Derive(connectionString, InstanceName.CaptureApplication, [("search_path", ""), ("statement_timeout", "0"), ("idle_in_transaction_session_timeout", "0")]);
         builder.SearchPath = null;
         builder.Pooling = false;
         builder.CommandTimeout = 0;

@@ -21,17 +21,26 @@ internal sealed class PostgresDatabase : ILocalDatabase
     private readonly RewrittenTables _rewritten;
     private readonly PartitionTruncates _truncates;
     private readonly NewTablePublisher _newTables;
+    private LeaderSession? _lease;
 
     public PostgresDatabase(PostgresDatabaseOptions options, ILogger? logger = null)
     {
         _options = options;
-        _dataSource = NpgsqlDataSource.Create(PostgresConnections.ForSql(options.ConnectionString));
+        _dataSource = NpgsqlDataSource.Create(PostgresConnections.ForSql(options.ConnectionString, options.Instance));
         _newTables = new NewTablePublisher(options, _dataSource);
         _truncates = new PartitionTruncates(_dataSource);
         _rewritten = new RewrittenTables(options, _dataSource, logger ?? NullLogger.Instance);
     }
 
     public OwnTransactions OwnTransactions { get; } = new();
+
+    public async ValueTask<ILeaderLease> LeadAsync(Action<string?> standsBy, CancellationToken cancellationToken)
+    {
+        var lease = await LeaderSession.OpenAsync(_options, standsBy, cancellationToken);
+        // What this instance's pool holds from an earlier life was ended with the rest.
+        _dataSource.Clear();
+        return _lease = lease;
+    }
 
     public ValueTask<DatabaseIdentity> SetUpAsync(CancellationToken cancellationToken) => new PostgresSetUp(_options, _dataSource).RunAsync(cancellationToken);
 
@@ -82,7 +91,7 @@ internal sealed class PostgresDatabase : ILocalDatabase
     public async ValueTask<IApplySession> OpenApplySessionAsync(NodeName origin, CancellationToken cancellationToken)
     {
         await _newTables.PublishNotedAsync(cancellationToken);
-        return await PostgresApplySession.OpenAsync(_options, origin, _rewritten, OwnTransactions, _newTables, cancellationToken);
+        return await PostgresApplySession.OpenAsync(_options, origin, _rewritten, OwnTransactions, _newTables, _lease, cancellationToken);
     }
 
     public async IAsyncEnumerable<StoredRow?> ReadRowsAsync(IReadOnlyList<RowToFetch> rows, [EnumeratorCancellation] CancellationToken cancellationToken)

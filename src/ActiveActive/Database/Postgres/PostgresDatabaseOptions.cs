@@ -11,6 +11,12 @@ internal sealed record PostgresDatabaseOptions
 
     public required ReplicatedTables Tables { get; init; }
 
+    /// <summary>The process and node object that this is, among those of the same node.</summary>
+    public InstanceName Instance { get; init; } = InstanceName.New();
+
+    /// <summary>See <see cref="ReplicationNodeOptions.LeaderTimeout"/>.</summary>
+    public TimeSpan LeaderTimeout { get; init; } = TimeSpan.FromSeconds(10);
+
     /// <summary>A transaction is yielded in parts of about so many changes.</summary>
     public int MaxChangesPerPart { get; init; } = 5_000;
 

@@ -15,6 +15,13 @@ internal static class PostgresErrors
         _ => new ReplicationException(ReplicationErrorKind.Corrupt, $"While {doing}: {exception.GetType().Name}: {exception.Message}", exception),
     };
 
+    /// <summary>A fault of connecting, with where to and as whom.</summary>
+    public static ReplicationException TranslateConnecting(Exception exception, PostgresDatabaseOptions options)
+    {
+        var target = new NpgsqlConnectionStringBuilder(options.ConnectionString);
+        return Translate(exception, $"connecting node {options.Node} to database {target.Database ?? target.Username} at {target.Host}:{target.Port} as {target.Username}");
+    }
+
     /// <summary>The same with a kind that the caller knows better than the SQLSTATE tells.</summary>
     public static ReplicationException Refusal(ReplicationErrorKind kind, PostgresException exception, string doing) => new(kind,
         $"While {doing}: PostgreSQL says {exception.SqlState} {SafeText(exception)}{Where(exception)}", WithoutValues(exception));

@@ -207,9 +207,7 @@ internal sealed class PostgresSetUp
         }
         catch (Exception e) when (e is NpgsqlException or TimeoutException or IOException or System.Net.Sockets.SocketException)
         {
-            var target = new NpgsqlConnectionStringBuilder(_options.ConnectionString);
-            throw PostgresErrors.Translate(e,
-                $"connecting node {_options.Node} to database {target.Database ?? target.Username} at {target.Host}:{target.Port} as {target.Username}");
+            throw PostgresErrors.TranslateConnecting(e, _options);
         }
     }
 
