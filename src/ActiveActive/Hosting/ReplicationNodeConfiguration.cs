@@ -1,4 +1,6 @@
 using System.Globalization;
+using System.Security.Cryptography;
+using ActiveActive.Credentials;
 using Microsoft.Extensions.Configuration;
 
 namespace ActiveActive.Hosting;
@@ -18,6 +20,11 @@ internal static class ReplicationNodeConfiguration
                 case "NAME": options.Name = entry.Value; break;
                 case "CONNECTIONSTRING": options.ConnectionString = entry.Value; break;
                 case "SHAREDTOKEN": options.SharedToken = entry.Value; break;
+                case "ACCEPTEDSHAREDTOKENS": AddAll(entry, options.AcceptedSharedTokens); break;
+                case "OWNTOKEN": options.OwnToken = Constant(entry); break;
+                case "OWNCERTIFICATE": options.OwnCertificateFile = BindCertificate(entry); break;
+                case "TRUSTEDAUTHORITIES": BindAuthorities(entry, options); break;
+                case "ALLOWPLAINTEXT": options.AllowPlaintext = Parse<bool>(entry); break;
                 case "PATH": options.Path = entry.Value ?? ""; break;
                 case "PEERS": BindPeers(entry, options); break;
                 case "TABLES": BindTables(entry, options); break;
@@ -39,11 +46,75 @@ internal static class ReplicationNodeConfiguration
 
     private static void BindPeers(IConfigurationSection section, ReplicationNodeOptions options)
     {
-        foreach (var peer in section.GetChildren())
+        foreach (var entry in section.GetChildren())
         {
-            options.Peers[peer.Key] = Uri.TryCreate(peer.Value, UriKind.Absolute, out var address) ? address
-                : throw new FormatException($"Configuration '{peer.Path}': '{peer.Value}' is not an absolute address such as https://us.example.com.");
+            // Either "us": "https://us.example.com", or "us": { "Address": "https://us.example.com", "Certificates": [ … ], "Tokens": [ … ] }.
+            if (!options.Peers.TryGetValue(entry.Key, out var peer)) options.Peers[entry.Key] = peer = new PeerOptions();
+            if (!string.IsNullOrEmpty(entry.Value)) peer.Address = ParseAddress(entry);
+            foreach (var setting in entry.GetChildren())
+            {
+                switch (setting.Key.ToUpperInvariant())
+                {
+                    case "ADDRESS": peer.Address = ParseAddress(setting); break;
+                    case "CERTIFICATES": AddAll(setting, peer.Certificates); break;
+                    case "TOKENS": AddAll(setting, peer.Tokens); break;
+                    case "OWNTOKEN": peer.OwnToken = Constant(setting); break;
+                    case "ALLOWPLAINTEXT": peer.AllowPlaintext = Parse<bool>(setting); break;
+                    default: throw Unknown(setting);
+                }
+            }
         }
+    }
+
+    private static CertificateFile BindCertificate(IConfigurationSection section)
+    {
+        string? path = section.Value, keyPath = null, password = null;
+        foreach (var entry in section.GetChildren())
+        {
+            switch (entry.Key.ToUpperInvariant())
+            {
+                case "PATH": path = entry.Value; break;
+                case "KEYPATH": keyPath = entry.Value; break;
+                case "PASSWORD": password = entry.Value; break;
+                default: throw Unknown(entry);
+            }
+        }
+
+        return new CertificateFile(path ?? "", keyPath, password);
+    }
+
+    private static void BindAuthorities(IConfigurationSection section, ReplicationNodeOptions options)
+    {
+        List<string> paths = [];
+        AddAll(section, paths);
+        foreach (var path in paths)
+        {
+            try
+            {
+                options.TrustedAuthorities.ImportFromPemFile(path);
+            }
+            catch (Exception e) when (e is IOException or UnauthorizedAccessException or CryptographicException or ArgumentException)
+            {
+                throw new FormatException($"Configuration '{section.Path}': no certificates can be read from '{path}' as PEM: {e.Message}", e);
+            }
+        }
+    }
+
+    // The value may be a secret: no message shows it.
+    private static Uri ParseAddress(IConfigurationSection entry) => Uri.TryCreate(entry.Value, UriKind.Absolute, out var address) ? address
+        : throw new FormatException($"Configuration '{entry.Path}' is not an absolute address such as https://us.example.com.");
+
+    private static Func<string> Constant(IConfigurationSection entry)
+    {
+        var value = entry.Value ?? "";
+        return () => value;
+    }
+
+    /// <summary>A list, or a single value in its place.</summary>
+    private static void AddAll(IConfigurationSection section, ICollection<string> list)
+    {
+        if (!string.IsNullOrEmpty(section.Value)) list.Add(section.Value);
+        foreach (var entry in section.GetChildren()) list.Add(entry.Value ?? "");
     }
 
     private static void BindTables(IConfigurationSection section, ReplicationNodeOptions options)

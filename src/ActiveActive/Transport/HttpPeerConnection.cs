@@ -11,14 +11,17 @@ internal sealed class HttpPeerConnection : IPeerConnection
     private readonly HttpResponseMessage _response;
     private readonly CancellationTokenSource _aborted;
     private readonly CuttablePipeReader _input;
+    private readonly Action _ended;
     private int _disposed;
 
     /// <param name="response">Headers read, body not.</param>
     /// <param name="body">Its body.</param>
     /// <param name="output">What the request's <see cref="DuplexContent"/> sends.</param>
     /// <param name="aborted">Ends that content.</param>
-    public HttpPeerConnection(HttpResponseMessage response, Stream body, PipeWriter output, CancellationTokenSource aborted)
+    /// <param name="ended">Called once, at the end.</param>
+    public HttpPeerConnection(HttpResponseMessage response, Stream body, PipeWriter output, CancellationTokenSource aborted, Action ended)
     {
+        _ended = ended;
         _response = response;
         _aborted = aborted;
         _input = new CuttablePipeReader(PipeReader.Create(body, new StreamPipeReaderOptions(bufferSize: ReadBufferBytes, minimumReadSize: 4096)));
@@ -46,6 +49,7 @@ internal sealed class HttpPeerConnection : IPeerConnection
         await _aborted.CancelAsync();
         _response.Dispose();
         _aborted.Dispose();
+        _ended();
     }
 
     /// <summary>

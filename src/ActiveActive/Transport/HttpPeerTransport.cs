@@ -1,55 +1,46 @@
 using System.IO.Pipelines;
 using System.Net;
 using System.Net.Http.Headers;
+using ActiveActive.Credentials;
 
 namespace ActiveActive.Transport;
 
 /// <summary>
 /// Dials peers over HTTP/2: one POST per connection whose request and response bodies are the two directions. On <c>http://</c> addresses
-/// HTTP/2 is spoken without asking (h2c, prior knowledge); on <c>https://</c> it is negotiated. The receiver of changes dials, so the
+/// HTTP/2 is spoken without asking (h2c, prior knowledge); on <c>https://</c> it is negotiated, and both sides show who they are. The receiver of changes dials, so the
 /// receive window that matters is this side's and grows with the link.
 /// </summary>
 internal sealed class HttpPeerTransport : IPeerTransport, IDisposable
 {
-    // To begin with; from there the handler scales it to the bandwidth-delay product of the link (16 MiB at most).
-    private const int InitialWindowBytes = 1 << 20;
     private const int OutputBufferBytes = 64 << 10;
 
-    private readonly HttpClient _client;
-    private readonly string? _sharedToken;
+    private readonly CredentialStore _credentials;
+    private readonly Action<SocketsHttpHandler>? _configure;
     private readonly string _path;
+    private readonly Lock _gate = new();
+    private readonly Dictionary<PeerAddress, PeerHttpClient> _clients = [];
 
-    /// <param name="sharedToken">Shown to every peer; null where all of them are on loopback.</param>
+    /// <param name="credentials">What is shown to peers, and who their servers may be; as they are at each dial.</param>
     /// <param name="path">Where peers answer, see <see cref="ReplicationNodeOptions.Path"/>; added to a peer's address.</param>
-    /// <param name="configure">Changes the handler before its first use, for example to add a client certificate.</param>
-    /// <exception cref="ReplicationException">Misconfigured: the token can't be sent.</exception>
-    public HttpPeerTransport(string? sharedToken, string path = PeerProtocol.DefaultPath, Action<SocketsHttpHandler>? configure = null)
+    /// <param name="configure">Changes each handler before its first use.</param>
+    public HttpPeerTransport(CredentialStore credentials, string path = PeerProtocol.DefaultPath, Action<SocketsHttpHandler>? configure = null)
     {
-        if (sharedToken is not null && !sharedToken.All(c => c is > ' ' and < (char)0x7f))
-            throw new ReplicationException(ReplicationErrorKind.Misconfigured, $"{nameof(ReplicationNodeOptions.SharedToken)} travels in a header: use ASCII letters, digits and signs, no spaces.");
-        _sharedToken = sharedToken;
+        _credentials = credentials;
         _path = path;
-        var handler = new SocketsHttpHandler
-        {
-            EnableMultipleHttp2Connections = true,
-            InitialHttp2StreamWindowSize = InitialWindowBytes,
-            ConnectTimeout = TimeSpan.FromSeconds(10),
-            KeepAlivePingDelay = TimeSpan.FromSeconds(10),
-            KeepAlivePingTimeout = TimeSpan.FromSeconds(10),
-            KeepAlivePingPolicy = HttpKeepAlivePingPolicy.WithActiveRequests,
-            AllowAutoRedirect = false,
-            UseCookies = false,
+        _configure = configure;
+    }
 
-            // A stream lives for days; a trace of it would never end.
-            ActivityHeadersPropagator = null,
-        };
-        configure?.Invoke(handler);
-        _client = new HttpClient(handler) { Timeout = Timeout.InfiniteTimeSpan };
+    /// <summary>With a shared token, or none.</summary>
+    public HttpPeerTransport(string? sharedToken, string path = PeerProtocol.DefaultPath, Action<SocketsHttpHandler>? configure = null)
+        : this(CredentialStore.Of(new ReplicationNodeOptions { SharedToken = sharedToken }, TimeProvider.System), path, configure)
+    {
     }
 
     public async ValueTask<IPeerConnection> ConnectAsync(PeerAddress peer, CancellationToken cancellationToken)
     {
         var address = new Uri(peer.Address.GetLeftPart(UriPartial.Path).TrimEnd('/') + "/" + _path.TrimStart('/'));
+        var token = TokenFor(peer);
+        var client = LeaseClient(peer);
         var pipe = new Pipe(new PipeOptions(pauseWriterThreshold: OutputBufferBytes, resumeWriterThreshold: OutputBufferBytes / 2));
         var aborted = new CancellationTokenSource();
         HttpResponseMessage? response = null;
@@ -61,10 +52,10 @@ internal sealed class HttpPeerTransport : IPeerTransport, IDisposable
                 VersionPolicy = HttpVersionPolicy.RequestVersionExact,
                 Content = new DuplexContent(pipe.Reader, aborted.Token),
             };
-            if (_sharedToken is not null) request.Headers.Authorization = new AuthenticationHeaderValue("Bearer", _sharedToken);
-            response = await _client.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, cancellationToken);
-            if (!response.IsSuccessStatusCode) throw await HttpPeerRefusal.FromAsync(peer, address, response, cancellationToken);
-            return new HttpPeerConnection(response, await response.Content.ReadAsStreamAsync(cancellationToken), pipe.Writer, aborted);
+            if (token is not null) request.Headers.Authorization = new AuthenticationHeaderValue("Bearer", token);
+            response = await client.SendAsync(request, cancellationToken);
+            if (!response.IsSuccessStatusCode) throw await HttpPeerRefusal.FromAsync(peer, address, response, client.Shown(token), token, cancellationToken);
+            return new HttpPeerConnection(response, await response.Content.ReadAsStreamAsync(cancellationToken), pipe.Writer, aborted, client.Release);
         }
         catch (Exception e)
         {
@@ -72,12 +63,55 @@ internal sealed class HttpPeerTransport : IPeerTransport, IDisposable
             response?.Dispose();
             await pipe.Writer.CompleteAsync();
             aborted.Dispose();
+            client.Release();
 
             // A cancellation that the caller has not asked for is the handler's own: the connect time-out.
-            if (e is HttpRequestException or IOException || (e is OperationCanceledException && !cancellationToken.IsCancellationRequested)) throw HttpPeerRefusal.From(peer, address, e);
+            if (e is HttpRequestException or IOException || (e is OperationCanceledException && !cancellationToken.IsCancellationRequested)) throw HttpPeerRefusal.From(peer, address, e, client);
             throw;
         }
     }
 
-    public void Dispose() => _client.Dispose();
+    public void Dispose()
+    {
+        lock (_gate)
+        {
+            foreach (var client in _clients.Values) client.Dispose();
+            _clients.Clear();
+        }
+    }
+
+    private string? TokenFor(PeerAddress peer)
+    {
+        string? token;
+        try
+        {
+            token = _credentials.Current.TokenFor(peer.Name);
+        }
+        catch (Exception e)
+        {
+            throw new ReplicationException(ReplicationErrorKind.Misconfigured, $"AA3049: the callback that gives the token for peer '{peer.Name}' failed with a {e.GetType().Name}. Its own exception is within this one.", e);
+        }
+
+        return token is not null && PeerToken.Problem(token) is { } problem
+            ? throw new ReplicationException(ReplicationErrorKind.Misconfigured, $"AA3049: the token that this node shows to peer '{peer.Name}' {problem}")
+            : token;
+    }
+
+    /// <summary>Connections are shared by the streams to one peer, and made anew for those that come after a change of what either side shows.</summary>
+    private PeerHttpClient LeaseClient(PeerAddress peer)
+    {
+        var credentials = _credentials.Current;
+        var own = peer.Address.Scheme == Uri.UriSchemeHttps ? _credentials.ReadOwnCertificate() : null;
+        lock (_gate)
+        {
+            if (!_clients.TryGetValue(peer, out var client) || !client.IsOf(credentials, own))
+            {
+                client?.Dispose();
+                _clients[peer] = client = new PeerHttpClient(peer, credentials, own, _configure);
+            }
+
+            client.Lease();
+            return client;
+        }
+    }
 }

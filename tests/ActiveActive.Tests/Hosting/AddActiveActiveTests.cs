@@ -26,7 +26,7 @@ public sealed class AddActiveActiveTests
               "OnApplyError": "quarantine", "ChangeLogBytes": 2097152, "MaxChangesPerPart": 77, "MaxFrameBytes": 70000 }
             """);
         Assert.Equal(("eu", "Host=h;Database=d", "0123456789abcdef", "/peers"), (options.Name, options.ConnectionString, options.SharedToken, options.Path));
-        Assert.Equal(new Uri("https://us.example.com"), options.Peers["us"]);
+        Assert.Equal(new Uri("https://us.example.com"), options.Peers["us"].Address);
         Assert.Equal(["public.*", "public.accounts", "public.visits", "public.log"], options.Tables.Select(t => t.Pattern));
         Assert.Equal(["balance", "points"], options.Tables[1].DeltaColumns);
         Assert.True(options.Tables[1].AllowSequenceKeys);
