@@ -40,7 +40,7 @@ public sealed class AddActiveActiveTests
         Assert.Equal((OrphanPolicy.Quarantine, OrphanPolicy.Keep), (options.Tables[2].OnOrphan, Assert.Single(options.Tables[2].OnOrphanOf).Value));
         Assert.Empty(ReplicationNodeOptionsValidator.Validate(options));
         // A new option must be bound as well: resolvers are the only ones that need code.
-        Assert.Equal(18, typeof(ReplicationNodeOptions).GetProperties().Length);
+        Assert.Equal(23, typeof(ReplicationNodeOptions).GetProperties().Length);
     }
 
     [Theory]
