@@ -40,6 +40,8 @@ internal sealed class NodeCredentials
 
     public bool HasPeerCertificates => _peers.Values.Any(p => p.HasCertificates);
 
+    private bool IsProofRequiredOfAll => _peers.Count > 0 && _peers.Values.All(p => p.IsProofRequired);
+
     /// <summary>Whether anybody beyond loopback can be let in.</summary>
     public bool HasAny => HasSharedToken || _peers.Values.Any(p => p.IsProofRequired);
 
@@ -53,7 +55,7 @@ internal sealed class NodeCredentials
         if (shown.IsInProcess) return new([.. _peers.Keys], [], true, null);
         NodeName[] byToken = shown.TokenHash is { } hash ? [.. _peers.Where(p => p.Value.ListsToken(hash)).Select(p => p.Key)] : [];
         var byCertificate = ByCertificate(shown.Certificate, out var problem);
-        return new(byCertificate, byToken, ShowsSharedToken(shown.TokenHash) || (!HasSharedToken && shown.IsLocal), problem);
+        return new(byCertificate, byToken, ShowsSharedToken(shown.TokenHash) || (!HasSharedToken && shown.IsLocal && !IsProofRequiredOfAll), problem);
     }
 
     private bool ShowsSharedToken(byte[]? hash)

@@ -22,7 +22,7 @@ public sealed class PeerAuthorizationContext
     /// <summary>Whether the options give the claimed peer a certificate or token of its own.</summary>
     public required bool IsProofRequired { get; init; }
 
-    /// <summary>Whether a shared token was shown, or none is set and the dialler is on loopback.</summary>
+    /// <summary>Whether it may be any peer that has no credential of its own: a shared token was shown, or none is set and the dialler is on loopback. Never where every peer has one, unless a shared token was shown.</summary>
     public required bool IsAdmitted { get; init; }
 
     /// <summary>The certificate that the dialler has shown, whatever it is worth; null for none. Valid during the call.</summary>

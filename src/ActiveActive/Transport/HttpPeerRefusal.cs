@@ -46,7 +46,9 @@ internal static class HttpPeerRefusal
                 $"The certificate of peer {peer.Name} at {address} is not trusted: {problem}. Give that server a certificate from an issuer that this machine trusts, or pin this one in AddPeer(\"{peer.Name}\", …, peer => peer.Certificate(\"<SHA-256>\")).", fault);
         }
 
-        if (SaysOtherProtocol(fault)) return new(ReplicationErrorKind.PeerRefused, $"Peer {peer.Name} at {address} can't be spoken to: {NeedsHttp2}.", fault);
+        // A server that does not take a certificate ends the connection once the handshake is over on this side: HTTP/2 then begins and gets no answer.
+        var mayBeRefused = client.ShowsCertificate && fault is HttpRequestException { HttpRequestError: HttpRequestError.InvalidResponse };
+        if (!mayBeRefused && SaysOtherProtocol(fault)) return new(ReplicationErrorKind.PeerRefused, $"Peer {peer.Name} at {address} can't be spoken to: {NeedsHttp2}.", fault);
         var advice = (fault as HttpRequestException)?.HttpRequestError switch
         {
             HttpRequestError.NameResolutionError => "its host name is not known; check the address and DNS",
