@@ -96,15 +96,15 @@ internal sealed class PeerRequestHandler
         if (!credential.IsEncrypted && !credential.IsLocal && !known.AllowsPlaintextFromAny)
         {
             return (StatusCodes.Status403Forbidden,
-                "AA3043: this connection is not encrypted. Dial an https address. Where a proxy ends TLS, call app.UseForwardedHeaders() so that X-Forwarded-Proto counts; where the network itself is encrypted, set AllowPlaintext.");
+                "AA3053: this connection is not encrypted. Dial an https address. Where a proxy ends TLS, call app.UseForwardedHeaders() so that X-Forwarded-Proto counts; where the network itself is encrypted, set AllowPlaintext.");
         }
 
         if (!_node.TurnsStrangersAway) return null;
         var evidence = known.Evaluate(credential);
         if (evidence.IsAnybody) return null;
         return known.HasAny
-            ? (StatusCodes.Status401Unauthorized, $"AA3042: {evidence.CertificateProblem ?? NothingShown(known, credential)}")
-            : (StatusCodes.Status403Forbidden, "AA3042: Without a shared token or credentials of peers, only loopback addresses may dial this node. Set SharedToken, the same on every node, or name the peers' certificates or tokens.");
+            ? (StatusCodes.Status401Unauthorized, $"AA3052: {evidence.CertificateProblem ?? NothingShown(known, credential)}")
+            : (StatusCodes.Status403Forbidden, "AA3052: Without a shared token or credentials of peers, only loopback addresses may dial this node. Set SharedToken, the same on every node, or name the peers' certificates or tokens.");
     }
 
     private static string NothingShown(NodeCredentials known, PresentedCredential credential) => (credential.TokenHash, known.HasPeerCertificates) switch

@@ -31,6 +31,6 @@ internal sealed partial class RefusalLog(ILogger logger, TimeProvider time)
         LogRefused(from, reason);
     }
 
-    [LoggerMessage(EventId = 3044, Level = LogLevel.Warning, Message = "AA3044: a dialler at {Address} was turned away: {Reason}")]
+    [LoggerMessage(EventId = 3054, Level = LogLevel.Warning, Message = "AA3054: a dialler at {Address} was turned away: {Reason}")]
     private partial void LogRefused(string address, string reason);
 }

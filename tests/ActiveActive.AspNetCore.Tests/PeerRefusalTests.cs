@@ -75,7 +75,7 @@ public sealed class PeerRefusalTests
             });
             app.MapActiveActive();
         });
-        AssertSays(await DialAsync(server, Token), ReplicationErrorKind.PeerRefused, "403", "AA3043");
+        AssertSays(await DialAsync(server, Token), ReplicationErrorKind.PeerRefused, "403", "AA3053");
     }
 
     [Fact]

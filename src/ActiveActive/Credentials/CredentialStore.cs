@@ -41,7 +41,7 @@ internal sealed partial class CredentialStore(NodeCredentials initial, ILogger? 
         return current.Trust.PeriodProblem(own.Certificate) is { } problem ? throw Unusable($"{problem}. Renew it; a certificate file is read again by itself") : own;
 
         ReplicationException Unusable(string reason) =>
-            new(ReplicationErrorKind.Misconfigured, $"AA3049: this node's own certificate {CertificateTrust.Describe(own.Certificate)} can't be shown to peers: {reason}.");
+            new(ReplicationErrorKind.Misconfigured, $"AA3059: this node's own certificate {CertificateTrust.Describe(own.Certificate)} can't be shown to peers: {reason}.");
     }
 
     public void Dispose() => _source?.Dispose();
@@ -54,7 +54,7 @@ internal sealed partial class CredentialStore(NodeCredentials initial, ILogger? 
         }
         catch (Exception e)
         {
-            throw new ReplicationException(ReplicationErrorKind.Misconfigured, $"AA3049: the callback given to UseCertificate failed with a {e.GetType().Name}, so that no certificate can be shown to peers. Its own exception is within this one.", e);
+            throw new ReplicationException(ReplicationErrorKind.Misconfigured, $"AA3059: the callback given to UseCertificate failed with a {e.GetType().Name}, so that no certificate can be shown to peers. Its own exception is within this one.", e);
         }
     }
 
@@ -79,11 +79,11 @@ internal sealed partial class CredentialStore(NodeCredentials initial, ILogger? 
                     return known.Certificate;
                 }
 
-                throw new ReplicationException(ReplicationErrorKind.Misconfigured, $"AA3049: this node's own certificate can't be read from '{file.Path}', so that none can be shown to peers: {e.Message}", e);
+                throw new ReplicationException(ReplicationErrorKind.Misconfigured, $"AA3059: this node's own certificate can't be read from '{file.Path}', so that none can be shown to peers: {e.Message}", e);
             }
         }
     }
 
-    [LoggerMessage(EventId = 3048, Level = LogLevel.Warning, Message = "AA3048: the certificate file '{Path}' has changed and can't be read; the certificate read before is shown to peers until it can: {Reason}")]
+    [LoggerMessage(EventId = 3058, Level = LogLevel.Warning, Message = "AA3058: the certificate file '{Path}' has changed and can't be read; the certificate read before is shown to peers until it can: {Reason}")]
     private partial void LogNotRead(string path, string reason);
 }

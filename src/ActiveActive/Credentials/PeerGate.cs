@@ -14,7 +14,7 @@ internal sealed partial class PeerGate(NodeName self, CredentialStore credential
         var current = credentials.Current;
         var peer = current.Of(hello.From);
         if (!shown.IsEncrypted && !shown.IsLocal && !current.AllowPlaintext && !peer.AllowPlaintext)
-            return new("AA3043", $"Node '{hello.From}' came to node '{self}' without TLS. Use an https address; or say AllowPlaintext on both where the network itself is encrypted.");
+            return new("AA3053", $"Node '{hello.From}' came to node '{self}' without TLS. Use an https address; or say AllowPlaintext on both where the network itself is encrypted.");
 
         var evidence = current.Evaluate(shown);
         var context = new PeerAuthorizationContext
@@ -36,13 +36,13 @@ internal sealed partial class PeerGate(NodeName self, CredentialStore credential
             var answer = await policy.AuthorizeAsync(context, cancellationToken);
             if (answer.Reason is not { } reason) return null;
             return policy is PeerCredentialPolicy
-                ? new("AA3040", evidence.CertificateProblem is { } problem ? $"{reason} {problem}" : reason)
-                : new("AA3041", $"The authorization policy of node '{self}' refuses '{hello.From}': {reason}");
+                ? new("AA3050", evidence.CertificateProblem is { } problem ? $"{reason} {problem}" : reason)
+                : new("AA3051", $"The authorization policy of node '{self}' refuses '{hello.From}': {reason}");
         }
         catch (Exception e) when (e is not OperationCanceledException || !cancellationToken.IsCancellationRequested)
         {
             LogPolicyFailed(e, self, hello.From);
-            return new("AA3041", $"The authorization policy of node '{self}' failed with a {e.GetType().Name}, so that '{hello.From}' is not let in. The log of '{self}' has the exception.");
+            return new("AA3051", $"The authorization policy of node '{self}' failed with a {e.GetType().Name}, so that '{hello.From}' is not let in. The log of '{self}' has the exception.");
         }
     }
 
@@ -52,7 +52,7 @@ internal sealed partial class PeerGate(NodeName self, CredentialStore credential
     /// <param name="refuse">Called where it may no longer be who it is.</param>
     public IDisposable Watch(HelloFrame hello, PresentedCredential shown, Action<RefuseFrame> refuse) => new CredentialWatch(this, hello, shown, refuse);
 
-    [LoggerMessage(EventId = 3045, Level = LogLevel.Error, Message = "AA3045: the authorization policy of node '{Node}' failed when peer '{Peer}' dialled, which counts as a refusal")]
+    [LoggerMessage(EventId = 3055, Level = LogLevel.Error, Message = "AA3055: the authorization policy of node '{Node}' failed when peer '{Peer}' dialled, which counts as a refusal")]
     private partial void LogPolicyFailed(Exception exception, NodeName node, NodeName peer);
 
     private sealed class CredentialWatch : IDisposable

@@ -53,9 +53,9 @@ internal sealed partial class CredentialReload : IDisposable
         }
     }
 
-    [LoggerMessage(EventId = 3046, Level = LogLevel.Information, Message = "AA3046: the credentials of node '{Node}' and its peers were read again, since the configuration has changed")]
+    [LoggerMessage(EventId = 3056, Level = LogLevel.Information, Message = "AA3056: the credentials of node '{Node}' and its peers were read again, since the configuration has changed")]
     private partial void LogReloaded(string node);
 
-    [LoggerMessage(EventId = 3047, Level = LogLevel.Warning, Message = "AA3047: the configuration has changed, and node '{Node}' goes on with the credentials that it had: {Reason}")]
+    [LoggerMessage(EventId = 3057, Level = LogLevel.Warning, Message = "AA3057: the configuration has changed, and node '{Node}' goes on with the credentials that it had: {Reason}")]
     private partial void LogNotReloaded(string node, string reason);
 }

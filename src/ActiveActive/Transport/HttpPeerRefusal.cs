@@ -58,7 +58,7 @@ internal static class HttpPeerRefusal
         };
 
         if (client.ShowsCertificate && (fault as HttpRequestException)?.HttpRequestError is not (HttpRequestError.NameResolutionError or HttpRequestError.ConnectionError))
-            advice += $". It was shown {client.Shown(null)}; if it does not trust that, its own log says so (AA3044)";
+            advice += $". It was shown {client.Shown(null)}; if it does not trust that, its own log says so (AA3054)";
 
         // A handshake that one side refuses fails again until somebody changes something; one that is torn off may not.
         var kind = fault.InnerException is AuthenticationException ? ReplicationErrorKind.PeerRefused : ReplicationErrorKind.Transient;

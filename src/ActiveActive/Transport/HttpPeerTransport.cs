@@ -89,11 +89,11 @@ internal sealed class HttpPeerTransport : IPeerTransport, IDisposable
         }
         catch (Exception e)
         {
-            throw new ReplicationException(ReplicationErrorKind.Misconfigured, $"AA3049: the callback that gives the token for peer '{peer.Name}' failed with a {e.GetType().Name}. Its own exception is within this one.", e);
+            throw new ReplicationException(ReplicationErrorKind.Misconfigured, $"AA3059: the callback that gives the token for peer '{peer.Name}' failed with a {e.GetType().Name}. Its own exception is within this one.", e);
         }
 
         return token is not null && PeerToken.Problem(token) is { } problem
-            ? throw new ReplicationException(ReplicationErrorKind.Misconfigured, $"AA3049: the token that this node shows to peer '{peer.Name}' {problem}")
+            ? throw new ReplicationException(ReplicationErrorKind.Misconfigured, $"AA3059: the token that this node shows to peer '{peer.Name}' {problem}")
             : token;
     }
 

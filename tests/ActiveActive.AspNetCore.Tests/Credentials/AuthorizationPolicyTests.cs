@@ -17,7 +17,7 @@ public sealed class AuthorizationPolicyTests
     {
         var policy = new Recording(_ => PeerAuthorization.Refused("Not on Sundays."));
         await using var server = await StartAsync(policy);
-        Assert.Contains("(AA3041): The authorization policy of node 'eu' refuses 'us': Not on Sundays.", await server.DialAsync("us", node => node.UseToken(Token)), StringComparison.Ordinal);
+        Assert.Contains("(AA3051): The authorization policy of node 'eu' refuses 'us': Not on Sundays.", await server.DialAsync("us", node => node.UseToken(Token)), StringComparison.Ordinal);
         var asked = Assert.Single(policy.Asked);
         Assert.Equal(("eu", "us", "eu", PeerPurpose.Changes), (asked.Node.Value, asked.Peer.Value, asked.Origin.Value, asked.Purpose));
         Assert.Equal("us", Assert.Single(asked.ProvenByToken).Value);
@@ -42,9 +42,9 @@ public sealed class AuthorizationPolicyTests
     {
         await using var server = await StartAsync(new Recording(_ => throw new InvalidOperationException("a detail")));
         var answer = await server.DialAsync("us", node => node.UseToken(Token));
-        Assert.Contains("AA3041", answer, StringComparison.Ordinal);
+        Assert.Contains("AA3051", answer, StringComparison.Ordinal);
         Assert.DoesNotContain("a detail", answer, StringComparison.Ordinal);
-        Assert.Contains("AA3045", server.Log.Text, StringComparison.Ordinal);
+        Assert.Contains("AA3055", server.Log.Text, StringComparison.Ordinal);
     }
 
     private static Task<NodeServer> StartAsync(IPeerAuthorizationPolicy policy, Action<WebApplication>? pipeline = null) => NodeServer.StartAsync(

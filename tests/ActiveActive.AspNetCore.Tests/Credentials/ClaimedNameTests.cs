@@ -23,8 +23,8 @@ public sealed class ClaimedNameTests
     {
         await using var server = await StartAsync(node => node.AddPeer("us", s_peer, p => p.Certificate(s_us.Thumbprint())).AddPeer("ap", s_peer, p => p.Certificate(s_ap.Thumbprint())));
         Assert.Contains(NodeServer.LetIn, await server.DialAsync("us", n => n.UseCertificate(s_us)), StringComparison.Ordinal);
-        Says(await server.DialAsync("us", n => n.UseCertificate(s_ap)), "PeerRefused", "AA3040", "claims to be 'us'", "It has shown a credential of 'ap'", "AddPeer(\"us\", …) on node 'eu'");
-        Assert.Contains("AA0003: node 'eu' refused peer 'us' (AA3040)", server.Log.Text, StringComparison.Ordinal);
+        Says(await server.DialAsync("us", n => n.UseCertificate(s_ap)), "PeerRefused", "AA3050", "claims to be 'us'", "It has shown a credential of 'ap'", "AddPeer(\"us\", …) on node 'eu'");
+        Assert.Contains("AA0003: node 'eu' refused peer 'us' (AA3050)", server.Log.Text, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -32,15 +32,15 @@ public sealed class ClaimedNameTests
     {
         await using var server = await StartAsync(node => node.AddPeer("us", s_peer, p => p.Token(TokenOfUs)).AddPeer("ap", s_peer, p => p.Token(TokenOfAp)));
         Assert.Contains(NodeServer.LetIn, await server.DialAsync("us", n => n.UseToken(TokenOfUs)), StringComparison.Ordinal);
-        Says(await server.DialAsync("us", n => n.UseToken(TokenOfAp)), "PeerRefused", "AA3040", "shown a credential of 'ap'");
-        Says(await server.DialAsync("us", n => n.UseToken("a-token-that-nobody-knows")), "PeerRefused", "401", "AA3042", "no peer's and not the shared one");
+        Says(await server.DialAsync("us", n => n.UseToken(TokenOfAp)), "PeerRefused", "AA3050", "shown a credential of 'ap'");
+        Says(await server.DialAsync("us", n => n.UseToken("a-token-that-nobody-knows")), "PeerRefused", "401", "AA3052", "no peer's and not the shared one");
     }
 
     [Fact]
     public async Task Shared_token_does_not_speak_for_a_node_that_has_a_credential_of_its_own()
     {
         await using var server = await StartAsync(node => node.UseSharedToken(Shared, Shared + "-next").AddPeer("us", s_peer, p => p.Token(TokenOfUs)).AddPeer("ap", s_peer));
-        Says(await server.DialAsync("us", n => n.UseSharedToken(Shared)), "PeerRefused", "AA3040", "It has shown none of its own");
+        Says(await server.DialAsync("us", n => n.UseSharedToken(Shared)), "PeerRefused", "AA3050", "It has shown none of its own");
         Assert.Contains(NodeServer.LetIn, await server.DialAsync("ap", n => n.UseSharedToken(Shared)), StringComparison.Ordinal);
         Assert.Contains(NodeServer.LetIn, await server.DialAsync("ap", n => n.UseSharedToken(Shared + "-next")), StringComparison.Ordinal);
     }
@@ -49,22 +49,22 @@ public sealed class ClaimedNameTests
     public async Task No_credential_is_told_what_to_set()
     {
         await using var server = await StartAsync(node => node.AddPeer("us", s_peer, p => p.Certificate(s_us.Thumbprint())));
-        Says(await server.DialAsync("us"), "PeerRefused", "401", "AA3042", "no client certificate, and no token", "UseCertificate(…)");
-        Assert.Contains("AA3044", server.Log.Text, StringComparison.Ordinal);
+        Says(await server.DialAsync("us"), "PeerRefused", "401", "AA3052", "no client certificate, and no token", "UseCertificate(…)");
+        Assert.Contains("AA3054", server.Log.Text, StringComparison.Ordinal);
     }
 
     [Fact]
     public async Task Endpoint_that_asks_for_no_certificate_is_told_how_to()
     {
         await using var server = await NodeServer.StartAsync(node => node.AddPeer("us", s_peer, p => p.Certificate(s_us.Thumbprint())), s_server, asks: false);
-        Says(await server.DialAsync("us", n => n.UseCertificate(s_us)), "PeerRefused", "AA3042", "UseActiveActiveClientCertificates");
+        Says(await server.DialAsync("us", n => n.UseCertificate(s_us)), "PeerRefused", "AA3052", "UseActiveActiveClientCertificates");
     }
 
     [Fact]
     public async Task Certificate_that_nobody_lists_ends_the_handshake_and_both_sides_say_so()
     {
         await using var server = await StartAsync(node => node.AddPeer("us", s_peer, p => p.Certificate(s_us.Thumbprint())));
-        Says(await server.DialAsync("us", n => n.UseCertificate(s_ap)), s_ap.Thumbprint(), "its own log says so (AA3044)");
+        Says(await server.DialAsync("us", n => n.UseCertificate(s_ap)), s_ap.Thumbprint(), "its own log says so (AA3054)");
         Assert.Contains($"(SHA-256 {s_ap.Thumbprint()}) speaks for no peer: no peer's Certificates list", server.Log.Text, StringComparison.Ordinal);
     }
 
@@ -82,8 +82,8 @@ public sealed class ClaimedNameTests
                 context.Connection.ClientCertificate = old;
                 return next(context);
             }));
-        Says(await server.DialAsync("us", n => n.UseCertificate(old)), "Misconfigured", "AA3049", said);
-        Says(await server.DialAsync("us"), "AA3042", said);
+        Says(await server.DialAsync("us", n => n.UseCertificate(old)), "Misconfigured", "AA3059", said);
+        Says(await server.DialAsync("us"), "AA3052", said);
         Assert.Contains(NodeServer.LetIn, await server.DialAsync("us", n => n.UseToken(TokenOfUs)), StringComparison.Ordinal);
     }
 

@@ -21,7 +21,7 @@ public sealed class CredentialReloadTests
             ["Peers:us:Tokens:0"] = Old,
         }).Build();
         await using var server = await NodeServer.StartAsync(_ => { }, section: configuration);
-        Assert.Contains("AA3042", await DialAsync(New), StringComparison.Ordinal);
+        Assert.Contains("AA3052", await DialAsync(New), StringComparison.Ordinal);
 
         configuration["Peers:us:Tokens:1"] = New;
         configuration.Reload();
@@ -30,14 +30,14 @@ public sealed class CredentialReloadTests
 
         configuration["Peers:us:Tokens:0"] = New;
         configuration.Reload();
-        Assert.Contains("AA3042", await DialAsync(Old), StringComparison.Ordinal);
-        Assert.Contains("AA3046", server.Log.Text, StringComparison.Ordinal);
+        Assert.Contains("AA3052", await DialAsync(Old), StringComparison.Ordinal);
+        Assert.Contains("AA3056", server.Log.Text, StringComparison.Ordinal);
 
         // What is not valid changes nothing, and is said without the value.
         configuration["Peers:us:Tokens:0"] = "tooshort!";
         configuration.Reload();
         Assert.Contains(NodeServer.LetIn, await DialAsync(New), StringComparison.Ordinal);
-        Assert.Contains("AA3047", server.Log.Text, StringComparison.Ordinal);
+        Assert.Contains("AA3057", server.Log.Text, StringComparison.Ordinal);
         Assert.Contains("Tokens[0] of peer 'us' is shorter", server.Log.Text, StringComparison.Ordinal);
         Assert.DoesNotContain("tooshort!", server.Log.Text, StringComparison.Ordinal);
 
@@ -68,7 +68,7 @@ public sealed class CredentialReloadTests
             // Only the certificate, and not its key yet.
             await File.WriteAllTextAsync(path, second.ExportCertificatePem() + "\n");
             Assert.Contains(first.Thumbprint(), await DialAsync(), StringComparison.Ordinal);
-            Assert.Contains("AA3048", log.Text, StringComparison.Ordinal);
+            Assert.Contains("AA3058", log.Text, StringComparison.Ordinal);
 
             await File.WriteAllTextAsync(key, second.GetECDsaPrivateKey()!.ExportPkcs8PrivateKeyPem() + "\n");
             Assert.Contains(NodeServer.LetIn, await DialAsync(), StringComparison.Ordinal);

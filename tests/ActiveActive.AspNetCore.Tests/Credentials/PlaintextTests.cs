@@ -16,8 +16,8 @@ public sealed class PlaintextTests
         await using var server = await StartAsync();
         var answer = await server.DialAsync("us", node => node.UseToken(Token));
         Assert.Contains("403", answer, StringComparison.Ordinal);
-        Assert.Contains("AA3043", answer, StringComparison.Ordinal);
-        Assert.Contains("192.0.2.7 was turned away: AA3043", server.Log.Text, StringComparison.Ordinal);
+        Assert.Contains("AA3053", answer, StringComparison.Ordinal);
+        Assert.Contains("192.0.2.7 was turned away: AA3053", server.Log.Text, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -25,7 +25,7 @@ public sealed class PlaintextTests
     {
         await using var server = await StartAsync(node => node.AddPeer("us", s_us, p => p.AllowPlaintext()).AddPeer("ap", s_us, p => p.Token(Token + "-of-ap")));
         Assert.Contains(NodeServer.LetIn, await server.DialAsync("us", node => node.UseToken(Token)), StringComparison.Ordinal);
-        Assert.Contains("AA3043", await server.DialAsync("ap", node => node.UseToken(Token + "-of-ap")), StringComparison.Ordinal);
+        Assert.Contains("AA3053", await server.DialAsync("ap", node => node.UseToken(Token + "-of-ap")), StringComparison.Ordinal);
     }
 
     [Fact]
@@ -48,7 +48,7 @@ public sealed class PlaintextTests
             context.Request.Headers["X-Forwarded-For"] = "192.0.2.7";
             return next(context);
         }));
-        Assert.Contains("AA3043", await server.DialAsync("us"), StringComparison.Ordinal);
+        Assert.Contains("AA3053", await server.DialAsync("us"), StringComparison.Ordinal);
     }
 
     private static void Us(ReplicationNodeBuilder node) => node.AddPeer("us", s_us, p => p.Token(Token));

@@ -35,13 +35,13 @@ public sealed class CredentialStories(ClusterServers servers)
 
         // That stream ends and is dialled again.
         Accept(New);
-        await pair.UntilAsync("b has ended the stream of the old token", () => Task.FromResult(Logged().Any(line => line.Contains("AA0003: node 'b' refused peer 'a' (AA3040)", StringComparison.Ordinal))));
+        await pair.UntilAsync("b has ended the stream of the old token", () => Task.FromResult(Logged().Any(line => line.Contains("AA0003: node 'b' refused peer 'a' (AA3050)", StringComparison.Ordinal))));
         await pair.B.ExecuteAsync("INSERT INTO t VALUES (3, 'under the new')");
         await pair.UntilEqualAsync("t", "(1,\"under the old\")\n(2,\"under both\")\n(3,\"under the new\")");
 
         // Taken away for good: refused, and nothing more arrives until it is given back.
         Accept("a-token-that-a-has-not");
-        await pair.PeerFaultAsync(pair.A, PeerLinkState.Refused, "401", "AA3042");
+        await pair.PeerFaultAsync(pair.A, PeerLinkState.Refused, "401", "AA3052");
         await pair.B.ExecuteAsync("INSERT INTO t VALUES (4, 'withheld')");
         Assert.Equal(3, await pair.A.ScalarAsync<long>("SELECT count(*) FROM t"));
         Accept(New);
