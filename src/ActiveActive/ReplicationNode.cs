@@ -1,5 +1,6 @@
 using ActiveActive.Apply;
 using ActiveActive.Capture;
+using ActiveActive.Credentials;
 using ActiveActive.Database;
 using ActiveActive.Diagnostics;
 using ActiveActive.Hosting;
@@ -30,6 +31,7 @@ public sealed partial class ReplicationNode : IPeerAcceptor, IAsyncDisposable
     private readonly SortedDictionary<NodeName, PeerLink> _links = [];
     private readonly SortedDictionary<NodeName, PeerFeed> _feeds = [];
     private readonly RelayFeed _relay;
+    private readonly PeerGate _gate;
     private readonly UniqueKeyWatch _uniqueKeys;
     private readonly NodeMetrics _metrics;
     private readonly CancellationTokenSource _stopping = new();
@@ -39,7 +41,8 @@ public sealed partial class ReplicationNode : IPeerAcceptor, IAsyncDisposable
     private string? _message;
     private string? _leader;
 
-    internal ReplicationNode(ReplicationNodeOptions options, ILocalDatabase database, IPeerTransport transport, TimeProvider timeProvider, ILoggerFactory loggerFactory)
+    internal ReplicationNode(
+        ReplicationNodeOptions options, ILocalDatabase database, IPeerTransport transport, TimeProvider timeProvider, ILoggerFactory loggerFactory, CredentialStore? credentials = null, IPeerAuthorizationPolicy? policy = null)
     {
         _options = options;
         _database = database;
@@ -47,6 +50,7 @@ public sealed partial class ReplicationNode : IPeerAcceptor, IAsyncDisposable
         _logger = loggerFactory.CreateLogger("ActiveActive.Node");
         _backOff = new BackOff(options.ReconnectDelay, options.MaxReconnectDelay, timeProvider);
         Name = new NodeName(options.Name!);
+        _gate = new PeerGate(Name, credentials ?? CredentialStore.Of(options, timeProvider), policy ?? new PeerCredentialPolicy(), _logger);
         Conflicts = new ConflictHistory(database);
         Quarantine = new TransactionQuarantine(Name, database, _links, () => _run, _logger, _stopping.Token);
         var rules = new ReplicatedTables(options.Tables, options.DefaultResolver);
@@ -67,7 +71,7 @@ public sealed partial class ReplicationNode : IPeerAcceptor, IAsyncDisposable
             MaxFrameBytes = options.MaxFrameBytes,
             TakesCompressed = peer => options.TakesCompressedFrom(peer.Name, peer.Address),
             RelayAfter = options.RelayAfter,
-            Peers = [.. options.Peers.Select(p => new PeerAddresses(new NodeName(p.Key), p.Value)).OrderBy(p => p.Name)],
+            Peers = [.. options.Peers.Select(p => new PeerAddresses(new NodeName(p.Key), [.. p.Value.Addresses])).OrderBy(p => p.Name)],
         };
         var feedLogger = loggerFactory.CreateLogger("ActiveActive.Feed");
         _relay = new RelayFeed(Name, database, feedLogger);
@@ -175,7 +179,7 @@ public sealed partial class ReplicationNode : IPeerAcceptor, IAsyncDisposable
         _stopping.Dispose();
     }
 
-    async Task IPeerAcceptor.AcceptAsync(IPeerConnection connection, CancellationToken cancellationToken)
+    async Task IPeerAcceptor.AcceptAsync(IPeerConnection connection, PresentedCredential credential, CancellationToken cancellationToken)
     {
         var run = _run;
         using var ended = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, _stopping.Token, run?.Ended ?? default);
@@ -186,13 +190,20 @@ public sealed partial class ReplicationNode : IPeerAcceptor, IAsyncDisposable
             greeting.CancelAfter(s_helloTimeout);
             if (await frames.ReadAsync(greeting.Token) is not HelloFrame hello) return;
             var extent = run?.Capture.ExtentOf(hello.Origin) ?? default;
-            var answer = run?.Handshake.Answer(hello, _feeds.GetValueOrDefault(hello.From)?.ConnectedDatabase, extent)
+            // BEFORE all else that is said of this node: a stranger learns nothing of it.
+            var answer = await _gate.RefusalAsync(hello, credential, greeting.Token)
+                ?? run?.Handshake.Answer(hello, _feeds.GetValueOrDefault(hello.From)?.ConnectedDatabase, extent)
                 ?? RefuseForNow();
             if (answer is WelcomeFrame && hello.Origin == Name && hello.Purpose == HelloPurpose.Changes && !await run!.Capture.HasPublishedAsync(hello.ResumeAfter, greeting.Token))
                 answer = run.Handshake.RefuseRewound(hello);
             await frames.WriteAsync(answer, greeting.Token);
             await frames.FlushAsync(greeting.Token);
             frames.SendsCompressed = answer is WelcomeFrame { Features: { } features } && features.Contains(Handshake.Brotli);
+            using var watch = answer is RefuseFrame ? null : _gate.Watch(hello, credential, refusal =>
+            {
+                LogRefused(Name, hello.From, refusal.Code, refusal.Message);
+                connection.Abort();
+            });
             if (answer is RefuseFrame refuse)
             {
                 // Behind a load balancer that is an everyday matter, and no trouble.

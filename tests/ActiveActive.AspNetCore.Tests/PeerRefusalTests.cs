@@ -65,7 +65,7 @@ public sealed class PeerRefusalTests
     [Fact]
     public async Task Without_a_token_a_remote_address_is_refused()
     {
-        var node = s_withToken with { SharedToken = null };
+        var node = new PeerEndpoint(new HandOverAcceptor(), null, PeerProtocol.DefaultPath);
         await using var server = await PeerServer.StartAsync(node, configure: app =>
         {
             app.Use((context, next) =>
@@ -75,7 +75,7 @@ public sealed class PeerRefusalTests
             });
             app.MapActiveActive();
         });
-        AssertSays(await DialAsync(server, Token), ReplicationErrorKind.PeerRefused, "403", "Set SharedToken");
+        AssertSays(await DialAsync(server, Token), ReplicationErrorKind.PeerRefused, "403", "AA3053");
     }
 
     [Fact]
@@ -135,11 +135,13 @@ public sealed class PeerRefusalTests
 
     [Theory]
     [InlineData("two words of a token")]
-    [InlineData("line-one\nline-two")]
+    [InlineData("line-one\nline-two-of-it")]
     [InlineData("schlüssel-schlüssel")]
-    public void Token_that_a_header_can_not_carry_is_refused_and_not_printed(string token)
+    [InlineData("too-short")]
+    public async Task Token_that_a_header_can_not_carry_is_refused_and_not_printed(string token)
     {
-        var fault = Assert.Throws<ReplicationException>(() => new HttpPeerTransport(token));
+        using var transport = new HttpPeerTransport(token);
+        var fault = await Assert.ThrowsAsync<ReplicationException>(async () => await transport.ConnectAsync(new(new("us"), new Uri("http://127.0.0.1:1")), default));
         Assert.Equal(ReplicationErrorKind.Misconfigured, fault.Kind);
         Assert.DoesNotContain(token, fault.ToString(), StringComparison.Ordinal);
     }

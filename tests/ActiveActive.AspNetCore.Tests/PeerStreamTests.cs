@@ -1,4 +1,5 @@
 using System.Net;
+using ActiveActive.Credentials;
 using ActiveActive.Tests.Compliance;
 using ActiveActive.Transport;
 using Microsoft.AspNetCore.Builder;
@@ -78,7 +79,7 @@ public sealed class PeerStreamTests
     {
         public bool WasCancelled { get; private set; }
 
-        public async Task AcceptAsync(IPeerConnection connection, CancellationToken cancellationToken)
+        public async Task AcceptAsync(IPeerConnection connection, PresentedCredential credential, CancellationToken cancellationToken)
         {
             try
             {
@@ -93,7 +94,7 @@ public sealed class PeerStreamTests
 
     private sealed class Failing : IPeerAcceptor
     {
-        public async Task AcceptAsync(IPeerConnection connection, CancellationToken cancellationToken)
+        public async Task AcceptAsync(IPeerConnection connection, PresentedCredential credential, CancellationToken cancellationToken)
         {
             await Task.Yield();
             throw new InvalidOperationException("The acceptor fails.");

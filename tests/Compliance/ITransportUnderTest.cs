@@ -1,3 +1,4 @@
+using ActiveActive.Credentials;
 using ActiveActive.Transport;
 
 namespace ActiveActive.Tests.Compliance;
@@ -36,7 +37,7 @@ internal sealed class HandOverAcceptor : IPeerAcceptor
     private readonly System.Threading.Channels.Channel<(IPeerConnection, TaskCompletionSource)> _accepted =
         System.Threading.Channels.Channel.CreateUnbounded<(IPeerConnection, TaskCompletionSource)>();
 
-    public async Task AcceptAsync(IPeerConnection connection, CancellationToken cancellationToken)
+    public async Task AcceptAsync(IPeerConnection connection, PresentedCredential credential, CancellationToken cancellationToken)
     {
         var ends = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         await _accepted.Writer.WriteAsync((connection, ends), CancellationToken.None);

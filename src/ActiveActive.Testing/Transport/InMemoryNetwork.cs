@@ -1,4 +1,5 @@
 using System.IO.Pipelines;
+using ActiveActive.Credentials;
 using ActiveActive.Transport;
 
 namespace ActiveActive.Testing.Transport;
@@ -113,7 +114,7 @@ internal sealed class InMemoryNetwork(PipeScheduler? scheduler = null, LinkFault
         await Task.Yield();
         try
         {
-            await target.Acceptor.AcceptAsync(link.Acceptor, target.Stopped);
+            await target.Acceptor.AcceptAsync(link.Acceptor, PresentedCredential.InProcess, target.Stopped);
             await link.Acceptor.DisposeAsync();
         }
         catch (Exception e)

@@ -1,4 +1,5 @@
 using ActiveActive;
+using ActiveActive.Credentials;
 using ActiveActive.Database;
 using ActiveActive.Database.Postgres;
 using ActiveActive.Diagnostics;
@@ -22,11 +23,14 @@ public static class ActiveActiveServiceCollectionExtensions
     public static IServiceCollection AddActiveActive(this IServiceCollection services, Action<ReplicationNodeBuilder> configure) =>
         Add(services, null, configure);
 
-    /// <summary>Adds a node from a configuration section, whose keys are the properties of <see cref="ReplicationNodeOptions"/>; resolvers are added in code.</summary>
+    /// <summary>
+    /// Adds a node from a configuration section, whose keys are the properties of <see cref="ReplicationNodeOptions"/>; resolvers are added in code. Where the
+    /// section changes, credentials follow it without a restart, and nothing else does; <paramref name="configure"/> is then called again, on options of its own.
+    /// </summary>
     /// <exception cref="FormatException">The section has an unknown key or a value that can't be read.</exception>
     /// <exception cref="InvalidOperationException">A node was added already: several in one process need keys.</exception>
     public static IServiceCollection AddActiveActive(this IServiceCollection services, IConfiguration section, Action<ReplicationNodeBuilder>? configure = null) =>
-        Add(services, null, From(section, configure));
+        Add(services, null, From(section, configure), section);
 
     /// <summary>
     /// Adds a node under a key, for several clusters in one process: inject it with <c>[FromKeyedServices(key)]</c>, map it with
@@ -46,7 +50,7 @@ public static class ActiveActiveServiceCollectionExtensions
         this IServiceCollection services, string key, IConfiguration section, Action<ReplicationNodeBuilder>? configure = null)
     {
         ArgumentException.ThrowIfNullOrEmpty(key);
-        return Add(services, key, From(section, configure));
+        return Add(services, key, From(section, configure), section);
     }
 
     private static Action<ReplicationNodeBuilder> From(IConfiguration section, Action<ReplicationNodeBuilder>? configure)
@@ -60,7 +64,7 @@ public static class ActiveActiveServiceCollectionExtensions
     }
 
     /// <summary>Without a key, a keyed service is the plain one.</summary>
-    private static IServiceCollection Add(IServiceCollection services, string? key, Action<ReplicationNodeBuilder> configure)
+    private static IServiceCollection Add(IServiceCollection services, string? key, Action<ReplicationNodeBuilder> configure, IConfiguration? section = null)
     {
         ArgumentNullException.ThrowIfNull(services);
         ArgumentNullException.ThrowIfNull(configure);
@@ -73,8 +77,13 @@ public static class ActiveActiveServiceCollectionExtensions
 
         var builder = new ReplicationNodeBuilder(services, new ReplicationNodeOptions());
         configure(builder);
-        services.AddKeyedSingleton(key, (provider, _) => CreateNode(provider, builder));
-        services.AddKeyedSingleton(key, (provider, _) => EndpointOf(NodeOf(provider), builder.Options));
+        services.AddKeyedSingleton(key, (provider, _) => CreateCredentials(provider, builder, section, configure));
+        services.AddKeyedSingleton(key, (provider, _) => CreateNode(provider, key, builder));
+        services.AddKeyedSingleton(key, (provider, _) => new PeerEndpoint(NodeOf(provider), builder.Options.Path, provider.GetRequiredKeyedService<CredentialStore>(key))
+        {
+            Stopping = NodeOf(provider).Stopping,
+            TurnsStrangersAway = PolicyOf(provider, key) is null or PeerCredentialPolicy,
+        });
         services.AddSingleton<IHostedService>(provider => new ReplicationHostedService(NodeOf(provider)));
         services.AddHealthChecks().Add(new HealthCheckRegistration(
             key is null ? "active_active" : $"active_active_{key}", provider => new ReplicationHealthCheck(NodeOf(provider)), HealthStatus.Unhealthy, ["ready"]));
@@ -83,12 +92,10 @@ public static class ActiveActiveServiceCollectionExtensions
         ReplicationNode NodeOf(IServiceProvider provider) => provider.GetRequiredKeyedService<ReplicationNode>(key);
     }
 
-    private static ReplicationNode CreateNode(IServiceProvider provider, ReplicationNodeBuilder builder)
+    private static ReplicationNode CreateNode(IServiceProvider provider, string? key, ReplicationNodeBuilder builder)
     {
-        var options = builder.Build(provider);
-        var problems = ReplicationNodeOptionsValidator.Validate(options);
-        if (problems.Count > 0) throw new OptionsValidationException(options.Name ?? "", typeof(ReplicationNodeOptions), problems);
-
+        var credentials = provider.GetRequiredKeyedService<CredentialStore>(key);
+        var options = builder.Options;
         var loggers = provider.GetService<ILoggerFactory>() ?? NullLoggerFactory.Instance;
         var database = new PostgresDatabase(new PostgresDatabaseOptions
         {
@@ -102,10 +109,27 @@ public static class ActiveActiveServiceCollectionExtensions
         return new ReplicationNode(
             options,
             database,
-            provider.GetService<IPeerTransport>() ?? new HttpPeerTransport(options.SharedToken, options.Path),
+            provider.GetService<IPeerTransport>() ?? new HttpPeerTransport(credentials, options.Path),
             provider.GetService<TimeProvider>() ?? TimeProvider.System,
-            loggers);
+            loggers,
+            credentials,
+            PolicyOf(provider, key));
     }
 
-    private static PeerEndpoint EndpointOf(ReplicationNode node, ReplicationNodeOptions options) => new(node, options.SharedToken, options.Path) { Stopping = node.Stopping };
+    /// <summary>Of valid options, which are looked at here first.</summary>
+    private static CredentialStore CreateCredentials(IServiceProvider provider, ReplicationNodeBuilder builder, IConfiguration? section, Action<ReplicationNodeBuilder> configure)
+    {
+        var options = builder.Build(provider);
+        var problems = ReplicationNodeOptionsValidator.Validate(options);
+        if (problems.Count > 0) throw new OptionsValidationException(options.Name ?? "", typeof(ReplicationNodeOptions), problems);
+        var logger = (provider.GetService<ILoggerFactory>() ?? NullLoggerFactory.Instance).CreateLogger("ActiveActive.Node");
+        var time = provider.GetService<TimeProvider>() ?? TimeProvider.System;
+        var store = CredentialStore.Of(options, time, logger);
+        if (section is not null) store.KeepUpToDateBy(new CredentialReload(section, configure, store, time, logger));
+        return store;
+    }
+
+    /// <summary>Of the key, or else the one for all; null where the application has none.</summary>
+    private static IPeerAuthorizationPolicy? PolicyOf(IServiceProvider provider, string? key) =>
+        (key is null ? null : provider.GetKeyedService<IPeerAuthorizationPolicy>(key)) ?? provider.GetService<IPeerAuthorizationPolicy>();
 }

@@ -1,4 +1,6 @@
 using System.Globalization;
+using System.Security.Cryptography;
+using ActiveActive.Credentials;
 using Microsoft.Extensions.Configuration;
 
 namespace ActiveActive.Hosting;
@@ -18,6 +20,11 @@ internal static class ReplicationNodeConfiguration
                 case "NAME": options.Name = entry.Value; break;
                 case "CONNECTIONSTRING": options.ConnectionString = entry.Value; break;
                 case "SHAREDTOKEN": options.SharedToken = entry.Value; break;
+                case "ACCEPTEDSHAREDTOKENS": AddAll(entry, options.AcceptedSharedTokens); break;
+                case "OWNTOKEN": options.OwnToken = Constant(entry); break;
+                case "OWNCERTIFICATE": options.OwnCertificateFile = BindCertificate(entry); break;
+                case "TRUSTEDAUTHORITIES": BindAuthorities(entry, options); break;
+                case "ALLOWPLAINTEXT": options.AllowPlaintext = Parse<bool>(entry); break;
                 case "PATH": options.Path = entry.Value ?? ""; break;
                 case "PEERS": BindPeers(entry, options); break;
                 case "TABLES": BindTables(entry, options); break;
@@ -52,15 +59,86 @@ internal static class ReplicationNodeConfiguration
 
     private static void BindPeers(IConfigurationSection section, ReplicationNodeOptions options)
     {
-        foreach (var peer in section.GetChildren())
+        foreach (var entry in section.GetChildren())
         {
-            // Either "https://us.example.com" or ["https://us-1.example.com", "https://us-2.example.com"].
-            options.Peers[peer.Key] = peer.Value is not null ? [ParseAddress(peer)] : [.. peer.GetChildren().Select(ParseAddress)];
+            // "us": "https://us.example.com", or "us": ["https://us-1.example.com", "https://us-2.example.com"], or "us": { "Address": (either), "Certificates": [ … ], "Tokens": [ … ] }.
+            if (!options.Peers.TryGetValue(entry.Key, out var peer)) options.Peers[entry.Key] = peer = new PeerOptions();
+            if (BindAddresses(entry, peer)) continue;
+            foreach (var setting in entry.GetChildren())
+            {
+                switch (setting.Key.ToUpperInvariant())
+                {
+                    case "ADDRESS": BindAddresses(setting, peer); break;
+                    case "CERTIFICATES": AddAll(setting, peer.Certificates); break;
+                    case "TOKENS": AddAll(setting, peer.Tokens); break;
+                    case "OWNTOKEN": peer.OwnToken = Constant(setting); break;
+                    case "ALLOWPLAINTEXT": peer.AllowPlaintext = Parse<bool>(setting); break;
+                    default: throw Unknown(setting);
+                }
+            }
         }
     }
 
+    /// <summary>One address, or a list of them; false where the section is neither.</summary>
+    private static bool BindAddresses(IConfigurationSection section, PeerOptions peer)
+    {
+        List<IConfigurationSection> entries = string.IsNullOrEmpty(section.Value) ? [.. section.GetChildren()] : [section];
+        if (entries.Count == 0 || (entries[0] != section && !entries.TrueForAll(static e => int.TryParse(e.Key, out _)))) return false;
+        peer.Addresses.Clear();
+        foreach (var entry in entries) peer.Addresses.Add(ParseAddress(entry));
+        return true;
+    }
+
+    private static CertificateFile BindCertificate(IConfigurationSection section)
+    {
+        string? path = section.Value, keyPath = null, password = null;
+        foreach (var entry in section.GetChildren())
+        {
+            switch (entry.Key.ToUpperInvariant())
+            {
+                case "PATH": path = entry.Value; break;
+                case "KEYPATH": keyPath = entry.Value; break;
+                case "PASSWORD": password = entry.Value; break;
+                default: throw Unknown(entry);
+            }
+        }
+
+        return new CertificateFile(path ?? "", keyPath, password);
+    }
+
+    private static void BindAuthorities(IConfigurationSection section, ReplicationNodeOptions options)
+    {
+        List<string> paths = [];
+        AddAll(section, paths);
+        foreach (var path in paths)
+        {
+            try
+            {
+                options.TrustedAuthorities.ImportFromPemFile(path);
+            }
+            catch (Exception e) when (e is IOException or UnauthorizedAccessException or CryptographicException or ArgumentException)
+            {
+                throw new FormatException($"Configuration '{section.Path}': no certificates can be read from '{path}' as PEM: {e.Message}", e);
+            }
+        }
+    }
+
+    // The value may be a secret: no message shows it.
     private static Uri ParseAddress(IConfigurationSection entry) => Uri.TryCreate(entry.Value, UriKind.Absolute, out var address) ? address
-        : throw new FormatException($"Configuration '{entry.Path}': '{entry.Value}' is not an absolute address such as https://us.example.com.");
+        : throw new FormatException($"Configuration '{entry.Path}' is not an absolute address such as https://us.example.com.");
+
+    private static Func<string> Constant(IConfigurationSection entry)
+    {
+        var value = entry.Value ?? "";
+        return () => value;
+    }
+
+    /// <summary>A list, or a single value in its place.</summary>
+    private static void AddAll(IConfigurationSection section, ICollection<string> list)
+    {
+        if (!string.IsNullOrEmpty(section.Value)) list.Add(section.Value);
+        foreach (var entry in section.GetChildren()) list.Add(entry.Value ?? "");
+    }
 
     private static void BindTables(IConfigurationSection section, ReplicationNodeOptions options)
     {

@@ -1,3 +1,6 @@
+using System.Security.Cryptography.X509Certificates;
+using ActiveActive.Credentials;
+
 namespace ActiveActive;
 
 /// <summary>
@@ -12,11 +15,8 @@ public sealed class ReplicationNodeOptions
     /// <summary>The Npgsql connection string of the local database. Its role needs what docs/SETUP.md grants. No default.</summary>
     public string? ConnectionString { get; set; }
 
-    /// <summary>
-    /// The other nodes: name to address, for example <c>us → https://us.example.com</c>. A node whose application runs in several instances has one address that leads to any
-    /// of them (a load balancer's), or one for each: they are dialled in turn until the one that leads answers.
-    /// </summary>
-    public IDictionary<string, IReadOnlyList<Uri>> Peers { get; } = new Dictionary<string, IReadOnlyList<Uri>>(StringComparer.Ordinal);
+    /// <summary>The other nodes, by name: where they are dialled, and how they show who they are.</summary>
+    public IDictionary<string, PeerOptions> Peers { get; } = new Dictionary<string, PeerOptions>(StringComparer.Ordinal);
 
     /// <summary>
     /// Which tables replicate and how, in order: every table that matches a pattern takes part, and rules that match the same table
@@ -24,8 +24,35 @@ public sealed class ReplicationNodeOptions
     /// </summary>
     public IList<TableRule> Tables { get; } = [];
 
-    /// <summary>The secret that nodes show each other; at least 16 characters. Required unless every peer is on loopback. No default.</summary>
+    /// <summary>
+    /// The secret that nodes show each other; at least 16 visible ASCII characters. It lets in whoever shows it, as any peer that has no certificate or token of its
+    /// own here. Required unless every peer beyond loopback has one. No default.
+    /// </summary>
     public string? SharedToken { get; set; }
+
+    /// <summary>Further shared tokens that are accepted, while one takes the place of another. Default: none.</summary>
+    public IList<string> AcceptedSharedTokens { get; } = [];
+
+    /// <summary>The token that this node shows to peers in place of <see cref="SharedToken"/>, called for each dial; peers list it under this node's name. Default: null.</summary>
+    public Func<string>? OwnToken { get; set; }
+
+    /// <summary>
+    /// The certificate, with its private key, that this node shows to peers on <c>https</c> addresses, called for each dial; peers list it under this node's name. It is
+    /// not the web server's, which may be the same. Default: null.
+    /// </summary>
+    public Func<X509Certificate2>? OwnCertificate { get; set; }
+
+    /// <summary>In place of <see cref="OwnCertificate"/>.</summary>
+    internal CertificateFile? OwnCertificateFile { get; set; }
+
+    /// <summary>
+    /// Issuers, roots and intermediates: of the certificates that peers show and that are listed by name, in place of those that the machine trusts; of peers' web servers,
+    /// beside those. Default: none.
+    /// </summary>
+    public X509Certificate2Collection TrustedAuthorities { get; } = [];
+
+    /// <summary>Whether peers beyond loopback are dialled, and let in, without TLS: tokens and rows can then be read on the way. Default: false.</summary>
+    public bool AllowPlaintext { get; set; }
 
     /// <summary>The path under which <c>MapActiveActive</c> answers peers, and which peers are dialled at. Default: <c>/active-active</c>.</summary>
     public string Path { get; set; } = "/active-active";

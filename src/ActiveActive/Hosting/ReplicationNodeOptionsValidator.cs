@@ -1,3 +1,4 @@
+using ActiveActive.Credentials;
 using Npgsql;
 
 namespace ActiveActive.Hosting;
@@ -17,12 +18,8 @@ internal static class ReplicationNodeOptionsValidator
         CheckPeers(options, problems);
         CheckTables(options, problems);
         CheckCompression(options, problems);
-        if (options.SharedToken is { Length: < 16 }) problems.Add("SharedToken is shorter than 16 characters.");
-        if (options.SharedToken?.All(c => c is > ' ' and < (char)0x7f) == false)
-        {
-            problems.Add("SharedToken travels in a header: use visible ASCII characters, letters, digits and signs, no spaces.");
-        }
-
+        CheckTokens(options, problems);
+        if (options.OwnCertificateFile is { Path: "" }) problems.Add("OwnCertificate has no Path: name the file with the certificate.");
         if (!options.Path.StartsWith('/') || options.Path.Length < 2) problems.Add($"Path '{options.Path}' must start with '/' and name something.");
         Range(problems, nameof(options.ConflictRetention), options.ConflictRetention, TimeSpan.FromMinutes(1), TimeSpan.FromDays(36_500));
         Range(problems, nameof(options.HeartbeatInterval), options.HeartbeatInterval, TimeSpan.FromMilliseconds(10), TimeSpan.FromMinutes(1));
@@ -60,24 +57,16 @@ internal static class ReplicationNodeOptionsValidator
 
     private static void CheckPeers(ReplicationNodeOptions options, List<string> problems)
     {
-        foreach (var (name, addresses) in options.Peers)
+        foreach (var (name, peer) in options.Peers)
         {
             if (!NodeName.IsValid(name)) problems.Add($"Peer name '{name}' is not a node name.");
             if (name == options.Name) problems.Add($"Node '{name}' names itself as a peer. Leave it out.");
-            if (addresses is null || addresses.Count == 0) problems.Add($"Peer '{name}' has no address.");
-            foreach (var address in addresses ?? []) CheckAddress(options, name, address, problems);
-        }
-    }
-
-    private static void CheckAddress(ReplicationNodeOptions options, string name, Uri? address, List<string> problems)
-    {
-        if (address is null || !address.IsAbsoluteUri || (address.Scheme != Uri.UriSchemeHttp && address.Scheme != Uri.UriSchemeHttps))
-        {
-            problems.Add($"The address of peer '{name}' must be an absolute http or https address.");
-        }
-        else if (!address.IsLoopback && options.SharedToken is null)
-        {
-            problems.Add($"Peer '{name}' is not on loopback: set a secret that all nodes share with UseSharedToken(…).");
+            if (peer.Addresses.Count == 0) problems.Add($"Peer '{name}' has no address.");
+            foreach (var address in peer.Addresses) CheckAddress(name, address, peer, options, problems);
+            foreach (var entry in peer.Certificates)
+            {
+                if (!CertificateEntry.TryParse(entry, out _, out var problem)) problems.Add($"Certificates of peer '{name}': {problem}");
+            }
         }
     }
 
@@ -87,6 +76,46 @@ internal static class ReplicationNodeOptionsValidator
         {
             if (!Enum.IsDefined(compression)) problems.Add($"Compression {(int)compression} of '{name}' is none: use {string.Join(", ", Enum.GetNames<FrameCompression>())}.");
             if (name != "*" && !options.Peers.ContainsKey(name)) problems.Add($"CompressionOf names '{name}', which is no peer. Peers: {string.Join(", ", options.Peers.Keys)}.");
+        }
+    }
+
+    private static void CheckAddress(string name, Uri? address, PeerOptions peer, ReplicationNodeOptions options, List<string> problems)
+    {
+        if (address is null || !address.IsAbsoluteUri || (address.Scheme != Uri.UriSchemeHttp && address.Scheme != Uri.UriSchemeHttps))
+        {
+            problems.Add($"The address of peer '{name}' must be an absolute http or https address.");
+            return;
+        }
+
+        if (address.UserInfo.Length > 0) problems.Add($"The address of peer '{name}' has a user or password in it. Take it out: peers show tokens or certificates.");
+        if (address.IsLoopback) return;
+        if (address.Scheme == Uri.UriSchemeHttp && !options.AllowPlaintext && !peer.AllowPlaintext)
+        {
+            problems.Add($"Peer '{name}' is not on loopback and its address is http: tokens and rows could be read on the way. Use https, or say so with AllowPlaintext where the network itself is encrypted.");
+        }
+
+        if (options.SharedToken is null && options.AcceptedSharedTokens.Count == 0 && peer.Certificates.Count == 0 && peer.Tokens.Count == 0)
+        {
+            problems.Add($"Peer '{name}' is not on loopback and has no credential: name its certificate or token in AddPeer(\"{name}\", …, peer => …), or set a secret that all nodes share with UseSharedToken(…).");
+        }
+    }
+
+    private static void CheckTokens(ReplicationNodeOptions options, List<string> problems)
+    {
+        var all = new List<(string Where, string? Token)>();
+        if (options.SharedToken is not null) all.Add(("SharedToken", options.SharedToken));
+        all.AddRange(options.AcceptedSharedTokens.Select((t, i) => ($"AcceptedSharedTokens[{i}]", (string?)t)));
+        foreach (var (name, peer) in options.Peers) all.AddRange(peer.Tokens.Select((t, i) => ($"Tokens[{i}] of peer '{name}'", (string?)t)));
+        foreach (var (where, token) in all)
+        {
+            if (PeerToken.Problem(token) is { } problem) problems.Add($"{where} {problem}");
+        }
+
+        // One that speaks for two would prove neither. A token that a node lists twice for one peer does no harm.
+        foreach (var same in all.GroupBy(t => t.Token, StringComparer.Ordinal).Select(g => g.Select(t => t.Where).ToList()).Where(g => g.Count > 1))
+        {
+            var owners = same.Select(where => where.Contains(" of ", StringComparison.Ordinal) ? where[where.IndexOf(" of ", StringComparison.Ordinal)..] : "").Distinct().ToList();
+            if (owners.Count > 1) problems.Add($"{string.Join(" and ", same)} are the same token: give each peer one of its own.");
         }
     }
 

@@ -10,7 +10,7 @@ internal sealed class HttpPeerConnection : IPeerConnection
 
     private readonly HttpResponseMessage _response;
     private readonly CancellationTokenSource _aborted;
-    private readonly HttpClient _client;
+    private readonly IDisposable _client;
     private readonly CuttablePipeReader _input;
     private int _disposed;
 
@@ -19,7 +19,7 @@ internal sealed class HttpPeerConnection : IPeerConnection
     /// <param name="output">What the request's <see cref="DuplexContent"/> sends.</param>
     /// <param name="aborted">Ends that content.</param>
     /// <param name="client">Has the TCP connection, which ends with this one.</param>
-    public HttpPeerConnection(HttpResponseMessage response, Stream body, PipeWriter output, CancellationTokenSource aborted, HttpClient client)
+    public HttpPeerConnection(HttpResponseMessage response, Stream body, PipeWriter output, CancellationTokenSource aborted, IDisposable client)
     {
         _client = client;
         _response = response;

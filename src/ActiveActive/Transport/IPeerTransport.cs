@@ -1,4 +1,5 @@
 using System.IO.Pipelines;
+using ActiveActive.Credentials;
 
 namespace ActiveActive.Transport;
 
@@ -26,5 +27,8 @@ internal interface IPeerConnection : IAsyncDisposable
 /// <summary>The other end: what a transport hands inbound connections to. Returns when the connection is done.</summary>
 internal interface IPeerAcceptor
 {
-    Task AcceptAsync(IPeerConnection connection, CancellationToken cancellationToken);
+    /// <param name="connection">Ended by the acceptor or by the end of this call.</param>
+    /// <param name="credential">What the dialler has shown: who it is follows from this and not from what it sends.</param>
+    /// <param name="cancellationToken">Ends the connection.</param>
+    Task AcceptAsync(IPeerConnection connection, PresentedCredential credential, CancellationToken cancellationToken);
 }

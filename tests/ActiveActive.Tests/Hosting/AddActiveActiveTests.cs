@@ -26,8 +26,8 @@ public sealed class AddActiveActiveTests
               "OnApplyError": "quarantine", "ChangeLogBytes": 2097152, "MaxChangesPerPart": 77, "MaxFrameBytes": 70000, "Compression": { "*": "always", "us": "None" } }
             """);
         Assert.Equal(("eu", "Host=h;Database=d", "0123456789abcdef", "/peers"), (options.Name, options.ConnectionString, options.SharedToken, options.Path));
-        Assert.Equal([new Uri("https://us.example.com")], options.Peers["us"]);
-        Assert.Equal([new Uri("https://ap-1.example.com"), new Uri("https://ap-2.example.com")], options.Peers["ap"]);
+        Assert.Equal([new Uri("https://us.example.com")], options.Peers["us"].Addresses);
+        Assert.Equal([new Uri("https://ap-1.example.com"), new Uri("https://ap-2.example.com")], options.Peers["ap"].Addresses);
         Assert.Equal(TimeSpan.FromSeconds(8), options.LeaderTimeout);
         Assert.Equal(["public.*", "public.accounts", "public.visits", "public.log"], options.Tables.Select(t => t.Pattern));
         Assert.Equal(["balance", "points"], options.Tables[1].DeltaColumns);
@@ -43,7 +43,7 @@ public sealed class AddActiveActiveTests
         Assert.Equal((OrphanPolicy.Quarantine, OrphanPolicy.Keep), (options.Tables[2].OnOrphan, Assert.Single(options.Tables[2].OnOrphanOf).Value));
         Assert.Empty(ReplicationNodeOptionsValidator.Validate(options));
         // A new option must be bound as well: resolvers are the only ones that need code.
-        Assert.Equal(21, typeof(ReplicationNodeOptions).GetProperties().Length);
+        Assert.Equal(26, typeof(ReplicationNodeOptions).GetProperties().Length);
     }
 
     [Theory]
