@@ -33,6 +33,9 @@ internal sealed record SimulationOptions
 
     public bool Crashes { get; init; }
 
+    /// <summary>Whether the engine can outlive its database's crash for a time, since capture does not notice.</summary>
+    public bool LateNotice { get; init; }
+
     /// <summary>Whether a node dies for good while the others go on; needs three nodes.</summary>
     public bool Deaths { get; init; }
 
@@ -117,7 +120,7 @@ internal sealed record SimulationOptions
         // Small histories find most and are easy to read; large ones meet what needs time.
         var transactions = random.Next(4) switch { 0 => random.Between(4, 20), 1 => random.Between(20, 80), _ => random.Between(80, 200) };
         IReadOnlyList<int> tables = random.Next(4) switch { 0 => [0], 1 => [1], 2 => [2], _ => [0, 1, 2] };
-        return WithAborts(WithOtherUniqueTables(WithForeignKey(WithUniqueKeys(WithDeaths(new SimulationOptions
+        return WithLateNotice(WithAborts(WithOtherUniqueTables(WithForeignKey(WithUniqueKeys(WithDeaths(new SimulationOptions
         {
             Seed = seed,
             Nodes = random.Between(2, 4),
@@ -142,7 +145,9 @@ internal sealed record SimulationOptions
             CommitMicroseconds = random.Pick([20, 200, 3000]),
             ChangesPerPart = random.Pick([1, 2, 5000, 5000]),
             QuarantinePercent = random.Pick([0, 0, 0, 0, 0, 2, 5]),
-        })))));
+        }))))));
+
+        SimulationOptions WithLateNotice(SimulationOptions options) => options with { LateNotice = random.Chance(50) };
 
         SimulationOptions WithAborts(SimulationOptions options) => options with { AbortPercent = random.Pick([0, 0, 0, 3]) };
 
@@ -179,7 +184,7 @@ internal sealed record SimulationOptions
 
     public override string ToString() =>
         $"seed {Seed}: {Nodes} nodes, {Keys} keys, {Transactions} transactions, {ClientsPerNode} clients a node, tables {string.Join('+', Tables)}{(UniqueKeys > 0 ? $" ({UniqueKeys} unique)" : "")}, deletes {DeletePercent} %"
-        + $"{(Truncates ? ", truncates" : "")}{(Crashes ? ", crashes" : "")}{(NetworkFaults ? ", network faults" : "")}{(SlowCapture ? ", slow capture" : "")}{(Deaths ? ", a death" : "")}, relay after {RelayAfterMicroseconds} µs"
+        + $"{(Truncates ? ", truncates" : "")}{(Crashes ? LateNotice ? ", crashes that capture may notice late" : ", crashes" : "")}{(NetworkFaults ? ", network faults" : "")}{(SlowCapture ? ", slow capture" : "")}{(Deaths ? ", a death" : "")}, relay after {RelayAfterMicroseconds} µs"
         + $", skew {SkewMicroseconds} µs, granule {GranuleMicroseconds} µs{(TiesWithinNode ? " (with ties)" : "")}, latency {LatencyMicroseconds} µs, steps {ClockStepMicroseconds} µs, {ChangesPerPart} changes a part, think {ThinkMicroseconds} µs, commit {CommitMicroseconds} µs, hold {HoldMicroseconds} µs, heartbeat {HeartbeatMicroseconds} µs, log {LogEntries}, interrupts {InterruptPercent} %, quarantine {QuarantinePercent} %{(AbortPercent > 0 ? $", aborts {AbortPercent} %" : "")}"
         + (Orphans is null ? "" : $", children of {SimulatedTables.Names[Parent]}, orphans {Orphans}, checks {OrphanCheckMicroseconds} µs");
 }

@@ -1,3 +1,4 @@
+using ActiveActive.Changes;
 using ActiveActive.Database;
 using ActiveActive.Diagnostics;
 using Microsoft.Extensions.Logging;
@@ -54,6 +55,8 @@ internal sealed partial class LoserSettler(ApplyContext node, TimeProvider timeP
         if (_worker is null)
         {
             _session = await node.Database.OpenApplySessionAsync(node.Progress.Self, cancellationToken);
+            // As any session: not before it is clear that the server has not crashed in this life.
+            await node.Progress.Captured.WaitAsync((await node.Database.WriteMarkerAsync(CommitTimestamp.Unknown, cancellationToken)).Position, cancellationToken);
             _worker = new ApplyWorker(node.Progress.Self, node, _session, new ApplyClock(timeProvider), new FetchedRows(static (_, _, _) => throw new InvalidOperationException("A node needs no peer for its own rows.")));
         }
 

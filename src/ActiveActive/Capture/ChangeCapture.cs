@@ -32,6 +32,10 @@ internal sealed partial class ChangeCapture
     private DependencyVector _heartbeatVector = DependencyVector.Empty;
     private IChangeStream? _stream;
 
+    // Stable, to be saved once capture has read what had been applied by then; the heartbeat's own.
+    private CaptureCheckpoint? _reached;
+    private IReadOnlyList<KeyValuePair<NodeName, NpgsqlLogSequenceNumber>> _appliedWhenReached = [];
+
     public ChangeCapture(ILocalDatabase database, ReplicationProgress progress, CaptureCheckpoint checkpoint, TransactionEncoder encoder, long maxLogBytes, ILogger logger)
     {
         _database = database;
@@ -82,17 +86,19 @@ internal sealed partial class ChangeCapture
     }
 
     /// <summary>
-    /// Sees to it that a session goes on from what was committed of its origin, and that is what the log shows. The server's own record may say more: from PostgreSQL 16 on a transaction that is
+    /// BEFORE a session applies anything. Waits until capture has passed a marker that was written after it was opened: if the server has crashed since this life began, capture's connection is as dead as
+    /// those of the sessions before, and never passes it, however late it notices. Else commits that were not durable could be missing here that this life takes for applied.
+    /// Then it sees to it that the session goes on from what was committed of its origin, and that is what the log shows. The server's own record may say more: from PostgreSQL 16 on a transaction that is
     /// aborted after it has named its position (a COMMIT that fails, a host that is killed in that moment) moves the origin's progress, and would be passed over.
     /// </summary>
     public async ValueTask SettleProgressAsync(NodeName origin, IApplySession session, CancellationToken cancellationToken)
     {
-        if (session.AppliedPosition <= AppliedUpTo(origin) || Safeguards.IsOff(Safeguard.ProgressIsInTheLog)) return;
+        if (session.AppliedPosition <= AppliedUpTo(origin) && Safeguards.IsOff(Safeguard.SessionsBehindCapture)) return;
         // Whatever was under way for the origin is over, since it has a new session; so it lies before the marker.
         var marker = await _database.WriteMarkerAsync(CommitTimestamp.Unknown, cancellationToken);
         await _progress.Captured.WaitAsync(marker.Position, cancellationToken);
         var applied = AppliedUpTo(origin);
-        if (session.AppliedPosition <= applied) return;
+        if (session.AppliedPosition <= applied || Safeguards.IsOff(Safeguard.ProgressIsInTheLog)) return;
         LogProgressSetBack(_progress.Self, origin, session.AppliedPosition, applied);
         await session.SetBackAsync(applied, cancellationToken);
     }
@@ -229,24 +235,28 @@ internal sealed partial class ChangeCapture
     /// <summary>
     /// Saves the latest snapshot that every member is known to have passed, then lets the server recycle the log before it.
     /// Stability, not acknowledgement, is the measure: reading again from a stable checkpoint rebuilds the whole index.
+    /// What was applied until then must be durable, too, which it is where capture has read it: after a crash a transaction would come again that may be unaware of what lies before the checkpoint.
     /// </summary>
     public async Task SaveCheckpointAsync(CancellationToken cancellationToken)
     {
-        CaptureCheckpoint? reached = null;
-        if (HasStableSnapshot())
+        if (_reached is null && HasStableSnapshot())
         {
             // What is not visible yet stays in the index, which apply asks for it.
             var shown = Index.FirstOf(await _database.ReadUnfinishedAsync(cancellationToken));
             lock (_lock)
             {
                 var stable = 0;
-                while (stable < _snapshots.Count && _snapshots[stable].Position <= shown && IsStable(_snapshots[stable])) reached = _snapshots[stable++];
+                while (stable < _snapshots.Count && _snapshots[stable].Position <= shown && IsStable(_snapshots[stable])) _reached = _snapshots[stable++];
                 _snapshots.RemoveRange(0, stable);
             }
+
+            _appliedWhenReached = _progress.Applied;
         }
 
-        if (reached is not null && reached.Position > Checkpoint.Position)
+        if (_reached is { } reached && _appliedWhenReached.All(a => AppliedUpTo(a.Key) >= a.Value))
         {
+            _reached = null;
+            if (reached.Position <= Checkpoint.Position) return;
             await _database.SaveCheckpointAsync(reached, cancellationToken);
             Checkpoint = reached;
             Index.CutBefore(reached.Position);

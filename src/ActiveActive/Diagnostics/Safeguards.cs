@@ -83,6 +83,9 @@ internal enum Safeguard
     /// <summary>What is applied of an origin is what the log shows, and not what an aborted transaction has left as its progress.</summary>
     ProgressIsInTheLog,
 
+    /// <summary>A new session applies nothing before capture has passed a marker: after a crash of the server others would go on where commits are missing.</summary>
+    SessionsBehindCapture,
+
     /// <summary>A transaction is applied when the server's clock has reached its stamp (R4).</summary>
     ApplyWait,
 

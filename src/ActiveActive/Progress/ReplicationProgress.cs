@@ -43,6 +43,9 @@ internal sealed class ReplicationProgress
     /// <summary>The last transaction of a peer that was committed here.</summary>
     public PositionGate AppliedOf(NodeName peer) => _applied[peer];
 
+    /// <summary>The last transaction of each peer that was committed here, durable or not.</summary>
+    public IReadOnlyList<KeyValuePair<NodeName, NpgsqlLogSequenceNumber>> Applied => [.. _applied.Select(static a => KeyValuePair.Create(a.Key, a.Value.Current))];
+
     /// <summary>
     /// Waits until everything that a transaction's writer had seen is applied here (M3). A node that is no peer of this one can't be
     /// waited for; this node's own transactions are here already.

@@ -140,12 +140,28 @@ internal sealed class LifeStream(LifeDatabase life, IChangeStream inner, EventLo
 
     public async IAsyncEnumerable<CapturedTransaction> ReadAsync([EnumeratorCancellation] CancellationToken cancellationToken)
     {
-        await foreach (var captured in inner.ReadAsync(cancellationToken))
+        await using var read = inner.ReadAsync(cancellationToken).GetAsyncEnumerator(cancellationToken);
+        while (await MoveNextAsync(read))
         {
+            var captured = read.Current;
             await life.PauseAsync();
             while (isMain && life.Node.CaptureStalledUntil > loop.Now) await loop.Delay(life.Node.CaptureStalledUntil - loop.Now);
             life.ThrowIfCut();
             yield return captured;
+        }
+    }
+
+    private async ValueTask<bool> MoveNextAsync(IAsyncEnumerator<CapturedTransaction> read)
+    {
+        try
+        {
+            return await read.MoveNextAsync();
+        }
+        catch (ReplicationException) when (isMain && !life.IsCut && life.Node.CrashSeenAt > loop.Now)
+        {
+            // Nobody tells a reader that waits that the other end is gone.
+            while (!life.IsCut && life.Node.CrashSeenAt > loop.Now) await loop.Delay(Math.Min(1000, life.Node.CrashSeenAt - loop.Now));
+            throw;
         }
     }
 
@@ -282,6 +298,7 @@ internal sealed class LifeSession(LifeDatabase life, IApplySession inner, Simula
         {
             foreach (var earlier in _grouped?.Earlier ?? []) node.Applied(origin, earlier.Position, isQuarantined: false);
             node.Applied(origin, position, _quarantines);
+            node.MayCrashSoon();
         }
 
         await commit;

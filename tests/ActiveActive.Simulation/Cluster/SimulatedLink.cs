@@ -46,7 +46,8 @@ internal sealed class SimulatedLink(SimulatedNode node, SimulatedNode peer, Node
         var worker = new ApplyWorker(peer.Name, life.Context, session, _clock, fetched);
         life.Quarantine!.Load(await life.Database.ReadQuarantineAsync(peer.Name, life.Ended), peer.Name);
         await life.Capture!.SettleProgressAsync(peer.Name, session, life.Ended);
-        life.Progress!.AppliedOf(peer.Name).Advance(session.AppliedPosition);
+        if (session.AppliedPosition < life.Progress!.AppliedOf(peer.Name).Current) throw new ReplicationException(ReplicationErrorKind.Transient, $"The database has lost commits of {peer.Name}.");
+        life.Progress.AppliedOf(peer.Name).Advance(session.AppliedPosition);
         var durable = await session.FlushAsync(life.Ended);
         if (life.Quarantine!.Count > 0 && cluster.IsHealed) await RetryAsync(worker);
         using var connection = Open(durable);

@@ -53,6 +53,19 @@ internal sealed class SimulatedNode
     /// <summary>Until when the change stream shows nothing new.</summary>
     public long CaptureStalledUntil { get; set; }
 
+    /// <summary>When capture notices that the server has crashed.</summary>
+    public long CrashSeenAt { get; private set; }
+
+    /// <summary>Crashes the database now and then just after an applied commit, before anything has made that durable.</summary>
+    public void MayCrashSoon()
+    {
+        if (!_cluster.Options.Crashes || !_cluster.Options.LateNotice || _cluster.IsHealed || !_cluster.Loop.Random.Chance(2)) return;
+        _cluster.Loop.At(_cluster.Loop.Now + _cluster.Loop.Random.Between(1, 300), () =>
+        {
+            if (!IsDead && !_cluster.IsHealed && Database.IsRunning) CrashDatabase(_cluster.Loop.Random.Between(1, 1000), _cluster.Loop.Random.Between(1, 60_000));
+        });
+    }
+
     /// <summary>Died for good.</summary>
     public bool IsDead { get; private set; }
 
@@ -86,16 +99,19 @@ internal sealed class SimulatedNode
     }
 
     /// <summary>The database server dies and loses what was not flushed.</summary>
-    public void CrashDatabase(long downFor)
+    /// <param name="downFor">When it runs again.</param>
+    /// <param name="unseenFor">When the engine's capture notices, counted from then; its other connections notice at once. Null where the host has died with it.</param>
+    public void CrashDatabase(long downFor, long? unseenFor = null)
     {
-        _cluster.Trace.Say(TraceEvent.Fault, Index, () => "! database crashes");
+        _cluster.Trace.Say(TraceEvent.Fault, Index, () => $"! database crashes{(unseenFor is null ? "" : $" for {downFor}, and capture does not notice for {unseenFor}")}");
+        CrashSeenAt = unseenFor is { } late ? _cluster.Loop.Now + downFor + late : 0;
         Database.Crash(stayDown: true);
         foreach (var node in _cluster.Nodes)
         {
             if (node != this) _cluster.History.Lose(Index, node.Index, (ulong)Database.ProgressOf(node.Name), Database.Quarantined.Where(e => e.Origin == node.Name).Select(e => (ulong)e.Position));
         }
 
-        Life?.End();
+        if (unseenFor is null) Life?.End();
         _cluster.Loop.At(_cluster.Loop.Now + downFor, () =>
         {
             if (IsDead) return;

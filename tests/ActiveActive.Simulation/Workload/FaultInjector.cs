@@ -41,6 +41,7 @@ internal sealed class FaultInjector(SimulatedCluster cluster)
                 var node = _loop.Random.Pick(cluster.Nodes);
                 if (node.IsDead) continue;
                 if (_loop.Random.Chance(50)) node.CrashHost();
+                else if (node.Database.IsRunning && options.LateNotice && _loop.Random.Chance(70)) node.CrashDatabase(_loop.Random.Between(1, 1000), _loop.Random.Between(1, 60_000));
                 else if (node.Database.IsRunning) node.CrashDatabase(_loop.Random.Between(1, 20_000));
             }
         }
