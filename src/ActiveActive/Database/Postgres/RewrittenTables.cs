@@ -17,6 +17,8 @@ internal sealed partial class RewrittenTables(PostgresDatabaseOptions options, N
     private readonly ConcurrentDictionary<uint, (uint Latest, uint Former)> _files = [];
     private readonly ConcurrentDictionary<(TableName Table, uint Xid), bool> _rewriters = [];
     private readonly ConcurrentDictionary<TableName, bool> _noted = [];
+    // Of tables whose versions could not be restored, for those who look at their rows.
+    private readonly ConcurrentDictionary<TableName, ReplicationException> _refused = [];
     private volatile bool _isLoaded;
 
     /// <summary>A row that shows a transaction whose stamp the server has forgotten is older than everything anyway.</summary>
@@ -58,14 +60,18 @@ internal sealed partial class RewrittenTables(PostgresDatabaseOptions options, N
     public void AddRewriter(TableName table, uint xid) => _rewriters[(table, xid)] = true;
 
     /// <summary>Notes a table whose versions must be restored first; the next <see cref="RestoreNotedAsync"/> of any session does that.</summary>
-    /// <returns>To be thrown: the transaction lets go of its locks and comes again.</returns>
+    /// <returns>To be thrown: the transaction lets go of its locks and comes again. If that has failed since it was noted before, why.</returns>
     public ReplicationException Note(TableName table)
     {
         _noted[table] = true;
+        if (_refused.TryRemove(table, out var fault)) return new ReplicationException(fault.Kind, fault.Message, fault);
         return new ReplicationException(ReplicationErrorKind.Transient, $"Table {table} has been rewritten here. What its rows show now is not what was written: their versions are read from the log again.");
     }
 
-    /// <summary>Restores the versions of the rows of all noted tables. The caller holds no lock of the database.</summary>
+    /// <summary>
+    /// Restores the versions of the rows of all noted tables. The caller holds no lock of the database, and may have nothing to do with them: one that can't be restored (it has become a partition, has no primary
+    /// key any more, no slot is free to read the log) stops only those who look at its rows, whose next look notes it again.
+    /// </summary>
     public async ValueTask RestoreNotedAsync(CancellationToken cancellationToken)
     {
         if (_noted.IsEmpty) return;
@@ -74,9 +80,18 @@ internal sealed partial class RewrittenTables(PostgresDatabaseOptions options, N
         {
             foreach (var table in _noted.Keys)
             {
-                var restored = await VersionRestoration.RunAsync(options, dataSource, this, table, cancellationToken);
-                _noted.TryRemove(table, out _);
-                if (restored is { } count) LogRestored(options.Node, table, count);
+                try
+                {
+                    var restored = await VersionRestoration.RunAsync(options, dataSource, this, table, cancellationToken);
+                    _refused.TryRemove(table, out _);
+                    _noted.TryRemove(table, out _);
+                    if (restored is { } count) LogRestored(options.Node, table, count);
+                }
+                catch (ReplicationException e)
+                {
+                    _refused[table] = e;
+                    _noted.TryRemove(table, out _);
+                }
             }
         }
         finally
