@@ -64,15 +64,17 @@ internal sealed class SetUpDatabase : IAsyncDisposable
     public async Task<DatabaseIdentity> SetUpAsync(
         IEnumerable<TableRule>? rules = null, string node = "eu", string[]? peers = null, string? connectionString = null)
     {
-        await using PostgresDatabase database = new(new PostgresDatabaseOptions
-        {
-            Node = new NodeName(node),
-            ConnectionString = connectionString ?? ConnectionString,
-            Peers = [.. (peers ?? ["us"]).Select(p => new NodeName(p))],
-            Tables = new ReplicatedTables(rules ?? [new TableRule { Pattern = "public.*" }]),
-        });
+        await using PostgresDatabase database = new(Options(rules, node, peers, connectionString));
         return await database.SetUpAsync(Token);
     }
+
+    public PostgresDatabaseOptions Options(IEnumerable<TableRule>? rules = null, string node = "eu", string[]? peers = null, string? connectionString = null) => new()
+    {
+        Node = new NodeName(node),
+        ConnectionString = connectionString ?? ConnectionString,
+        Peers = [.. (peers ?? ["us"]).Select(p => new NodeName(p))],
+        Tables = new ReplicatedTables(rules ?? [new TableRule { Pattern = "public.*" }]),
+    };
 
     /// <summary>The problems that set-up refuses the database with, as <c>AA1234</c> codes.</summary>
     public async Task<IReadOnlyList<SetUpProblem>> ProblemsAsync(IEnumerable<TableRule>? rules = null, string node = "eu", string[]? peers = null) =>
