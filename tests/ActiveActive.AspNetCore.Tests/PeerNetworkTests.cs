@@ -1,3 +1,5 @@
+using System.Net;
+using System.Net.Sockets;
 using ActiveActive.Testing;
 using ActiveActive.Tests.Compliance;
 using ActiveActive.Transport;
@@ -21,6 +23,27 @@ public sealed class PeerNetworkTests
         Assert.Equal(ReplicationErrorKind.Transient, fault.Kind);
         line.Heal();
         await using var connection = await transport.ConnectAsync(new(new("us"), line.Address), default).AsTask().WaitAsync(s_patience);
+    }
+
+    /// <summary>The line is cut, or ended in order, when the dialler has begun to speak and nobody has answered: a load balancer whose target is gone does that.</summary>
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    [Trait("Story", "19")]
+    public async Task Line_that_ends_before_the_first_answer_is_no_refusal_of_the_peer(bool isCut)
+    {
+        using var silent = new TcpListener(IPAddress.Loopback, 0);
+        silent.Start();
+        await using var line = FaultProxy.Start((IPEndPoint)silent.LocalEndpoint);
+        using var transport = new HttpPeerTransport(sharedToken: null);
+        var dialling = transport.ConnectAsync(new(new("us"), line.Address), default).AsTask();
+        using var accepted = await silent.AcceptSocketAsync().WaitAsync(s_patience);
+        var spoken = await accepted.ReceiveAsync(new byte[1024]).WaitAsync(s_patience);
+        Assert.True(spoken > 0);
+        if (isCut) line.Cut();
+        else line.Close();
+        var fault = await Assert.ThrowsAsync<ReplicationException>(() => dialling.WaitAsync(s_patience));
+        Assert.True(fault.Kind == ReplicationErrorKind.Transient, fault.ToString());
     }
 
     [Theory]

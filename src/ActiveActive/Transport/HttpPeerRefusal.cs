@@ -82,7 +82,7 @@ internal static class HttpPeerRefusal
         {
             // 0xd is HTTP_1_1_REQUIRED (RFC 9113, section 7), Kestrel's answer on an endpoint that speaks HTTP/1.1 only.
             if (e is HttpProtocolException { ErrorCode: 0xd }) return true;
-            // A line that was cut says nothing of what the endpoint speaks.
+            // A line that was cut, or ended without an answer, says nothing of what the endpoint speaks.
             if (e is HttpRequestException { HttpRequestError: HttpRequestError.VersionNegotiationError or HttpRequestError.InvalidResponse } && !WasCut(e)) return true;
         }
 
@@ -93,7 +93,7 @@ internal static class HttpPeerRefusal
     {
         for (var e = fault.InnerException; e is not null; e = e.InnerException)
         {
-            if (e is SocketException) return true;
+            if (e is SocketException or HttpIOException { HttpRequestError: HttpRequestError.ResponseEnded }) return true;
         }
 
         return false;

@@ -52,6 +52,14 @@ internal sealed class SoakNode(BankNode bank) : IAsyncDisposable
 
     public void ContinueServer() => SignalServer(Continue);
 
+    /// <summary>Starts a killed server again. Connections of before would fail their next user.</summary>
+    public async Task StartServerAgainAsync()
+    {
+        await Server.StartAgainAsync();
+        App.Clear();
+        Bank.History.Clear();
+    }
+
     public async ValueTask DisposeAsync() => await bank.DisposeAsync();
 
     private void SignalServer(int signal)

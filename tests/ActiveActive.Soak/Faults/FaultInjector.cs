@@ -117,12 +117,12 @@ internal sealed class FaultInjector(SoakCluster cluster, SoakOptions options, Ac
                 case FaultKind.ServerKill:
                     await node.Server.KillAsync();
                     await PassAsync(duration / 4);
-                    await node.Server.StartAgainAsync();
+                    await node.StartServerAgainAsync();
                     break;
                 case FaultKind.ServerRestart:
                     await node.Server.StopAsync(PostgresStopMode.Immediate);
                     await PassAsync(duration / 4);
-                    await node.Server.StartAgainAsync();
+                    await node.StartServerAgainAsync();
                     break;
                 case FaultKind.ServerStop:
                     node.StopServer();
