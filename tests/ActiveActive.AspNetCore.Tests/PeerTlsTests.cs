@@ -20,7 +20,7 @@ public sealed class PeerTlsTests
     {
         var acceptor = new HandOverAcceptor();
         await using var server = await StartAsync(acceptor, HttpProtocols.Http1AndHttp2);
-        using var transport = TrustingTransport();
+        var transport = TrustingTransport();
         await using var pair = await acceptor.PairWithAsync(await transport.ConnectAsync(new(new("us"), server.Address), default));
         await pair.Acceptor.Output.WriteAsync("hello"u8.ToArray());
         var result = await pair.Dialler.Input.ReadAsync();
@@ -32,7 +32,7 @@ public sealed class PeerTlsTests
     public async Task Endpoint_that_negotiates_http_1_1_only_is_named_as_such()
     {
         await using var server = await StartAsync(new HandOverAcceptor(), HttpProtocols.Http1);
-        using var transport = TrustingTransport();
+        var transport = TrustingTransport();
         var fault = await Assert.ThrowsAsync<ReplicationException>(async () => await transport.ConnectAsync(new(new("us"), server.Address), default));
         Assert.Equal(ReplicationErrorKind.PeerRefused, fault.Kind);
         Assert.Contains("HTTP/2", fault.Message, StringComparison.Ordinal);
