@@ -61,7 +61,7 @@ internal sealed class PostgresFixture : LocalDatabaseFixture
         });
         try
         {
-            await database.SetUpAsync(cancellationToken);
+            await database.SetUpAsync(isJoining: false, cancellationToken);
         }
         catch
         {

@@ -71,7 +71,7 @@ internal sealed class SetUpDatabase : IAsyncDisposable
             Peers = [.. (peers ?? ["us"]).Select(p => new NodeName(p))],
             Tables = new ReplicatedTables(rules ?? [new TableRule { Pattern = "public.*" }]),
         });
-        return await database.SetUpAsync(Token);
+        return await database.SetUpAsync(isJoining: false, Token);
     }
 
     /// <summary>The problems that set-up refuses the database with, as <c>AA1234</c> codes.</summary>

@@ -71,7 +71,7 @@ internal sealed class NodeLife : IDisposable
 
     private async Task RunAsync()
     {
-        await Database.SetUpAsync(Ended);
+        await Database.SetUpAsync(isJoining: false, Ended);
         var checkpoint = await Database.ReadCheckpointAsync(Ended);
         List<NodeName> peers = [.. _cluster.Nodes.Where(n => n != _node).Select(n => n.Name)];
         Progress = new ReplicationProgress(_node.Name, peers);

@@ -31,17 +31,26 @@ internal sealed class PostgresDatabase : ILocalDatabase
 
     public OwnTransactions OwnTransactions { get; } = new();
 
-    public ValueTask<DatabaseIdentity> SetUpAsync(CancellationToken cancellationToken) => new PostgresSetUp(_options, _dataSource).RunAsync(cancellationToken);
+    public ValueTask<DatabaseIdentity> SetUpAsync(bool isJoining, CancellationToken cancellationToken) => new PostgresSetUp(_options, _dataSource).RunAsync(isJoining, cancellationToken);
 
-    public ValueTask<CaptureCheckpoint> ReadCheckpointAsync(CancellationToken cancellationToken) => RunAsync("reading the checkpoint", async () =>
+    public ValueTask<CaptureCheckpoint?> FindCheckpointAsync(CancellationToken cancellationToken) => RunAsync("reading the checkpoint", async () =>
     {
         await using var command = _dataSource.CreateCommand(CheckpointTable.ReadSql);
         await using var reader = await command.ExecuteReaderAsync(cancellationToken);
-        return await reader.ReadAsync(cancellationToken)
-            ? CheckpointTable.Read(reader)
-            : throw new ReplicationException(ReplicationErrorKind.Misconfigured,
-                "There is no capture checkpoint (active_active.checkpoint is empty): set-up has not run in this database.");
+        return await reader.ReadAsync(cancellationToken) ? CheckpointTable.Read(reader) : null;
     });
+
+    public ValueTask<IReadOnlyList<Member>> ReadMembersAsync(CancellationToken cancellationToken) => throw new NotImplementedException();
+
+    public ValueTask SaveMembersAsync(IReadOnlyList<Member> members, CancellationToken cancellationToken) => throw new NotImplementedException();
+
+    public ValueTask<IDataSnapshot> OpenSnapshotAsync(CancellationToken cancellationToken) => throw new NotImplementedException();
+
+    public ValueTask BeginJoinAsync(CancellationToken cancellationToken) => throw new NotImplementedException();
+
+    public ValueTask<ICopySession> OpenCopySessionAsync(CancellationToken cancellationToken) => throw new NotImplementedException();
+
+    public ValueTask EndJoinAsync(DependencyVector copied, CommitTimestamp greatestStamp, IReadOnlyList<Member> members, CancellationToken cancellationToken) => throw new NotImplementedException();
 
     public ValueTask SaveCheckpointAsync(CaptureCheckpoint checkpoint, CancellationToken cancellationToken) =>
         ExecuteAsync("saving the checkpoint", [CheckpointTable.Save(checkpoint)], cancellationToken);

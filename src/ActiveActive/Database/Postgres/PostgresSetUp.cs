@@ -29,12 +29,15 @@ internal sealed class PostgresSetUp
     }
 
     /// <summary>Checks, creates what is missing, and says which database this is.</summary>
+    /// <param name="isJoining">Whether a node that was never set up gets its slot later.</param>
+    /// <param name="cancellationToken">Gives up.</param>
     /// <exception cref="SetUpException">All problems; nothing was changed.</exception>
     /// <exception cref="ReplicationException">
     /// Transient: not reachable, or a lock was not granted in time. AccessDenied: wrong password, role or database. InUse: another
     /// session reads the slot, or is setting up.
     /// </exception>
-    public ValueTask<DatabaseIdentity> RunAsync(CancellationToken cancellationToken) => RunAsync(RunLockedAsync, cancellationToken);
+    public ValueTask<DatabaseIdentity> RunAsync(bool isJoining, CancellationToken cancellationToken) =>
+        RunAsync((connection, stop) => RunLockedAsync(connection, isJoining, stop), cancellationToken);
 
     /// <summary>Publishes the tables that the rules match and that are not published yet, while the node runs.</summary>
     /// <param name="only">The one to publish; null for all.</param>
@@ -69,7 +72,7 @@ internal sealed class PostgresSetUp
         }
     }
 
-    private async Task<DatabaseIdentity> RunLockedAsync(NpgsqlConnection connection, CancellationToken cancellationToken)
+    private async Task<DatabaseIdentity> RunLockedAsync(NpgsqlConnection connection, bool isJoining, CancellationToken cancellationToken)
     {
         var facts = await ReadFactsAsync(connection, cancellationToken);
         var problems = SetUpCheck.Find(facts);
@@ -81,7 +84,7 @@ internal sealed class PostgresSetUp
         }
 
         var incarnation = await CreateMissingAsync(connection, facts, cancellationToken);
-        if (facts.Node.Checkpoint is null) await SlotSetUp.CreateAsync(connection, facts, cancellationToken);
+        if (facts.Node.Checkpoint is null && !isJoining) await SlotSetUp.CreateAsync(connection, facts, cancellationToken);
         return new(facts.Server.SystemIdentifier, facts.Server.Timeline, facts.Server.DatabaseOid, incarnation, facts.Server.Version);
     }
 
