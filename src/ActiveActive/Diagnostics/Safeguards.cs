@@ -173,6 +173,9 @@ internal enum Safeguard
     /// <summary>A relayed transaction has its own vector, not what its relayer had seen (R10).</summary>
     RelayedVector,
 
+    /// <summary>What is copied to a node that joins comes with the versions that somebody may not have seen, and with tombstones (R3).</summary>
+    CopyVersions,
+
     /// <summary>An orphan is treated once every node is known to have both writes that made it, and all that they wrote before is here.</summary>
     RepairStableOrphans,
 

@@ -11,6 +11,9 @@ public enum NodeState
     /// <summary>Connecting to its database and setting it up; tried again until it works.</summary>
     Starting,
 
+    /// <summary>Copying its data from another node before it becomes a member (<see cref="ReplicationNodeOptions.JoinFrom"/>); <see cref="NodeStatus.Join"/> says how far.</summary>
+    Joining,
+
     /// <summary>Capturing, and applying what its peers send.</summary>
     Running,
 
@@ -29,6 +32,9 @@ public sealed record NodeStatus
 
     /// <summary>What went wrong last, and what to do; null while all is well.</summary>
     public string? Message { get; init; }
+
+    /// <summary>How far the copy of the data is while <see cref="State"/> is <see cref="NodeState.Joining"/>; null before and after.</summary>
+    public JoinStatus? Join { get; init; }
 
     /// <summary>The last local transaction that was published to peers.</summary>
     public NpgsqlLogSequenceNumber PublishedPosition { get; init; }

@@ -30,6 +30,9 @@ public sealed class ReplicationNodeBuilder
     /// <summary>Adds a peer: its name and the address of its application.</summary>
     public ReplicationNodeBuilder AddPeer(string name, Uri address) => With(o => o.Peers[name] = address);
 
+    /// <summary>Lets a new node get its data from a peer while all others go on writing; see <see cref="ReplicationNodeOptions.JoinFrom"/>.</summary>
+    public ReplicationNodeBuilder JoinFrom(string peer) => With(o => o.JoinFrom = peer);
+
     /// <summary>The secret that nodes show each other; see <see cref="ReplicationNodeOptions.SharedToken"/>.</summary>
     public ReplicationNodeBuilder UseSharedToken(string token) => With(o => o.SharedToken = token);
 

@@ -48,7 +48,7 @@ internal static class FrameLimits
     /// <summary>The greatest payload of a frame of that kind.</summary>
     public static int MaxPayloadBytes(FrameKind kind, int maxFrameBytes) => kind switch
     {
-        FrameKind.Transaction or FrameKind.RowRequest or FrameKind.Row => maxFrameBytes,
+        FrameKind.Transaction or FrameKind.RowRequest or FrameKind.Row or FrameKind.Snapshot or FrameKind.CopiedRows or FrameKind.CopiedKeys => maxFrameBytes,
         FrameKind.Relation or FrameKind.UniqueKeys => MaxRelationBytes,
         _ => MaxControlBytes,
     };
@@ -67,6 +67,13 @@ internal enum FrameKind
     RowRequest = 8,
     Row = 9,
     UniqueKeys = 10,
+    Members = 11,
+    SnapshotRequest = 12,
+    Snapshot = 13,
+    CopyRequest = 14,
+    CopiedRows = 15,
+    CopiedKeys = 16,
+    CopiedTable = 17,
 }
 
 /// <summary>The second element of a change: what it is and which row images follow.</summary>

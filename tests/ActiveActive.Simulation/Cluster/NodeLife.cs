@@ -72,7 +72,7 @@ internal sealed class NodeLife : IDisposable
     private async Task RunAsync()
     {
         await Database.SetUpAsync(isJoining: false, Ended);
-        var checkpoint = await Database.ReadCheckpointAsync(Ended);
+        var checkpoint = (await Database.FindCheckpointAsync(Ended))!;
         List<NodeName> peers = [.. _cluster.Nodes.Where(n => n != _node).Select(n => n.Name)];
         Progress = new ReplicationProgress(_node.Name, peers);
         Keys = new KeyGate(peers);
