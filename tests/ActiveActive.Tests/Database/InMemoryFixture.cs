@@ -31,7 +31,7 @@ internal sealed class InMemoryFixture : LocalDatabaseFixture
             MaxChangesPerPart = maxChangesPerPart,
             Tables = [.. ComplianceTable.All.Select(Define)],
         });
-        await memory.SetUpAsync(TestContext.Current.CancellationToken);
+        await memory.SetUpAsync(isJoining: false, TestContext.Current.CancellationToken);
         return new InMemoryFixture(memory, clock);
     }
 
