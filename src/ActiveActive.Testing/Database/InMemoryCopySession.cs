@@ -54,6 +54,15 @@ internal sealed class InMemoryCopySession(InMemoryServer server) : ICopySession
         foreach (var write in notes.Writes) await _writer.WriteAsync(_transaction!, write, cancellationToken);
     }
 
+    public ValueTask<CommitTimestamp> ReadServerTimeAsync(CancellationToken cancellationToken)
+    {
+        lock (server.Gate)
+        {
+            server.ThrowIfDown();
+            return new(server.Now());
+        }
+    }
+
     public ValueTask CommitAsync(CancellationToken cancellationToken)
     {
         lock (server.Gate)

@@ -26,5 +26,7 @@ internal interface ICopySession : IAsyncDisposable
     /// <summary>Writes overrides and siblings of rows that this transaction has inserted, losers of unique values and tombstones; no rows.</summary>
     ValueTask ExecuteAsync(ApplyPlan notes, CancellationToken cancellationToken);
 
+    ValueTask<CommitTimestamp> ReadServerTimeAsync(CancellationToken cancellationToken);
+
     ValueTask CommitAsync(CancellationToken cancellationToken);
 }

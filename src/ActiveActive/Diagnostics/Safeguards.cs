@@ -176,6 +176,9 @@ internal enum Safeguard
     /// <summary>What is copied to a node that joins comes with the versions that somebody may not have seen, and with tombstones (R3).</summary>
     CopyVersions,
 
+    /// <summary>Every member keeps what a node that joins has not, from before its snapshot is taken.</summary>
+    AddBeforeSnapshot,
+
     /// <summary>An orphan is treated once every node is known to have both writes that made it, and all that they wrote before is here.</summary>
     RepairStableOrphans,
 

@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using ActiveActive.Apply;
 using ActiveActive.Changes;
 using ActiveActive.Database;
 using ActiveActive.Diagnostics;
@@ -19,7 +20,7 @@ internal sealed partial class NodeJoin(PeerLinkContext context, Handshake handsh
     public async Task RunAsync(CancellationToken cancellationToken)
     {
         await context.Database.BeginJoinAsync(cancellationToken);
-        var members = await AskMembersAsync(cancellationToken);
+        var members = Safeguards.IsOff(Safeguard.AddBeforeSnapshot) ? null : await AskMembersAsync(cancellationToken);
         var address = context.Peers.Single(p => p.Name == donor);
         await using var frames = await DialAsync(address, HelloPurpose.Copy, cancellationToken);
         var snapshot = await RequestAsync(frames, Guid.Empty, cancellationToken);
@@ -34,7 +35,8 @@ internal sealed partial class NodeJoin(PeerLinkContext context, Handshake handsh
         var faults = copying.Where(c => c.IsFaulted).Select(c => c.Exception!.InnerException!).ToList();
         if (faults.Find(static f => f is not OperationCanceledException) is { } fault) throw fault as ReplicationException ?? new ReplicationException(ReplicationErrorKind.Transient, $"Copying from node '{donor}' failed: {fault.Message}", fault);
         cancellationToken.ThrowIfCancellationRequested();
-        await context.Database.EndJoinAsync(snapshot.Copied, snapshot.GreatestStamp, members, cancellationToken);
+        await WaitUntilPastAsync(snapshot.GreatestStamp, cancellationToken);
+        await context.Database.EndJoinAsync(snapshot.Copied, snapshot.GreatestStamp, members ?? await AskMembersAsync(cancellationToken), cancellationToken);
         LogJoined(context.Self, progress.Status!.Rows, snapshot.Copied);
     }
 
@@ -57,6 +59,13 @@ internal sealed partial class NodeJoin(PeerLinkContext context, Handshake handsh
         }
 
         return [.. configured.Order().Select(name => new Member(name, HasJoined: true))];
+    }
+
+    /// <summary>As for what is applied: a local write over a copied row must show the later stamp, whatever the clocks say.</summary>
+    private async Task WaitUntilPastAsync(CommitTimestamp stamp, CancellationToken cancellationToken)
+    {
+        await using var session = await context.Database.OpenCopySessionAsync(cancellationToken);
+        await new ApplyClock(context.TimeProvider).WaitUntilPastAsync(stamp, session.ReadServerTimeAsync, cancellationToken);
     }
 
     private async Task CopyAsync(FrameConnection? first, PeerAddress address, SnapshotFrame snapshot, ConcurrentQueue<TableToCopy> tables, CancellationTokenSource failed)
@@ -90,7 +99,7 @@ internal sealed partial class NodeJoin(PeerLinkContext context, Handshake handsh
         var rows = await session.CopyAsync(local, [.. table.Relation.Columns.Select(c => c.Name)], progress.CountAsync(reader.ReadRowsAsync(cancellationToken), cancellationToken), cancellationToken);
         while (await reader.ReadKeysAsync(cancellationToken) is { } keys)
         {
-            if (!Safeguards.IsOff(Safeguard.CopyVersions)) await session.ExecuteAsync(CopiedKeyPlan.Of(local, keys), cancellationToken);
+            if (!Safeguards.IsOff(Safeguard.CopyVersions)) await session.ExecuteAsync(CopiedKeys.Plan(local, keys), cancellationToken);
         }
 
         await session.CommitAsync(cancellationToken);

@@ -1,4 +1,3 @@
-using ActiveActive.Apply;
 using ActiveActive.Capture;
 using ActiveActive.Changes;
 using ActiveActive.Database;
@@ -99,14 +98,13 @@ internal sealed partial class SnapshotFeed(NodeName self, ILocalDatabase databas
         var keys = new List<CopiedKey>();
         await foreach (var key in WithSignsOfLifeAsync(frames, held.Snapshot.ReadKeysAsync(table, held.Oldest, cancellationToken), cancellationToken))
         {
-            if (Describe(table.Table, key) is { } described) keys.Add(described);
+            if (CopiedKeys.Of(table.Table, key, capture.Index) is { } described) keys.Add(described);
             if (keys.Count == KeysPerFrame) await FlushAsync();
         }
 
         await foreach (var tombstone in WithSignsOfLifeAsync(frames, held.Snapshot.ReadTombstonesAsync(table, cancellationToken), cancellationToken))
         {
-            var key = tombstone.Key.Length == 0 ? new Row([]) : KeyRow(table.Table, KeyText.Read(tombstone.Key));
-            keys.Add(new CopiedKey(key) { Tombstone = tombstone.Version });
+            keys.Add(CopiedKeys.Of(table.Table, tombstone));
             if (keys.Count == KeysPerFrame) await FlushAsync();
         }
 
@@ -119,24 +117,6 @@ internal sealed partial class SnapshotFeed(NodeName self, ILocalDatabase databas
             keys.Clear();
         }
     }
-
-    /// <summary>What the other side must be told of a key; null for nothing: the row it has is stable.</summary>
-    private CopiedKey? Describe(LocalTable table, SnapshotKey key)
-    {
-        var version = key.Override;
-        if (version is null && key.Xid != 0 && capture.Index.TryGetVersion(key.Key, key.Xid, key.Origin, key.Stamp, out var shown)) version = shown;
-        if (version is null && key.Siblings.Count == 0 && key.Loser is null) return null;
-        return new CopiedKey(KeyRow(table, key.Key.Values))
-        {
-            Version = version,
-            IsKept = key.Override is not null && key.IsOverrideKept,
-            Siblings = [.. key.Siblings.Select(s => new CopiedVersion(s.Version, s.Values is null ? null : RowImages.ToRow(table, s.Values)))],
-            Loser = key.Loser is { } loser ? new CopiedVersion(loser.Version, RowImages.ToRow(table, loser.Values)) : null,
-            Winner = key.Winner is { } winner ? KeyRow(table, winner.Values) : null,
-        };
-    }
-
-    private static Row KeyRow(LocalTable table, IReadOnlyList<string> values) => new(table.KeyOrdinals.Select((ordinal, i) => KeyValuePair.Create(table.Columns[ordinal].Name, (string?)values[i])));
 
     private async IAsyncEnumerable<T> WithSignsOfLifeAsync<T>(FrameConnection frames, IAsyncEnumerable<T> items, [System.Runtime.CompilerServices.EnumeratorCancellation] CancellationToken cancellationToken)
     {

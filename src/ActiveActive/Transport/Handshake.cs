@@ -20,6 +20,11 @@ internal sealed record Handshake(
     {
         if (Refusal(hello) is { } refusal) return refusal;
         if (connected is not null && connected.Incarnation != hello.Identity.Incarnation) return TwoNodes(hello.From);
+        if (hello.Origin != Self && hello.Purpose == HelloPurpose.Changes && hello.ResumeAfter < extent.Forgotten)
+        {
+            return new RefuseFrame("AA3048", $"Node '{Self}' can't relay transactions of '{hello.Origin}' after {hello.ResumeAfter}: those up to {extent.Forgotten} came with the copy of its data when it joined, or every member had them. Another node that has applied them can.");
+        }
+
         if (hello.Purpose is HelloPurpose.Changes or HelloPurpose.Rows && hello.ResumeAfter < extent.Forgotten)
         {
             return new RefuseFrame("AA3007",
