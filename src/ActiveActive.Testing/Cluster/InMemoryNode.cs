@@ -24,12 +24,12 @@ public sealed class InMemoryNode
     private IDisposable? _registration;
     private Task? _ending;
 
-    internal InMemoryNode(InMemoryCluster cluster, ClusterLoop loop, InMemoryNetwork network, InMemoryClusterOptions options, IReadOnlyList<string> names, int number)
+    internal InMemoryNode(InMemoryCluster cluster, ClusterLoop loop, InMemoryNetwork network, InMemoryClusterOptions options, IReadOnlyList<string> names, int number, string? donor = null)
     {
         _cluster = cluster;
         _network = network;
         _loggers = options.Loggers;
-        _options = Configure(options, names, names[number]);
+        _options = Configure(options, names, names[number], donor);
         Name = new NodeName(names[number]);
         Clock = new NodeClock(loop);
         var rules = new ReplicatedTables(_options.Tables, _options.DefaultResolver);
@@ -183,6 +183,19 @@ public sealed class InMemoryNode
         Start();
     }
 
+    /// <summary>Names another node as a peer, which takes another engine; on the loop.</summary>
+    internal async Task AddPeerAsync(string name)
+    {
+        _options.Peers[name] = new Uri("http://localhost");
+        if (!IsRunning) return;
+        await EndAsync();
+        _ending = null;
+        Database.Start();
+        Replication = Create();
+        Register();
+        Start();
+    }
+
     /// <summary>Another instance of the application on the same database, as two hosts of one application are. Peers do not reach it.</summary>
     internal ReplicationNode CreateTwin() => Create();
 
@@ -197,7 +210,7 @@ public sealed class InMemoryNode
 
     private ReplicationNode Create() => new(_options, Database, _network.For(Name), Clock, _loggers);
 
-    private static ReplicationNodeOptions Configure(InMemoryClusterOptions cluster, IReadOnlyList<string> names, string name)
+    private static ReplicationNodeOptions Configure(InMemoryClusterOptions cluster, IReadOnlyList<string> names, string name, string? donor)
     {
         var services = new ServiceCollection();
         var builder = new ReplicationNodeBuilder(services, new ReplicationNodeOptions());
@@ -205,6 +218,7 @@ public sealed class InMemoryNode
         foreach (var configure in cluster.Configurations) configure(builder);
         // Last: these are the cluster's. Neither is dialled.
         builder.Named(name).UsePostgres("Host=memory;Database=memory");
+        if (donor is not null) builder.JoinFrom(donor);
         builder.Options.Peers.Clear();
         foreach (var peer in names.Where(n => n != name)) builder.AddPeer(peer, new Uri("http://localhost"));
         var options = builder.Build(new NodeServices(services));

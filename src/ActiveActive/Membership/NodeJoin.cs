@@ -9,7 +9,7 @@ using Microsoft.Extensions.Logging;
 namespace ActiveActive.Membership;
 
 /// <summary>
-/// Makes an empty node a member while all others go on writing. In this order: every member adds it, and from then on keeps what it has not; one of them holds a snapshot and says, per origin, the last
+/// Makes an empty node a member while all others go on writing. In this order: its own application is kept out; every member adds it, and from then on keeps what it has not; one of them holds a snapshot and says, per origin, the last
 /// transaction in it; the tables are copied; the node goes on behind those transactions. So nothing is missed and nothing comes twice. What fails is begun anew.
 /// </summary>
 internal sealed partial class NodeJoin(PeerLinkContext context, Handshake handshake, NodeName donor, int parallelism, JoinProgress progress, ILogger logger)
@@ -18,8 +18,8 @@ internal sealed partial class NodeJoin(PeerLinkContext context, Handshake handsh
 
     public async Task RunAsync(CancellationToken cancellationToken)
     {
-        var members = await AskMembersAsync(cancellationToken);
         await context.Database.BeginJoinAsync(cancellationToken);
+        var members = await AskMembersAsync(cancellationToken);
         var address = context.Peers.Single(p => p.Name == donor);
         await using var frames = await DialAsync(address, HelloPurpose.Copy, cancellationToken);
         var snapshot = await RequestAsync(frames, Guid.Empty, cancellationToken);
