@@ -119,7 +119,9 @@ internal sealed class PostgresSnapshot : IDataSnapshot
         var doing = $"reading the deletes in {table.Table.Name} for a node that joins";
         await using var connection = await RunAsync(doing, () => _source.OpenConnectionAsync(cancellationToken));
         await using var command = new NpgsqlCommand(TombstoneTable.ReadAllSql, connection) { AllResultTypesAreUnknown = true };
-        command.Parameters.Add(SqlParameters.TypedText(table.Table.Name.ToString()));
+        var name = SqlParameters.TypedText(table.Table.Name.ToString());
+        name.ParameterName = "table";
+        command.Parameters.Add(name);
         // One snapshot for both: entries move from blocks to rows.
         await RunAsync(doing, () => ExecuteAsync(connection, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", cancellationToken));
         await using var reader = await RunAsync(doing, async () => await command.ExecuteReaderAsync(cancellationToken));

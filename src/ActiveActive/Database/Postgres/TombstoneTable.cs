@@ -149,9 +149,9 @@ internal static class TombstoneTable
     /// <summary>All of a table, in two results, the one of the table itself first; to be read in one snapshot.</summary>
     public const string ReadAllSql =
         """
-        SELECT key, stamp, origin, position FROM active_active.tombstone WHERE table_name = $1 AND key = '';
-        SELECT key, stamp, origin, position FROM active_active.tombstone WHERE table_name = $1 AND key <> ''
-        UNION ALL SELECT k.key, b.stamp, b.origin, b.position FROM active_active.tombstone_block b CROSS JOIN unnest(b.keys) AS k(key) WHERE b.table_name = $1
+        SELECT key, stamp, origin, position FROM active_active.tombstone WHERE table_name = @table AND key = '';
+        SELECT key, stamp, origin, position FROM active_active.tombstone WHERE table_name = @table AND key <> ''
+        UNION ALL SELECT k.key, b.stamp, b.origin, b.position FROM active_active.tombstone_block b CROSS JOIN unnest(b.keys) AS k(key) WHERE b.table_name = @table
         """;
 
     public static NpgsqlBatchCommand Set(TableName table, string key, in RowVersion version) => SqlParameters.Command(
