@@ -16,7 +16,7 @@ public abstract partial class LocalDatabaseCompliance
     private static CancellationToken Token => TestContext.Current.CancellationToken;
 
     /// <summary>Makes a fresh database, set up.</summary>
-    private protected abstract ValueTask<LocalDatabaseFixture> CreateAsync(int maxChangesPerPart = 5_000);
+    private protected abstract ValueTask<LocalDatabaseFixture> CreateAsync(int maxChangesPerPart = 5_000, bool isJoining = false);
 
     private static NpgsqlLogSequenceNumber At(ulong position) => new(position);
 

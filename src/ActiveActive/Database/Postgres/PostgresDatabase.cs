@@ -11,7 +11,7 @@ using NpgsqlTypes;
 namespace ActiveActive.Database.Postgres;
 
 /// <summary>The database seam on a stock PostgreSQL 15 to 18, reached with Npgsql.</summary>
-internal sealed class PostgresDatabase : ILocalDatabase
+internal sealed partial class PostgresDatabase : ILocalDatabase
 {
     // What is stable in the ordinary way is gone by then.
     private static readonly TimeSpan s_oldBlock = TimeSpan.FromMinutes(1);
@@ -20,6 +20,7 @@ internal sealed class PostgresDatabase : ILocalDatabase
     private readonly NpgsqlDataSource _dataSource;
     private readonly RewrittenTables _rewritten;
     private readonly NewTablePublisher _newTables;
+    private readonly PostgresJoin _join;
 
     public PostgresDatabase(PostgresDatabaseOptions options, ILogger? logger = null)
     {
@@ -27,6 +28,7 @@ internal sealed class PostgresDatabase : ILocalDatabase
         _dataSource = NpgsqlDataSource.Create(PostgresConnections.ForSql(options.ConnectionString));
         _newTables = new NewTablePublisher(options, _dataSource);
         _rewritten = new RewrittenTables(options, _dataSource, logger ?? NullLogger.Instance);
+        _join = new PostgresJoin(options, _dataSource, _rewritten);
     }
 
     public OwnTransactions OwnTransactions { get; } = new();
@@ -39,18 +41,6 @@ internal sealed class PostgresDatabase : ILocalDatabase
         await using var reader = await command.ExecuteReaderAsync(cancellationToken);
         return await reader.ReadAsync(cancellationToken) ? CheckpointTable.Read(reader) : null;
     });
-
-    public ValueTask<IReadOnlyList<Member>> ReadMembersAsync(CancellationToken cancellationToken) => throw new NotImplementedException();
-
-    public ValueTask SaveMembersAsync(IReadOnlyList<Member> members, CancellationToken cancellationToken) => throw new NotImplementedException();
-
-    public ValueTask<IDataSnapshot> OpenSnapshotAsync(CancellationToken cancellationToken) => throw new NotImplementedException();
-
-    public ValueTask BeginJoinAsync(CancellationToken cancellationToken) => throw new NotImplementedException();
-
-    public ValueTask<ICopySession> OpenCopySessionAsync(CancellationToken cancellationToken) => throw new NotImplementedException();
-
-    public ValueTask EndJoinAsync(DependencyVector copied, CommitTimestamp greatestStamp, IReadOnlyList<Member> members, CancellationToken cancellationToken) => throw new NotImplementedException();
 
     public ValueTask SaveCheckpointAsync(CaptureCheckpoint checkpoint, CancellationToken cancellationToken) =>
         ExecuteAsync("saving the checkpoint", [CheckpointTable.Save(checkpoint)], cancellationToken);
