@@ -78,6 +78,12 @@ internal sealed class PostgresCopySession : ICopySession
         return true;
     }).AsTask());
 
+    public ValueTask<CommitTimestamp> ReadServerTimeAsync(CancellationToken cancellationToken) => RunAsync("reading the server's clock", async () =>
+    {
+        await using var command = new NpgsqlCommand($"SELECT {VersionSql.Microseconds("clock_timestamp()")}", _connection);
+        return new CommitTimestamp((long)(await command.ExecuteScalarAsync(cancellationToken))!);
+    });
+
     public ValueTask CommitAsync(CancellationToken cancellationToken) => new(RunAsync("committing a copied table", () => ExecuteAsync(_connection, "COMMIT", cancellationToken)).AsTask());
 
     public async ValueTask DisposeAsync()
