@@ -20,7 +20,7 @@ internal sealed partial class NodeJoin(PeerLinkContext context, Handshake handsh
     public async Task RunAsync(CancellationToken cancellationToken)
     {
         await context.Database.BeginJoinAsync(cancellationToken);
-        var members = Safeguards.IsOff(Safeguard.AddBeforeSnapshot) ? null : await AskMembersAsync(cancellationToken);
+        var members = await AskMembersAsync(cancellationToken);
         var address = context.Peers.Single(p => p.Name == donor);
         await using var frames = await DialAsync(address, HelloPurpose.Copy, cancellationToken);
         var snapshot = await RequestAsync(frames, Guid.Empty, cancellationToken);
@@ -36,7 +36,7 @@ internal sealed partial class NodeJoin(PeerLinkContext context, Handshake handsh
         if (faults.Find(static f => f is not OperationCanceledException) is { } fault) throw fault as ReplicationException ?? new ReplicationException(ReplicationErrorKind.Transient, $"Copying from node '{donor}' failed: {fault.Message}", fault);
         cancellationToken.ThrowIfCancellationRequested();
         await WaitUntilPastAsync(snapshot.GreatestStamp, cancellationToken);
-        await context.Database.EndJoinAsync(snapshot.Copied, snapshot.GreatestStamp, members ?? await AskMembersAsync(cancellationToken), cancellationToken);
+        await context.Database.EndJoinAsync(snapshot.Copied, snapshot.GreatestStamp, members, cancellationToken);
         LogJoined(context.Self, progress.Status!.Rows, snapshot.Copied);
     }
 

@@ -43,7 +43,7 @@ internal sealed class SimulatedJoin(SimulatedNode late, SimulatedCluster cluster
     {
         await late.Database.BeginJoinAsync(default);
         var members = cluster.Nodes.Where(n => n != late).ToList();
-        if (!Safeguards.IsOff(Safeguard.AddBeforeSnapshot)) await AskAsync(members);
+        foreach (var member in members) await AskAsync(member);
         var donor = _loop.Random.Pick(members);
         var life = LifeOf(donor);
         cluster.Trace.Say(TraceEvent.Fault, late.Index, () => $"! copies from {donor.Name}");
@@ -57,7 +57,6 @@ internal sealed class SimulatedJoin(SimulatedNode late, SimulatedCluster cluster
         }
 
         if (cluster.Options.Crashes && !cluster.IsHealed && _loop.Random.Chance(20)) throw new ReplicationException(ReplicationErrorKind.Transient, "The joining host crashes.");
-        if (Safeguards.IsOff(Safeguard.AddBeforeSnapshot)) await AskAsync(members);
         await using (var session = await late.Database.OpenCopySessionAsync(default)) await new ApplyClock(late.Clock).WaitUntilPastAsync(stamp, session.ReadServerTimeAsync, life.Ended);
         // One step: what is visible from now on is what was copied.
         var ending = late.Database.EndJoinAsync(copied, stamp, [.. cluster.Nodes.Select(n => new Member(n.Name, HasJoined: true))], default);
@@ -65,11 +64,6 @@ internal sealed class SimulatedJoin(SimulatedNode late, SimulatedCluster cluster
         late.HasJoined = true;
         cluster.History.Join(late.Index, copied.Select(c => (late.IndexOf(c.Key), (ulong)c.Value)));
         cluster.Trace.Say(TraceEvent.Fault, late.Index, () => $"! has joined after {copied}");
-    }
-
-    private async Task AskAsync(List<SimulatedNode> members)
-    {
-        foreach (var member in members) await AskAsync(member);
     }
 
     private async Task AskAsync(SimulatedNode member)
