@@ -57,11 +57,14 @@ internal sealed class PostgresSnapshot : IDataSnapshot
             await rewritten.LoadAsync(holder, cancellationToken);
             var databaseOid = await ScalarAsync<uint>(holder, "SELECT oid FROM pg_database WHERE datname = current_database()", cancellationToken);
             var position = await TakeAsync(options, source, holder, databaseOid, cancellationToken);
-            var origins = new OriginNodes(options.Node, databaseOid);
-            await origins.LoadAsync(holder, cancellationToken);
-            var catalog = new LocalTableCatalog(options.Tables);
-            var tables = await ReadTablesAsync(holder, options.Tables, catalog, cancellationToken);
             var name = await ScalarAsync<string>(holder, "SELECT pg_export_snapshot()", cancellationToken);
+            // Not over the holder: its locks (pg_partition_tree keeps some) would keep the application from TRUNCATE and DDL for as long as the copy lasts.
+            await using var reader = await source.OpenConnectionAsync(cancellationToken);
+            await BeginAsync(reader, name, cancellationToken);
+            var origins = new OriginNodes(options.Node, databaseOid);
+            await origins.LoadAsync(reader, cancellationToken);
+            var catalog = new LocalTableCatalog(options.Tables);
+            var tables = await ReadTablesAsync(reader, options.Tables, catalog, cancellationToken);
             return new PostgresSnapshot(options, rewritten, source, holder, position, name, origins, catalog, tables);
         }
         catch (Exception e)
