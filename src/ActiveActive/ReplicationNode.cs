@@ -4,6 +4,7 @@ using ActiveActive.Credentials;
 using ActiveActive.Database;
 using ActiveActive.Diagnostics;
 using ActiveActive.Hosting;
+using ActiveActive.Membership;
 using ActiveActive.Progress;
 using ActiveActive.Transport;
 using Microsoft.Extensions.Logging;
@@ -28,6 +29,7 @@ public sealed partial class ReplicationNode : IPeerAcceptor, IAsyncDisposable
     private readonly TimeProvider _timeProvider;
     private readonly ILogger _logger;
     private readonly BackOff _backOff;
+    private readonly PeerLinkContext _context;
     private readonly SortedDictionary<NodeName, PeerLink> _links = [];
     private readonly SortedDictionary<NodeName, PeerFeed> _feeds = [];
     private readonly RelayFeed _relay;
@@ -38,6 +40,7 @@ public sealed partial class ReplicationNode : IPeerAcceptor, IAsyncDisposable
     private Task? _running;
     private NodeRun? _run;
     private NodeState _state = NodeState.Stopped;
+    private JoinProgress? _join;
     private string? _message;
     private string? _leader;
 
@@ -56,7 +59,7 @@ public sealed partial class ReplicationNode : IPeerAcceptor, IAsyncDisposable
         var rules = new ReplicatedTables(options.Tables, options.DefaultResolver);
         _metrics = new NodeMetrics(this);
         _uniqueKeys = new UniqueKeyWatch(Name, database, _logger);
-        var context = new PeerLinkContext
+        var context = _context = new PeerLinkContext
         {
             Self = Name,
             Database = database,
@@ -109,6 +112,7 @@ public sealed partial class ReplicationNode : IPeerAcceptor, IAsyncDisposable
                 State = _state,
                 Message = _message,
                 Leader = _state == NodeState.Standby ? _leader : null,
+                Join = _state == NodeState.Joining ? _join?.Status : null,
                 PublishedPosition = run?.Capture.LastPublished ?? default,
                 PublishedTransactions = run?.Capture.PublishedTransactions ?? 0,
                 RetainedBytes = run?.Capture.RetainedBytes ?? 0,
@@ -194,6 +198,7 @@ public sealed partial class ReplicationNode : IPeerAcceptor, IAsyncDisposable
             var answer = await _gate.RefusalAsync(hello, credential, greeting.Token)
                 ?? run?.Handshake.Answer(hello, _feeds.GetValueOrDefault(hello.From)?.ConnectedDatabase, extent)
                 ?? RefuseForNow();
+            if (answer is WelcomeFrame && hello.Purpose == HelloPurpose.Join) answer = await AdmitAsync(hello, run!, answer, greeting.Token);
             if (answer is WelcomeFrame && hello.Origin == Name && hello.Purpose == HelloPurpose.Changes && !await run!.Capture.HasPublishedAsync(hello.ResumeAfter, greeting.Token))
                 answer = run.Handshake.RefuseRewound(hello);
             await frames.WriteAsync(answer, greeting.Token);
@@ -209,11 +214,14 @@ public sealed partial class ReplicationNode : IPeerAcceptor, IAsyncDisposable
                 // Behind a load balancer that is an everyday matter, and no trouble.
                 if (refuse.Code != PeerGreeting.StandbyCode) LogRefused(Name, hello.From, refuse.Code, refuse.Message);
             }
+            else if (hello.Purpose == HelloPurpose.Join) await SendMembersAsync(frames, run!, greeting.Token);
+            else if (hello.Purpose == HelloPurpose.Copy) await new SnapshotFeed(Name, _database, run!.Capture, run.Snapshots, _timeProvider, _logger).RunAsync(frames, hello.From, ended.Token);
             else if (hello.Purpose == HelloPurpose.Rows) await new RowFeed(Name, hello.Origin, _database, run!.Progress, run.Capture, _timeProvider).RunAsync(frames, ended.Token);
             else
             {
                 // A peer that dials is there again: its own stream need not wait for the end of the back-off.
                 _links[hello.From].WakeIfDisconnected();
+                if (run!.Members.Any(m => m.Name == hello.From && !m.HasJoined)) await _database.SaveMembersAsync([new Member(hello.From, HasJoined: true)], ended.Token);
                 if (hello.Origin == Name) await _feeds[hello.From].RunAsync(frames, connection, hello, run!.Capture, ended.Token);
                 else await _relay.RunAsync(frames, hello, extent.Reach, run!.Capture, ended.Token);
             }
@@ -234,13 +242,13 @@ public sealed partial class ReplicationNode : IPeerAcceptor, IAsyncDisposable
         {
             try
             {
-                _state = NodeState.Starting;
+                if (_state != NodeState.Joining) _state = NodeState.Starting;
                 await RunOnceAsync(cancellationToken);
             }
             catch (Exception e) when (!cancellationToken.IsCancellationRequested)
             {
                 var fault = e as ReplicationException;
-                _state = NodeState.Faulted;
+                _state = _state == NodeState.Joining && fault?.Kind == ReplicationErrorKind.Transient ? NodeState.Joining : NodeState.Faulted;
                 if (_message != e.Message) LogFault(Name, e.Message);
                 _message = e.Message;
                 await _backOff.WaitAsync(isSlow: fault?.Kind is ReplicationErrorKind.Misconfigured or ReplicationErrorKind.AccessDenied, cancellationToken)
@@ -269,6 +277,9 @@ public sealed partial class ReplicationNode : IPeerAcceptor, IAsyncDisposable
         }
     }
 
+    private Handshake HandshakeOf(DatabaseIdentity identity, IReadOnlyCollection<NodeName> peers, IReadOnlyList<KeyValuePair<string, string>> settings) =>
+        new(Name, identity, peers, settings) { NewestProtocol = _options.NewestProtocol, Compresses = _options.SendsCompressedTo };
+
     private void StandBy(string? leader)
     {
         if (_state != NodeState.Standby || _leader != leader) LogStandby(Name, leader ?? "another instance");
@@ -280,9 +291,15 @@ public sealed partial class ReplicationNode : IPeerAcceptor, IAsyncDisposable
 
     private async Task RunLeadingAsync(CancellationToken cancellationToken)
     {
-        var identity = await _database.SetUpAsync(cancellationToken);
-        var checkpoint = await _database.ReadCheckpointAsync(cancellationToken);
-        NodeName[] peers = [.. _links.Keys];
+        var identity = await _database.SetUpAsync(isJoining: _options.JoinFrom is not null, cancellationToken);
+        var settings = ClusterSettings.Of(_options.Tables, _options.DefaultResolver);
+        if (await _database.FindCheckpointAsync(cancellationToken) is not { } checkpoint)
+        {
+            checkpoint = await JoinAsync(HandshakeOf(identity, [.. _links.Keys], settings), cancellationToken);
+        }
+
+        var members = await ReadMembersAsync(cancellationToken);
+        NodeName[] peers = [.. members.Select(m => m.Name)];
         var progress = new ReplicationProgress(Name, peers, origin => _links[origin].WakeIfDisconnected());
         var quarantine = new QuarantineRegister(progress);
         // BEFORE anything is applied: what comes must not overtake it.
@@ -295,8 +312,8 @@ public sealed partial class ReplicationNode : IPeerAcceptor, IAsyncDisposable
         await _uniqueKeys.ReadAsync(cancellationToken);
         var capture = new ChangeCapture(_database, progress, checkpoint, new TransactionEncoder(_options.MaxFrameBytes), _options.ChangeLogBytes, _logger) { Captured = losers.Note };
         using var ended = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
-        var handshake = new Handshake(Name, identity, peers, ClusterSettings.Of(_options.Tables, _options.DefaultResolver)) { NewestProtocol = _options.NewestProtocol, Compresses = _options.SendsCompressedTo };
-        var run = new NodeRun(handshake, progress, capture, new KeyGate(peers), quarantine, losers, new OriginPositions(), new OriginPositions(), ended.Token);
+        var handshake = HandshakeOf(identity, peers, settings) with { Expected = [.. _links.Keys.Except(peers)] };
+        var run = new NodeRun(handshake, progress, capture, new KeyGate(peers), quarantine, losers, new OriginPositions(), new OriginPositions(), ended.Token) { Members = members };
         var loops = new List<Task> { capture.RunAsync(ended.Token), HeartbeatAsync(capture, ended.Token), CollectAsync(progress, capture, ended.Token), _uniqueKeys.RunAsync(_timeProvider, losers.NoteKeyChange, ended.Token) };
         loops.Add(new LoserSettler(new ApplyContext(_database, progress, capture.Index, run.Keys, quarantine, losers, run.InOrder, run.Looking, OnConflicts), _timeProvider, _logger).RunAsync(ended.Token));
         loops.Add(new TableWatch(Name, _database, _timeProvider, _logger).RunAsync(ended.Token));
@@ -305,7 +322,8 @@ public sealed partial class ReplicationNode : IPeerAcceptor, IAsyncDisposable
             loops.Add(new OrphanWatch(_database, progress, capture, [Name, .. peers], found => _foreignKeys = [.. found], _timeProvider, _logger).RunAsync(_options.OrphanCheckInterval, ended.Token));
         }
 
-        loops.AddRange(_links.Values.Select(link => link.RunAsync(run, ended.Token)));
+        loops.AddRange(_links.Values.Where(link => peers.Contains(link.Peer)).Select(link => link.RunAsync(run, ended.Token)));
+        loops.Add(run.MembersChanged.Task.WaitAsync(ended.Token));
         _run = run;
         _state = NodeState.Running;
         _message = null;
@@ -383,7 +401,7 @@ public sealed partial class ReplicationNode : IPeerAcceptor, IAsyncDisposable
         return new PeerStatus
         {
             Peer = link.Peer,
-            Receiving = run is null ? PeerLinkState.Disconnected : status.State,
+            Receiving = run is null ? PeerLinkState.Disconnected : run.Members.Any(m => m.Name == link.Peer) ? status.State : PeerLinkState.Expected,
             Sending = feed.State,
             Message = status.Message ?? WaitingFor(status, run)
                 ?? (ahead > _options.MaxClockSkew ? $"The clock of peer '{link.Peer}' is {ahead.TotalSeconds:0.0} s ahead of this node's database server: its transactions wait. Set the clocks." : null),

@@ -103,6 +103,7 @@ internal sealed record CommandLine
                 "--late-notice" => options with { LateNotice = value == "1" },
                 "--network" => options with { NetworkFaults = value == "1" },
                 "--slow-capture" => options with { SlowCapture = value == "1" },
+                "--joins" => options with { Joins = value == "1" },
                 "--deaths" => options with { Deaths = value == "1" },
                 "--relay-after" => options with { RelayAfterMicroseconds = Number(value) },
                 "--deletes" => options with { DeletePercent = Number(value) },

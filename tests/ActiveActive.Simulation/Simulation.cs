@@ -28,7 +28,8 @@ internal static class Simulation
             foreach (var node in cluster.Nodes)
             {
                 // What is committed before the slot exists is not replicated: set-up comes first.
-                _ = node.Database.SetUpAsync(default).AsTask();
+                _ = node.Database.SetUpAsync(isJoining: node.IsLate, default).AsTask();
+                if (node.IsLate) _ = new SimulatedJoin(node, cluster).RunAsync();
                 node.Start();
                 for (var i = 0; i < options.ClientsPerNode; i++) _ = new Client(node, cluster, budget).RunAsync();
             }

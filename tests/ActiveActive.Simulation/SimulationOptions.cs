@@ -39,6 +39,12 @@ internal sealed record SimulationOptions
     /// <summary>Whether a node dies for good while the others go on; needs three nodes.</summary>
     public bool Deaths { get; init; }
 
+    /// <summary>Whether the last node comes later, and gets its data from another one.</summary>
+    public bool Joins { get; init; }
+
+    /// <summary>All members must be there to add it; and who treats orphans must be known from the start.</summary>
+    public bool HasJoin => Joins && Nodes > 1 && !Deaths && Orphans is null;
+
     /// <summary>How long a node is away before others are asked for its transactions, microseconds.</summary>
     public int RelayAfterMicroseconds { get; init; } = 10_000;
 
@@ -120,7 +126,7 @@ internal sealed record SimulationOptions
         // Small histories find most and are easy to read; large ones meet what needs time.
         var transactions = random.Next(4) switch { 0 => random.Between(4, 20), 1 => random.Between(20, 80), _ => random.Between(80, 200) };
         IReadOnlyList<int> tables = random.Next(4) switch { 0 => [0], 1 => [1], 2 => [2], _ => [0, 1, 2] };
-        return WithLateNotice(WithAborts(WithOtherUniqueTables(WithForeignKey(WithUniqueKeys(WithDeaths(new SimulationOptions
+        return WithJoin(WithLateNotice(WithAborts(WithOtherUniqueTables(WithForeignKey(WithUniqueKeys(WithDeaths(new SimulationOptions
         {
             Seed = seed,
             Nodes = random.Between(2, 4),
@@ -145,9 +151,11 @@ internal sealed record SimulationOptions
             CommitMicroseconds = random.Pick([20, 200, 3000]),
             ChangesPerPart = random.Pick([1, 2, 5000, 5000]),
             QuarantinePercent = random.Pick([0, 0, 0, 0, 0, 2, 5]),
-        }))))));
+        })))))));
 
         SimulationOptions WithLateNotice(SimulationOptions options) => options with { LateNotice = random.Chance(50) };
+
+        SimulationOptions WithJoin(SimulationOptions options) => options with { Joins = random.Chance(20) };
 
         SimulationOptions WithAborts(SimulationOptions options) => options with { AbortPercent = random.Pick([0, 0, 0, 3]) };
 
@@ -184,7 +192,7 @@ internal sealed record SimulationOptions
 
     public override string ToString() =>
         $"seed {Seed}: {Nodes} nodes, {Keys} keys, {Transactions} transactions, {ClientsPerNode} clients a node, tables {string.Join('+', Tables)}{(UniqueKeys > 0 ? $" ({UniqueKeys} unique)" : "")}, deletes {DeletePercent} %"
-        + $"{(Truncates ? ", truncates" : "")}{(Crashes ? LateNotice ? ", crashes that capture may notice late" : ", crashes" : "")}{(NetworkFaults ? ", network faults" : "")}{(SlowCapture ? ", slow capture" : "")}{(Deaths ? ", a death" : "")}, relay after {RelayAfterMicroseconds} µs"
+        + $"{(Truncates ? ", truncates" : "")}{(Crashes ? LateNotice ? ", crashes that capture may notice late" : ", crashes" : "")}{(NetworkFaults ? ", network faults" : "")}{(SlowCapture ? ", slow capture" : "")}{(Deaths ? ", a death" : "")}{(HasJoin ? ", a join" : "")}, relay after {RelayAfterMicroseconds} µs"
         + $", skew {SkewMicroseconds} µs, granule {GranuleMicroseconds} µs{(TiesWithinNode ? " (with ties)" : "")}, latency {LatencyMicroseconds} µs, steps {ClockStepMicroseconds} µs, {ChangesPerPart} changes a part, think {ThinkMicroseconds} µs, commit {CommitMicroseconds} µs, hold {HoldMicroseconds} µs, heartbeat {HeartbeatMicroseconds} µs, log {LogEntries}, interrupts {InterruptPercent} %, quarantine {QuarantinePercent} %{(AbortPercent > 0 ? $", aborts {AbortPercent} %" : "")}"
         + (Orphans is null ? "" : $", children of {SimulatedTables.Names[Parent]}, orphans {Orphans}, checks {OrphanCheckMicroseconds} µs");
 }

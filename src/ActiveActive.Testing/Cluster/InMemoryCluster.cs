@@ -18,6 +18,8 @@ public sealed class InMemoryCluster : IAsyncDisposable
 {
     private readonly ClusterLoop _loop = new();
     private readonly InMemoryClusterOptions _options;
+    private readonly List<string> _names;
+    private readonly List<InMemoryNode> _nodes;
     private bool _isOver;
 
     private InMemoryCluster(IReadOnlyList<string> names, InMemoryClusterOptions options)
@@ -25,11 +27,12 @@ public sealed class InMemoryCluster : IAsyncDisposable
         _options = options;
         Faults = new LinkFaults(new NodeClock(_loop));
         Network = new InMemoryNetwork(new LoopPipeScheduler(_loop), Faults);
-        Nodes = [.. names.Select((_, i) => new InMemoryNode(this, _loop, Network, options, names, i))];
+        _names = [.. names];
+        _nodes = [.. names.Select((_, i) => new InMemoryNode(this, _loop, Network, options, _names, i))];
     }
 
-    /// <summary>The nodes, in the order of their names' first mention.</summary>
-    public IReadOnlyList<InMemoryNode> Nodes { get; }
+    /// <summary>The nodes, in the order of their names' first mention; those that have joined, or are about to, behind them.</summary>
+    public IReadOnlyList<InMemoryNode> Nodes => _nodes;
 
     /// <summary>A node by its place, from 0.</summary>
     public InMemoryNode this[int index] => Nodes[index];
@@ -137,7 +140,9 @@ public sealed class InMemoryCluster : IAsyncDisposable
 
     /// <summary>Starts a node again after <see cref="Crash"/>, and returns when its engine runs.</summary>
     /// <exception cref="InvalidOperationException">The node is running.</exception>
-    public async Task RestartAsync(InMemoryNode node)
+    public Task RestartAsync(InMemoryNode node) => StartAgainAsync(node, isJoining: false);
+
+    internal async Task StartAgainAsync(InMemoryNode node, bool isJoining)
     {
         if (Known(node).IsRunning) throw new InvalidOperationException($"Node '{node.Name}' is running.");
         await RunAsync($"node '{node.Name}' has ended and started again", async () =>
@@ -145,7 +150,30 @@ public sealed class InMemoryCluster : IAsyncDisposable
             await node.RestartAsync();
             return true;
         });
-        await UntilAsync($"the engine of node '{node.Name}' runs", () => node.Replication.Status.State == NodeState.Running);
+        if (!isJoining) await UntilAsync($"the engine of node '{node.Name}' runs", () => node.Replication.Status.State == NodeState.Running);
+    }
+
+    /// <summary>
+    /// Starts a new, empty node that gets its data from another one and becomes a member, while all others may go on writing. The engines of the others are started again, since their options name it then.
+    /// Returns when its engine starts; wait for the node with <see cref="UntilAsync"/> or <see cref="ConvergeAsync"/>.
+    /// </summary>
+    /// <param name="name">Its name; one that no node of the cluster has had.</param>
+    /// <param name="donor">The node that its data comes from.</param>
+    public Task<InMemoryNode> JoinAsync(string name, InMemoryNode donor) => JoinAsync(name, donor, isFounding: false);
+
+    internal async Task<InMemoryNode> JoinAsync(string name, InMemoryNode donor, bool isFounding)
+    {
+        var from = Known(donor).Name.Value;
+        _names.Add(name);
+        return await RunAsync($"node '{name}' has started", async () =>
+        {
+            foreach (var node in _nodes) await node.AddPeerAsync(name);
+            var joining = new InMemoryNode(this, _loop, Network, _options, _names, _names.Count - 1, isFounding ? null : from);
+            _nodes.Add(joining);
+            joining.Register();
+            joining.Start();
+            return joining;
+        });
     }
 
     /// <summary>Sets a node's clock so far ahead of the cluster's time (negative: behind); zero sets it right.</summary>

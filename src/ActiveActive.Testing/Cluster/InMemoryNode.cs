@@ -24,12 +24,12 @@ public sealed class InMemoryNode
     private IDisposable? _registration;
     private Task? _ending;
 
-    internal InMemoryNode(InMemoryCluster cluster, ClusterLoop loop, InMemoryNetwork network, InMemoryClusterOptions options, IReadOnlyList<string> names, int number)
+    internal InMemoryNode(InMemoryCluster cluster, ClusterLoop loop, InMemoryNetwork network, InMemoryClusterOptions options, IReadOnlyList<string> names, int number, string? donor = null)
     {
         _cluster = cluster;
         _network = network;
         _loggers = options.Loggers;
-        _options = Configure(options, names, names[number]);
+        _options = Configure(options, names, names[number], donor);
         Name = new NodeName(names[number]);
         Clock = new NodeClock(loop);
         var rules = new ReplicatedTables(_options.Tables, _options.DefaultResolver);
@@ -189,6 +189,19 @@ public sealed class InMemoryNode
     /// <summary>Lets peers that dial the node reach either instance, in turn.</summary>
     internal IDisposable Register(ReplicationNode twin) => _network.Register(Name, twin, isFurther: true);
 
+    /// <summary>Names another node as a peer, which takes another engine; on the loop.</summary>
+    internal async Task AddPeerAsync(string name)
+    {
+        _options.Peers[name] = new PeerOptions { Addresses = { new Uri("http://localhost") } };
+        if (!IsRunning) return;
+        await EndAsync();
+        _ending = null;
+        Database.Start();
+        Replication = Create(Database);
+        Register();
+        Start();
+    }
+
     /// <summary>Ends the instance that peers reach, and lets them reach the other from now on; on the loop.</summary>
     internal async Task TakeOverAsync(ReplicationNode twin)
     {
@@ -200,7 +213,7 @@ public sealed class InMemoryNode
 
     private ReplicationNode Create(InMemoryDatabase database) => new(_options, database, _network.For(Name), Clock, _loggers);
 
-    private static ReplicationNodeOptions Configure(InMemoryClusterOptions cluster, IReadOnlyList<string> names, string name)
+    private static ReplicationNodeOptions Configure(InMemoryClusterOptions cluster, IReadOnlyList<string> names, string name, string? donor)
     {
         var services = new ServiceCollection();
         var builder = new ReplicationNodeBuilder(services, new ReplicationNodeOptions());
@@ -208,6 +221,7 @@ public sealed class InMemoryNode
         foreach (var configure in cluster.Configurations) configure(builder);
         // Last: these are the cluster's. Neither is dialled.
         builder.Named(name).UsePostgres("Host=memory;Database=memory");
+        if (donor is not null) builder.JoinFrom(donor);
         builder.Options.Peers.Clear();
         foreach (var peer in names.Where(n => n != name)) builder.AddPeer(peer, new Uri("http://localhost"));
         var options = builder.Build(new NodeServices(services));

@@ -52,6 +52,8 @@ internal sealed class InMemoryServer : IDisposable
 
     public CaptureCheckpoint? Checkpoint { get; set; }
 
+    public Dictionary<NodeName, Member> Members { get; } = [];
+
     /// <summary>See <see cref="InMemoryDatabase.HoldsCapture"/>.</summary>
     public bool HoldsCapture { get; private set; }
 
@@ -143,7 +145,43 @@ internal sealed class InMemoryServer : IDisposable
 
     public void ForgetCommitTimestamps() => _oldestStampedXid = _nextXid;
 
-    public InMemoryTransaction BeginLocal() => Begin(_options.Node, isLocal: true);
+    public InMemoryTransaction BeginLocal() => !IsJoining ? Begin(_options.Node, isLocal: true)
+        : throw new ReplicationException(ReplicationErrorKind.Transient, $"Node {_options.Node} joins the cluster: writes are refused until it has its copy of the data.");
+
+    /// <summary>Between the beginning of a join and its end: local writers are kept out.</summary>
+    public bool IsJoining { get; set; }
+
+    /// <summary>A transaction that fills tables before anybody reads the log.</summary>
+    public InMemoryTransaction BeginCopy() => Begin(_options.Node, isLocal: false);
+
+    /// <summary>Durable, and not in the log: that is read from a later place on.</summary>
+    public void CommitCopy(InMemoryTransaction transaction)
+    {
+        transaction.ThrowIfNotOpen();
+        transaction.Record.Stamp = Now();
+        transaction.Install(undo: null);
+    }
+
+    /// <summary>Takes all rows and notes away.</summary>
+    public void Empty()
+    {
+        foreach (var table in _tables.Values)
+        {
+            foreach (var cell in table.Cells.ToList())
+            {
+                cell.Committed = null;
+                table.Prune(cell);
+            }
+
+            foreach (var notes in (InMemoryNotes[])[table.Tombstones, table.Overrides, table.Siblings, table.Losers]) notes.All.Clear();
+        }
+    }
+
+    /// <summary>Whether the row that is about to be committed is in the log already.</summary>
+    public bool IsLogged(InMemoryCell cell) => cell.IsPending && _open.Exists(t => t.IsLogged && cell.IsOwnedBy(t));
+
+    /// <summary>The origin's transactions up to there are in what was copied.</summary>
+    public void SetProgress(NodeName origin, NpgsqlLogSequenceNumber position) => _progress[origin] = (position, position);
 
     public InMemoryTransaction BeginForeign(NodeName origin) => Begin(origin, isLocal: false);
 

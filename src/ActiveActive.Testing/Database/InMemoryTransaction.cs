@@ -35,6 +35,9 @@ internal sealed partial class InMemoryTransaction : IDisposable
 
     internal InMemoryCommit Record => _commit;
 
+    /// <summary>Whether its commit record is in the log, and its rows are not shown yet.</summary>
+    internal bool IsLogged => _isLogged && !_isOver;
+
     /// <summary>The locks it holds, in the order taken.</summary>
     internal List<InMemoryLock> Held { get; } = [];
 

@@ -22,16 +22,24 @@ internal sealed class ApplyClock(TimeProvider timeProvider)
             return;
         }
 
+        await WaitUntilPastAsync(stamp, session.ReadServerTimeAsync, cancellationToken);
+    }
+
+    /// <param name="stamp">The stamp.</param>
+    /// <param name="readServerTime">Reads the server's clock.</param>
+    /// <param name="cancellationToken">Ends the wait.</param>
+    public async ValueTask WaitUntilPastAsync(CommitTimestamp stamp, Func<CancellationToken, ValueTask<CommitTimestamp>> readServerTime, CancellationToken cancellationToken)
+    {
         var first = true;
         while (true)
         {
-            var now = await session.ReadServerTimeAsync(cancellationToken);
+            var now = await readServerTime(cancellationToken);
             if (IsPast(now, stamp)) break;
             var ahead = TimeSpan.FromMicroseconds(stamp.Microseconds - now.Microseconds + 1);
             if (first) LastWait = ahead;
             first = false;
-            // Woken at least every second: the server's clock may be set meanwhile.
-            await Task.Delay(ahead < TimeSpan.FromSeconds(1) ? ahead : TimeSpan.FromSeconds(1), timeProvider, cancellationToken);
+            // Woken at least every second: the server's clock may be set meanwhile. Whole milliseconds, as Task.Delay takes a part of one for nothing, and time that a test owns would not pass.
+            await Task.Delay(TimeSpan.FromMilliseconds(Math.Clamp(Math.Ceiling(ahead.TotalMilliseconds), 1, 1000)), timeProvider, cancellationToken);
         }
 
         if (first) LastWait = TimeSpan.Zero;

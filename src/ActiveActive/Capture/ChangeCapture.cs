@@ -27,6 +27,7 @@ internal sealed partial class ChangeCapture
     private readonly Lock _lock = new();
     private NpgsqlLogSequenceNumber _captured;
     private NpgsqlLogSequenceNumber _lastPublished;
+    private NpgsqlLogSequenceNumber _lastWithGap;
     private bool _insideTransaction;
     private bool _publishedSinceHeartbeat;
     private DependencyVector _heartbeatVector = DependencyVector.Empty;
@@ -132,6 +133,26 @@ internal sealed partial class ChangeCapture
     private bool IsPublished(NpgsqlLogSequenceNumber position) =>
         Index.HasLocal(_progress.Self, position) || position <= Checkpoint.LastPublished || (Checkpoint.LastPublished == default && position < Checkpoint.Position);
 
+    /// <summary>What the log before a place shows as applied, this node's own transactions among it; and a stamp that none of it exceeds. Waits until capture has passed the place.</summary>
+    /// <exception cref="ReplicationException">Transient: a transaction was in quarantine there, or the place is stable by now.</exception>
+    public async ValueTask<(DependencyVector Applied, CommitTimestamp GreatestStamp)> ReadAppliedBeforeAsync(NpgsqlLogSequenceNumber position, CancellationToken cancellationToken)
+    {
+        var marker = await _database.WriteMarkerAsync(CommitTimestamp.Unknown, cancellationToken);
+        await _progress.Captured.WaitAsync(marker.Position, cancellationToken);
+        lock (_lock)
+        {
+            if (_lastWithGap >= position || _sequence.Applied.Gaps.Count > 0)
+                throw new ReplicationException(ReplicationErrorKind.Transient, $"A transaction is in quarantine on node '{_progress.Self}', or was until now: what it holds can't be told.");
+            // BEFORE the checkpoint: one that is saved meanwhile has what leaves the index.
+            var held = Index.AppliedBefore(position);
+            var checkpoint = Checkpoint;
+            if (checkpoint.Position > position) throw new ReplicationException(ReplicationErrorKind.Transient, $"Node '{_progress.Self}' has let go of the log at {position} already.");
+            var applied = checkpoint.LastPublished == default ? checkpoint.Applied : checkpoint.Applied.Advance(_progress.Self, checkpoint.LastPublished);
+            foreach (var (origin, last) in held) applied = applied.Advance(origin, last);
+            return (applied, _sequence.GreatestStamp);
+        }
+    }
+
     /// <summary>Every local transaction with an earlier id is stable. Waits until capture has passed a marker, so that the index holds all that could be none of them.</summary>
     public async ValueTask<uint> ReadStableHorizonAsync(CancellationToken cancellationToken)
     {
@@ -170,7 +191,10 @@ internal sealed partial class ChangeCapture
         lock (_lock)
         {
             _insideTransaction = true;
-            return _sequence.Next(captured);
+            var hadGaps = _sequence.Applied.Gaps.Count > 0;
+            var transaction = _sequence.Next(captured);
+            if (hadGaps || _sequence.Applied.Gaps.Count > 0) _lastWithGap = captured.Position;
+            return transaction;
         }
     }
 

@@ -26,8 +26,8 @@ internal readonly struct RowKey : IEquatable<RowKey>
 
     public override int GetHashCode() => _hash;
 
-    /// <summary>The stored form: a JSON array of the values' texts, for example <c>["17","de"]</c>.</summary>
-    public string ToText() => KeyText.Write(_values);
+    /// <summary>The stored form: a JSON array of the values' texts, for example <c>["17","de"]</c>; empty for the table as a whole, which has no values.</summary>
+    public string ToText() => _values.Length == 0 ? "" : KeyText.Write(_values);
 
     public override string ToString() => $"{Table}{ToText()}";
 

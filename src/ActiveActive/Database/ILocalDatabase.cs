@@ -26,11 +26,38 @@ internal interface ILocalDatabase : IAsyncDisposable
     /// Checks every precondition, then creates what is missing (schema <c>active_active</c>, publication, slot, origins, replica
     /// identities). Idempotent.
     /// </summary>
+    /// <param name="isJoining">Whether a node that was never set up gets its data from another one: then its slot and checkpoint are left to <see cref="EndJoinAsync"/>.</param>
+    /// <param name="cancellationToken">Gives up.</param>
     /// <exception cref="SetUpException">Lists all problems at once, each with the setting or SQL that fixes it; nothing was changed.</exception>
-    ValueTask<DatabaseIdentity> SetUpAsync(CancellationToken cancellationToken);
+    ValueTask<DatabaseIdentity> SetUpAsync(bool isJoining, CancellationToken cancellationToken);
 
-    /// <summary>Where capture starts and what it knew there.</summary>
-    ValueTask<CaptureCheckpoint> ReadCheckpointAsync(CancellationToken cancellationToken);
+    /// <summary>Where capture starts and what it knew there; null where a node has not joined yet.</summary>
+    ValueTask<CaptureCheckpoint?> FindCheckpointAsync(CancellationToken cancellationToken);
+
+    /// <summary>The nodes of the cluster, this one among them, by name; none before <see cref="SaveMembersAsync"/>.</summary>
+    ValueTask<IReadOnlyList<Member>> ReadMembersAsync(CancellationToken cancellationToken);
+
+    /// <summary>Adds members, or says of some that they have joined. Durable on return.</summary>
+    ValueTask SaveMembersAsync(IReadOnlyList<Member> members, CancellationToken cancellationToken);
+
+    /// <summary>Holds the tables as they stand at a place of the log, for as long as the snapshot is open.</summary>
+    ValueTask<IDataSnapshot> OpenSnapshotAsync(CancellationToken cancellationToken);
+
+    /// <summary>
+    /// Keeps local writers out of the replicated tables until <see cref="EndJoinAsync"/> (they get an error that says why), and empties the tables of what an earlier try has copied.
+    /// </summary>
+    /// <exception cref="ReplicationException">Misconfigured: a table has rows that no earlier try can have copied.</exception>
+    ValueTask BeginJoinAsync(CancellationToken cancellationToken);
+
+    /// <summary>Opens a session that copies into the tables, between <see cref="BeginJoinAsync"/> and <see cref="EndJoinAsync"/>.</summary>
+    ValueTask<ICopySession> OpenCopySessionAsync(CancellationToken cancellationToken);
+
+    /// <summary>Makes the slot, the origins' progress and the checkpoint from which the node goes on, saves the members, and lets local writers in; the last two in one transaction.</summary>
+    /// <param name="copied">Per origin, the last transaction that what was copied holds.</param>
+    /// <param name="greatestStamp">No stamp in it is greater.</param>
+    /// <param name="members">All members, this node among them.</param>
+    /// <param name="cancellationToken">Gives up.</param>
+    ValueTask EndJoinAsync(DependencyVector copied, CommitTimestamp greatestStamp, IReadOnlyList<Member> members, CancellationToken cancellationToken);
 
     /// <summary>Durable on return. The slot is confirmed only up to a saved checkpoint.</summary>
     ValueTask SaveCheckpointAsync(CaptureCheckpoint checkpoint, CancellationToken cancellationToken);

@@ -29,7 +29,7 @@ internal sealed class ReplicationHealthCheck(ReplicationNode node) : IHealthChec
             return Task.FromResult(HealthCheckResult.Unhealthy($"Node '{status.Node}' is {status.State}. {status.Message}", data: data));
         }
 
-        var troubles = status.Peers.Where(p => p.Receiving != PeerLinkState.Streaming || p.Message is not null).Select(p => $"Peer '{p.Peer}' is {p.Receiving}. {p.Message}").ToList();
+        var troubles = status.Peers.Where(p => p.Receiving is not (PeerLinkState.Streaming or PeerLinkState.Expected) || p.Message is not null).Select(p => $"Peer '{p.Peer}' is {p.Receiving}. {p.Message}").ToList();
         troubles.AddRange(status.Peers.Where(p => p.UniqueKeyDifferences.Count > 0).Select(p => $"Unique keys differ from peer '{p.Peer}': {string.Join("; ", p.UniqueKeyDifferences.Take(5))}{(p.UniqueKeyDifferences.Count > 5 ? "; …" : "")}."));
         if (status.Quarantined > 0) troubles.Add($"{status.Quarantined} transactions are in quarantine: read active_active.quarantine, mend the causes, retry.");
         return Task.FromResult(troubles.Count == 0

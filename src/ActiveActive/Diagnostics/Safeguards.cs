@@ -176,6 +176,12 @@ internal enum Safeguard
     /// <summary>A relayed transaction has its own vector, not what its relayer had seen (R10).</summary>
     RelayedVector,
 
+    /// <summary>What is copied to a node that joins comes with the versions that somebody may not have seen, and with tombstones (R3).</summary>
+    CopyVersions,
+
+    /// <summary>A member that was not heard of yet has nothing: all is kept for it, as for a node that joins (R1).</summary>
+    KeepForTheUnheard,
+
     /// <summary>An orphan is treated once every node is known to have both writes that made it, and all that they wrote before is here.</summary>
     RepairStableOrphans,
 

@@ -15,4 +15,14 @@ namespace ActiveActive.Hosting;
 /// <param name="InOrder">Transactions whose writes are performed one by one.</param>
 /// <param name="Looking">Transactions that are not written without a look at the rows.</param>
 /// <param name="Ended">Cancelled when this life ends: connections that it serves end with it.</param>
-internal sealed record NodeRun(Handshake Handshake, ReplicationProgress Progress, ChangeCapture Capture, KeyGate Keys, QuarantineRegister Quarantine, UniqueLosers Losers, OriginPositions InOrder, OriginPositions Looking, CancellationToken Ended);
+internal sealed record NodeRun(Handshake Handshake, ReplicationProgress Progress, ChangeCapture Capture, KeyGate Keys, QuarantineRegister Quarantine, UniqueLosers Losers, OriginPositions InOrder, OriginPositions Looking, CancellationToken Ended)
+{
+    /// <summary>The members other than this node.</summary>
+    public required IReadOnlyList<Database.Member> Members { get; init; }
+
+    /// <summary>The snapshots that are held for nodes that join.</summary>
+    public Membership.OpenSnapshots Snapshots { get; } = new();
+
+    /// <summary>Set once the members have changed: this life ends then, and the next one knows them.</summary>
+    public TaskCompletionSource MembersChanged { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
+}

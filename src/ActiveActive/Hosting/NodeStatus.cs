@@ -14,6 +14,9 @@ public enum NodeState
     /// <summary>Another instance of the application leads this node (<see cref="NodeStatus.Leader"/>); this one takes over when that one ends. All is well.</summary>
     Standby,
 
+    /// <summary>Copying its data from another node before it becomes a member (<see cref="ReplicationNodeOptions.JoinFrom"/>); <see cref="NodeStatus.Join"/> says how far.</summary>
+    Joining,
+
     /// <summary>Capturing, and applying what its peers send.</summary>
     Running,
 
@@ -35,6 +38,9 @@ public sealed record NodeStatus
 
     /// <summary>While the node stands by: the machine, process and client address of the instance that leads, as the database server sees it. Null where that is not known, and in other states.</summary>
     public string? Leader { get; init; }
+
+    /// <summary>How far the copy of the data is while <see cref="State"/> is <see cref="NodeState.Joining"/>; null before and after.</summary>
+    public JoinStatus? Join { get; init; }
 
     /// <summary>The last local transaction that was published to peers.</summary>
     public NpgsqlLogSequenceNumber PublishedPosition { get; init; }

@@ -20,4 +20,7 @@ public enum PeerLinkState
 
     /// <summary>Paused by the application.</summary>
     Paused,
+
+    /// <summary>No member of the cluster yet: the options name it, and it is expected to join.</summary>
+    Expected,
 }

@@ -44,6 +44,9 @@ public sealed class ReplicationNodeBuilder
         return this;
     }
 
+    /// <summary>Lets a new node get its data from a peer while all others go on writing; see <see cref="ReplicationNodeOptions.JoinFrom"/>.</summary>
+    public ReplicationNodeBuilder JoinFrom(string peer) => With(o => o.JoinFrom = peer);
+
     /// <summary>The secret that nodes show each other; see <see cref="ReplicationNodeOptions.SharedToken"/>.</summary>
     /// <param name="token">Shown and accepted.</param>
     /// <param name="accepted">Accepted as well, while one takes the place of another.</param>

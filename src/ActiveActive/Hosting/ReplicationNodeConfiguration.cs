@@ -27,6 +27,8 @@ internal static class ReplicationNodeConfiguration
                 case "ALLOWPLAINTEXT": options.AllowPlaintext = Parse<bool>(entry); break;
                 case "PATH": options.Path = entry.Value ?? ""; break;
                 case "PEERS": BindPeers(entry, options); break;
+                case "JOINFROM": options.JoinFrom = entry.Value; break;
+                case "JOINPARALLELISM": options.JoinParallelism = Parse<int>(entry); break;
                 case "TABLES": BindTables(entry, options); break;
                 case "ONAPPLYERROR": options.OnApplyError = ParsePolicy<ApplyErrorPolicy>(entry); break;
                 case "CONFLICTRETENTION": options.ConflictRetention = Parse<TimeSpan>(entry); break;

@@ -19,6 +19,15 @@ public sealed class ReplicationNodeOptions
     public IDictionary<string, PeerOptions> Peers { get; } = new Dictionary<string, PeerOptions>(StringComparer.Ordinal);
 
     /// <summary>
+    /// The peer from which a node gets its data when it is set up for the first time, in a database whose replicated tables are empty; null for a node of a new cluster, whose databases hold
+    /// the same rows. All others must name this node as a peer. Without effect once the node has joined. Default: null.
+    /// </summary>
+    public string? JoinFrom { get; set; }
+
+    /// <summary>How many tables are copied at once while the node joins, 1 to 16. Default: 4.</summary>
+    public int JoinParallelism { get; set; } = 4;
+
+    /// <summary>
     /// Which tables replicate and how, in order: every table that matches a pattern takes part, and rules that match the same table
     /// add up. Must be the same on every node.
     /// </summary>

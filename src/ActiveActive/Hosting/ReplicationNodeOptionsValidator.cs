@@ -28,6 +28,8 @@ internal static class ReplicationNodeOptionsValidator
         Range(problems, nameof(options.LeaderTimeout), options.LeaderTimeout, TimeSpan.FromSeconds(2), TimeSpan.FromMinutes(5));
         Range(problems, nameof(options.RelayAfter), options.RelayAfter, TimeSpan.Zero, TimeSpan.FromHours(1));
         if (options.OrphanCheckInterval != TimeSpan.Zero) Range(problems, nameof(options.OrphanCheckInterval), options.OrphanCheckInterval, TimeSpan.FromSeconds(1), TimeSpan.FromDays(1));
+        if (options.JoinFrom is { } donor && !options.Peers.ContainsKey(donor)) problems.Add($"JoinFrom names '{donor}', which is no peer: add it with AddPeer(\"{donor}\", …).");
+        Range(problems, nameof(options.JoinParallelism), options.JoinParallelism, 1, 16);
         Range(problems, nameof(options.MaxClockSkew), options.MaxClockSkew, TimeSpan.FromMilliseconds(1), TimeSpan.FromDays(1));
         Range(problems, nameof(options.ChangeLogBytes), options.ChangeLogBytes, 1L << 20, 16L << 30);
         Range(problems, nameof(options.MaxChangesPerPart), options.MaxChangesPerPart, 1, 1_000_000);

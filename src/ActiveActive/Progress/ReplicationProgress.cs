@@ -85,7 +85,7 @@ internal sealed class ReplicationProgress
         if (Safeguards.IsOff(Safeguard.CollectWhenStable)) return stable;
         foreach (var member in _peers)
         {
-            if (member == origin) continue;
+            if (member == origin || (Safeguards.IsOff(Safeguard.KeepForTheUnheard) && !_members.ContainsKey(member))) continue;
             var position = _members.TryGetValue(member, out var vector) ? vector.CompleteUpTo(origin) : default;
             if (position < stable) stable = position;
         }

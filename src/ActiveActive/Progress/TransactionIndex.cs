@@ -102,6 +102,30 @@ internal sealed class TransactionIndex
         lock (_lock) return _order.Any(e => e.LocalPosition == position && e.Version.Origin == self);
     }
 
+    /// <summary>Per origin, the last of its transactions that the index holds and that were committed here before a place.</summary>
+    public IReadOnlyDictionary<NodeName, NpgsqlLogSequenceNumber> AppliedBefore(NpgsqlLogSequenceNumber localPosition)
+    {
+        lock (_lock)
+        {
+            var applied = new Dictionary<NodeName, NpgsqlLogSequenceNumber>();
+            foreach (var entry in _order)
+            {
+                if (entry.LocalPosition < localPosition && entry.Version.Position > applied.GetValueOrDefault(entry.Version.Origin)) applied[entry.Version.Origin] = entry.Version.Position;
+            }
+
+            return applied;
+        }
+    }
+
+    /// <summary>The first id (modulo 2^32) of the transactions that it holds; 0 where it holds none.</summary>
+    public uint OldestXid
+    {
+        get
+        {
+            lock (_lock) return ShownVersion.OldestOf(_order.Select(static e => e.Shown));
+        }
+    }
+
     /// <summary>The place in the local log of the first of some transactions that the index holds; beyond every place where it holds none.</summary>
     public NpgsqlLogSequenceNumber FirstOf(IReadOnlyList<uint> xids)
     {

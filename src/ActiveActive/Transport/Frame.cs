@@ -32,6 +32,12 @@ internal enum HelloPurpose
 
     /// <summary>Rows that a transaction of the sender left partly unchanged: one request, one answer for each row.</summary>
     Rows = 1,
+
+    /// <summary>To become a member: the answer is a <see cref="MembersFrame"/>.</summary>
+    Join = 2,
+
+    /// <summary>A copy of the data: see <see cref="SnapshotRequestFrame"/>.</summary>
+    Copy = 3,
 }
 
 /// <summary>Sender → dialler: accepted; changes follow.</summary>

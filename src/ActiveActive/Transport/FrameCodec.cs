@@ -1,5 +1,6 @@
 using System.Buffers;
 using System.Buffers.Binary;
+using ActiveActive.Changes;
 using ActiveActive.Database;
 using MessagePack;
 
@@ -10,7 +11,7 @@ namespace ActiveActive.Transport;
 /// MessagePack array whose first element is the <see cref="FrameKind"/> and whose others are the frame's fields in the order of its
 /// record. Hello and welcome have their last field, the features, from protocol 2 on. This class writes; <see cref="FrameDecoder"/> reads, and <see cref="TransactionEncoder"/> writes transactions.
 /// </summary>
-internal static class FrameCodec
+internal static partial class FrameCodec
 {
     /// <summary>The bytes of a frame other than a transaction.</summary>
     /// <exception cref="ArgumentException">A transaction frame, or a name or setting beyond <see cref="FrameLimits"/>.</exception>
@@ -29,6 +30,24 @@ internal static class FrameCodec
             case AckFrame ack: Write(ref writer, ack); break;
             case RowRequestFrame request: Write(ref writer, request); break;
             case RowFrame row: Write(ref writer, row); break;
+            case MembersFrame members: Write(ref writer, members); break;
+            case SnapshotRequestFrame request:
+                writer.WriteArrayHeader(2);
+                writer.Write((int)FrameKind.SnapshotRequest);
+                WriteGuid(ref writer, request.Id);
+                break;
+            case SnapshotFrame snapshot: Write(ref writer, snapshot); break;
+            case CopyRequestFrame request: Write(ref writer, request); break;
+            case CopiedRowsFrame rows:
+                writer.WriteArrayHeader(2);
+                writer.Write((int)FrameKind.CopiedRows);
+                writer.Write(rows.Rows.Span);
+                break;
+            case CopiedKeysFrame keys: Write(ref writer, keys); break;
+            case CopiedTableFrame:
+                writer.WriteArrayHeader(1);
+                writer.Write((int)FrameKind.CopiedTable);
+                break;
             case PingFrame:
                 writer.WriteArrayHeader(1);
                 writer.Write((int)FrameKind.Ping);
@@ -112,12 +131,16 @@ internal static class FrameCodec
 
     private static void Write(ref MessagePackWriter writer, RelationFrame frame)
     {
-        var (id, relation) = frame;
-        if (relation.Columns.Count > FrameLimits.MaxColumns)
-            throw new ArgumentException($"{relation} has {relation.Columns.Count} columns; at most {FrameLimits.MaxColumns} can be.", nameof(frame));
         writer.WriteArrayHeader(7);
         writer.Write((int)FrameKind.Relation);
-        writer.Write(id);
+        writer.Write(frame.Id);
+        WriteFields(ref writer, frame.Relation);
+    }
+
+    private static void WriteFields(ref MessagePackWriter writer, Relation relation)
+    {
+        if (relation.Columns.Count > FrameLimits.MaxColumns)
+            throw new ArgumentException($"{relation} has {relation.Columns.Count} columns; at most {FrameLimits.MaxColumns} can be.", nameof(relation));
         WriteBounded(ref writer, relation.Name.Schema, FrameLimits.MaxIdentifierBytes);
         WriteBounded(ref writer, relation.Name.Name, FrameLimits.MaxIdentifierBytes);
         WriteBounded(ref writer, relation.Root.Schema, FrameLimits.MaxIdentifierBytes);
@@ -188,13 +211,11 @@ internal static class FrameCodec
 
     private static void Write(ref MessagePackWriter writer, DatabaseIdentity identity)
     {
-        Span<byte> incarnation = stackalloc byte[16];
-        identity.Incarnation.TryWriteBytes(incarnation, bigEndian: true, out _);
         writer.WriteArrayHeader(5);
         writer.Write(identity.SystemIdentifier);
         writer.Write(identity.Timeline);
         writer.Write(identity.DatabaseOid);
-        writer.Write(incarnation);
+        WriteGuid(ref writer, identity.Incarnation);
         writer.Write(identity.ServerVersion);
     }
 

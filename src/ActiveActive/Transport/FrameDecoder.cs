@@ -80,6 +80,13 @@ internal sealed partial class FrameDecoder(int maxFrameBytes, RelationWindow? re
             (FrameKind.Ping, 1) => new PingFrame(),
             (FrameKind.RowRequest, 3) => new RowRequestFrame(ReadPosition(ref reader), ReadRequestedRows(ref reader)),
             (FrameKind.Row, 3) => new RowFrame(new FetchedRow(ReadPosition(ref reader), reader.TryReadNil() ? null : ReadRow(ref reader, FrameLimits.MaxColumns))),
+            (FrameKind.Members, 2) => new MembersFrame(ReadMembers(ref reader)),
+            (FrameKind.SnapshotRequest, 2) => new SnapshotRequestFrame(reader.ReadGuid()),
+            (FrameKind.Snapshot, 5) => ReadSnapshot(ref reader),
+            (FrameKind.CopyRequest, 3) => new CopyRequestFrame(ReadTableName(ref reader)),
+            (FrameKind.CopiedRows, 2) => new CopiedRowsFrame(reader.ReadBytes()),
+            (FrameKind.CopiedKeys, 2) => new CopiedKeysFrame(ReadCopiedKeys(ref reader)),
+            (FrameKind.CopiedTable, 1) => new CopiedTableFrame(),
             _ => throw Corrupt($"Kind {(int)kind} with {fields} fields is no frame of this protocol."),
         };
     }
@@ -172,25 +179,30 @@ internal sealed partial class FrameDecoder(int maxFrameBytes, RelationWindow? re
     private RelationFrame ReadRelation(ref PayloadReader reader)
     {
         var id = reader.ReadNonNegative();
-        var name = ReadTableName(ref reader);
-        var root = ReadTableName(ref reader);
-        var elements = reader.ReadArrayHeader(3 * FrameLimits.MaxColumns);
-        if (elements % 3 != 0) throw Corrupt($"Relation {id} has an incomplete column.");
-        var columns = new RelationColumn[elements / 3];
-        var names = new HashSet<string>(columns.Length, StringComparer.Ordinal);
-        for (var i = 0; i < columns.Length; i++)
-        {
-            columns[i] = new RelationColumn(reader.ReadText(FrameLimits.MaxIdentifierBytes), reader.ReadText(FrameLimits.MaxIdentifierBytes), reader.ReadNonNegative());
-            if (!names.Add(columns[i].Name)) throw Corrupt($"Relation {id} names a column twice.");
-        }
-
-        var relation = new Relation(name, root, columns);
-        if (intern is not null) relation = intern(relation);
+        var relation = ReadRelationFields(ref reader, $"Relation {id}");
 
         // Before it is remembered: a frame that is refused leaves nothing behind.
         if (!reader.AtEnd) throw Corrupt("A Relation frame has bytes after its end.");
         if (!_relations.TryAdd(id, relation)) throw Corrupt($"Relation {id} is announced twice, or is larger than all relations together may be.");
         return new RelationFrame(id, relation);
+    }
+
+    private Relation ReadRelationFields(ref PayloadReader reader, string what)
+    {
+        var name = ReadTableName(ref reader);
+        var root = ReadTableName(ref reader);
+        var elements = reader.ReadArrayHeader(3 * FrameLimits.MaxColumns);
+        if (elements % 3 != 0) throw Corrupt($"{what} has an incomplete column.");
+        var columns = new RelationColumn[elements / 3];
+        var names = new HashSet<string>(columns.Length, StringComparer.Ordinal);
+        for (var i = 0; i < columns.Length; i++)
+        {
+            columns[i] = new RelationColumn(reader.ReadText(FrameLimits.MaxIdentifierBytes), reader.ReadText(FrameLimits.MaxIdentifierBytes), reader.ReadNonNegative());
+            if (!names.Add(columns[i].Name)) throw Corrupt($"{what} names a column twice.");
+        }
+
+        var relation = new Relation(name, root, columns);
+        return intern is null ? relation : intern(relation);
     }
 
     private static TableName ReadTableName(ref PayloadReader reader) =>

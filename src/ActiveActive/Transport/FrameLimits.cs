@@ -60,7 +60,7 @@ internal static class FrameLimits
     /// <summary>The greatest payload of a frame of that kind.</summary>
     public static int MaxPayloadBytes(FrameKind kind, int maxFrameBytes) => kind switch
     {
-        FrameKind.Transaction or FrameKind.RowRequest or FrameKind.Row or FrameKind.Compressed => maxFrameBytes,
+        FrameKind.Transaction or FrameKind.RowRequest or FrameKind.Row or FrameKind.Compressed or FrameKind.Snapshot or FrameKind.CopiedRows or FrameKind.CopiedKeys => maxFrameBytes,
         FrameKind.Relation or FrameKind.UniqueKeys => MaxRelationBytes,
         _ => MaxControlBytes,
     };
@@ -82,6 +82,14 @@ internal enum FrameKind
 
     /// <summary>Protocol 2, where the feature is agreed on: transactions, compressed.</summary>
     Compressed = 11,
+
+    Members = 12,
+    SnapshotRequest = 13,
+    Snapshot = 14,
+    CopyRequest = 15,
+    CopiedRows = 16,
+    CopiedKeys = 17,
+    CopiedTable = 18,
 }
 
 /// <summary>The second element of a change: what it is and which row images follow.</summary>

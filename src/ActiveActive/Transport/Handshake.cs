@@ -7,6 +7,9 @@ namespace ActiveActive.Transport;
 internal sealed record Handshake(
     NodeName Self, DatabaseIdentity Identity, IReadOnlyCollection<NodeName> Peers, IReadOnlyList<KeyValuePair<string, string>> Settings)
 {
+    /// <summary>Nodes that the options name and that are no members: they may join.</summary>
+    public IReadOnlyCollection<NodeName> Expected { get; init; } = [];
+
     public const int MinProtocol = 1;
     public const int MaxProtocol = 2;
 
@@ -38,7 +41,12 @@ internal sealed record Handshake(
     {
         if (Refusal(hello) is { } refusal) return refusal;
         if (connected is not null && connected.Incarnation != hello.Identity.Incarnation) return TwoNodes(hello.From);
-        if (hello.ResumeAfter < extent.Forgotten)
+        if (hello.Origin != Self && hello.Purpose == HelloPurpose.Changes && hello.ResumeAfter < extent.Forgotten)
+        {
+            return new RefuseFrame("AA3048", $"Node '{Self}' can't relay transactions of '{hello.Origin}' after {hello.ResumeAfter}: those up to {extent.Forgotten} came with the copy of its data when it joined, or every member had them. Another node that has applied them can.");
+        }
+
+        if (hello.Purpose is HelloPurpose.Changes or HelloPurpose.Rows && hello.ResumeAfter < extent.Forgotten)
         {
             return new RefuseFrame("AA3007",
                 $"Node '{hello.From}' asks node '{Self}' to go on after {hello.Origin} {hello.ResumeAfter}, but '{Self}' no longer has the log up to {extent.Forgotten}, which '{hello.From}' had applied before: "
@@ -85,7 +93,12 @@ internal sealed record Handshake(
         // Before the address: a node that took another's name is what the mismatch comes from.
         if (hello.From == Self && !IsSameDatabase(hello.Identity)) return TwoNodes(Self);
         if (hello.To != Self) return new("AA3002", $"Node '{hello.From}' dialled '{hello.To}' and reached '{Self}'. Mend the address in AddPeer(\"{hello.To}\", …) on node '{hello.From}'.");
-        if (!Peers.Contains(hello.From)) return new("AA3004", $"Node '{Self}' knows no peer '{hello.From}'. Add it there with AddPeer(\"{hello.From}\", …).");
+        if (Expected.Contains(hello.From) && hello.Purpose != HelloPurpose.Join)
+        {
+            return new("AA3041", $"Node '{hello.From}' is expected to join the cluster, and was set up by itself: whether it has the same data is not known. Start it on an empty database with JoinFrom(\"{Self}\").");
+        }
+
+        if (!Peers.Contains(hello.From) && !Expected.Contains(hello.From)) return new("AA3004", $"Node '{Self}' knows no peer '{hello.From}'. Add it there with AddPeer(\"{hello.From}\", …).");
         if (hello.Origin == hello.From || (hello.Origin != Self && !Peers.Contains(hello.Origin)))
             return new("AA3009", $"Node '{hello.From}' asks node '{Self}' for the transactions of '{hello.Origin}', which is no peer of '{Self}'. Every node lists all others with AddPeer.");
         if (IsSameDatabase(hello.Identity)) return new("AA3005", SameDatabase(hello.From));

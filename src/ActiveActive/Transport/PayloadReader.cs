@@ -68,6 +68,11 @@ internal ref struct PayloadReader(in ReadOnlySequence<byte> payload)
 
     public bool TryReadNil() => _reader.TryReadNil();
 
+    public bool ReadBoolean() => _reader.ReadBoolean();
+
+    /// <summary>A copy of the bytes: the payload's buffer is used again.</summary>
+    public byte[] ReadBytes() => (_reader.ReadBytes() ?? throw Corrupt("null where bytes belong")).ToArray();
+
     public Guid ReadGuid()
     {
         var bytes = _reader.ReadBytes() ?? throw Corrupt("no identifier");

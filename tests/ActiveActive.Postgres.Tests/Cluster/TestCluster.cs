@@ -11,6 +11,9 @@ internal sealed class TestCluster : IAsyncDisposable
     private const string ProbeSchema = "CREATE TABLE quiet_probe (node text PRIMARY KEY, round uuid NOT NULL);";
     private static readonly string[] s_names = ["a", "b", "c", "d", "e"];
     private readonly List<string> _log = [];
+    private List<(string Name, int Port)> _members = [];
+    private string _schema = "";
+    private Action<ReplicationNodeBuilder> _configure = static _ => { };
 
     public List<ClusterNode> Nodes { get; } = [];
 
@@ -31,9 +34,9 @@ internal sealed class TestCluster : IAsyncDisposable
     /// </summary>
     public static async Task<TestCluster> StartAsync(IEnumerable<PostgresServer> servers, string schema, Action<ReplicationNodeBuilder> configure, IReadOnlyList<string>? databaseOptions = null, Func<ClusterNode, Task>? prepare = null, Func<ClusterNode, Task>? beforeSchema = null)
     {
-        var cluster = new TestCluster();
+        var cluster = new TestCluster { _schema = ProbeSchema + schema, _configure = configure };
         var all = servers.ToList();
-        List<(string, int)> members = [.. FreePorts(all.Count).Select((port, i) => (s_names[i], port))];
+        var members = cluster._members = [.. FreePorts(all.Count).Select((port, i) => (s_names[i], port))];
         for (var i = 0; i < all.Count; i++)
         {
             cluster.Nodes.Add(await ClusterNode.CreateAsync(s_names[i], members[i].Item2, all[i], members, ProbeSchema + schema, configure, cluster._log, databaseOptions?[i] ?? "", beforeSchema));
@@ -43,6 +46,22 @@ internal sealed class TestCluster : IAsyncDisposable
         foreach (var node in cluster.Nodes) await node.StartAsync();
         await cluster.UntilAsync("all nodes stream from all peers", () => Task.FromResult(cluster.Nodes.All(n => n.Node.Status.Peers.All(p => p.Receiving == PeerLinkState.Streaming))));
         return cluster;
+    }
+
+    /// <summary>Creates a node with empty tables, and starts all hosts again one after the other, since their options name it then. The new node is not started.</summary>
+    public async Task<ClusterNode> AddNodeAsync(PostgresServer server)
+    {
+        var (name, port) = (s_names[_members.Count], FreePorts(1)[0]);
+        _members.Add((name, port));
+        foreach (var node in Nodes)
+        {
+            await node.StopAsync();
+            await node.StartAsync();
+        }
+
+        var added = await ClusterNode.CreateAsync(name, port, server, _members, _schema, _configure, _log);
+        Nodes.Add(added);
+        return added;
     }
 
     /// <summary>
@@ -96,6 +115,7 @@ internal sealed class TestCluster : IAsyncDisposable
             if (node.Host is null) continue;
             var status = node.Node.Status;
             text.AppendLine($"{status.Node} {status.State} {status.Message} published {status.PublishedPosition} ({status.PublishedTransactions})");
+            if (status.Join is { } join) text.AppendLine($"   joins: {join}");
             foreach (var p in status.Peers) text.AppendLine($"   {p.Peer}: {p.Receiving}/{p.Sending} received {p.ReceivedPosition} applied {p.AppliedPosition} ({p.AppliedTransactions}, retries {p.Retries}) sent {p.SentPosition} acked {p.AcknowledgedPosition} {p.Message}");
         }
 

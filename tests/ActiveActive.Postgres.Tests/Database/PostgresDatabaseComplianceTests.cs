@@ -31,8 +31,8 @@ public abstract class PostgresDatabaseCompliance(ComplianceServer server) : Loca
 {
     private static int s_databases;
 
-    private protected override async ValueTask<LocalDatabaseFixture> CreateAsync(int maxChangesPerPart = 5_000) => await PostgresFixture.CreateAsync(
-        server.Server, $"compliance_{Interlocked.Increment(ref s_databases)}", maxChangesPerPart, TestContext.Current.CancellationToken);
+    private protected override async ValueTask<LocalDatabaseFixture> CreateAsync(int maxChangesPerPart = 5_000, bool isJoining = false) => await PostgresFixture.CreateAsync(
+        server.Server, $"compliance_{Interlocked.Increment(ref s_databases)}", maxChangesPerPart, isJoining, TestContext.Current.CancellationToken);
 }
 
 /// <summary>On the oldest supported version.</summary>

@@ -49,7 +49,7 @@ internal sealed class PostgresFixture : LocalDatabaseFixture
 
     public override ILocalDatabase Database => _database;
 
-    public static async Task<PostgresFixture> CreateAsync(PostgresServer server, string name, int maxChangesPerPart, CancellationToken cancellationToken)
+    public static async Task<PostgresFixture> CreateAsync(PostgresServer server, string name, int maxChangesPerPart, bool isJoining, CancellationToken cancellationToken)
     {
         var connectionString = await server.CreateDatabaseAsync(name, cancellationToken);
         foreach (var table in ComplianceTable.All) await server.ExecuteAsync(Create(table), name, cancellationToken);
@@ -64,7 +64,7 @@ internal sealed class PostgresFixture : LocalDatabaseFixture
         var database = new PostgresDatabase(options);
         try
         {
-            await database.SetUpAsync(cancellationToken);
+            await database.SetUpAsync(isJoining, cancellationToken);
         }
         catch
         {

@@ -10,7 +10,7 @@ public sealed class RecordedConflictTests(OldestComplianceServer server) : IClas
     public async Task Conflict_history_as_json_is_the_history()
     {
         var cancellationToken = TestContext.Current.CancellationToken;
-        await using var fixture = await PostgresFixture.CreateAsync(server.Server, "recorded", 5_000, cancellationToken);
+        await using var fixture = await PostgresFixture.CreateAsync(server.Server, "recorded", 5_000, isJoining: false, cancellationToken);
         await server.Server.ExecuteAsync(
             """
             INSERT INTO active_active.conflict (table_name, key, type, local_row, local_stamp, local_origin, local_position,

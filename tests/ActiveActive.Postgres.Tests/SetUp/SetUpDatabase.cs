@@ -65,7 +65,7 @@ internal sealed class SetUpDatabase : IAsyncDisposable
         IEnumerable<TableRule>? rules = null, string node = "eu", string[]? peers = null, string? connectionString = null)
     {
         await using PostgresDatabase database = new(Options(rules, node, peers, connectionString));
-        return await database.SetUpAsync(Token);
+        return await database.SetUpAsync(isJoining: false, Token);
     }
 
     public PostgresDatabaseOptions Options(IEnumerable<TableRule>? rules = null, string node = "eu", string[]? peers = null, string? connectionString = null) => new()

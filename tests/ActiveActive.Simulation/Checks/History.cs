@@ -89,6 +89,12 @@ internal sealed class History(SimulationOptions options, Trace trace, Findings f
     /// <summary>What a node shows now, to ask which transactions that covers.</summary>
     public Acknowledged KnowledgeOf(int node) => new(node, Seen[node][node] - 1, 0, 0, [.. Seen[node]], Quarantined[node].ToHashSet(), []);
 
+    /// <summary>A node begins with what it has copied: per origin, all up to a position.</summary>
+    public void Join(int node, IEnumerable<(int Origin, ulong Position)> copied)
+    {
+        foreach (var (origin, position) in copied) Seen[node][origin] = Committed[origin].Count(t => t.Position <= position);
+    }
+
     public void Bury(int node) => Dead.Add(node);
 
     private int SurvivingOf(int origin) =>

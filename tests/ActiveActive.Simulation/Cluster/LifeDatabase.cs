@@ -38,16 +38,53 @@ internal sealed class LifeDatabase(SimulatedNode node, InMemoryDatabase inner, E
         return await inner.LeadAsync(standsBy, cancellationToken);
     }
 
-    public async ValueTask<DatabaseIdentity> SetUpAsync(CancellationToken cancellationToken)
+    public async ValueTask<DatabaseIdentity> SetUpAsync(bool isJoining, CancellationToken cancellationToken)
     {
         await PauseAsync();
-        return await inner.SetUpAsync(cancellationToken);
+        return await inner.SetUpAsync(isJoining, cancellationToken);
     }
 
-    public async ValueTask<CaptureCheckpoint> ReadCheckpointAsync(CancellationToken cancellationToken)
+    public async ValueTask<CaptureCheckpoint?> FindCheckpointAsync(CancellationToken cancellationToken)
     {
         await PauseAsync();
-        return await inner.ReadCheckpointAsync(cancellationToken);
+        return await inner.FindCheckpointAsync(cancellationToken);
+    }
+
+    public async ValueTask<IReadOnlyList<Member>> ReadMembersAsync(CancellationToken cancellationToken)
+    {
+        await PauseAsync();
+        return await inner.ReadMembersAsync(cancellationToken);
+    }
+
+    public async ValueTask SaveMembersAsync(IReadOnlyList<Member> members, CancellationToken cancellationToken)
+    {
+        await PauseAsync();
+        await inner.SaveMembersAsync(members, cancellationToken);
+        await PauseAsync();
+    }
+
+    public async ValueTask<IDataSnapshot> OpenSnapshotAsync(CancellationToken cancellationToken)
+    {
+        await PauseAsync();
+        return await inner.OpenSnapshotAsync(cancellationToken);
+    }
+
+    public async ValueTask BeginJoinAsync(CancellationToken cancellationToken)
+    {
+        await PauseAsync();
+        await inner.BeginJoinAsync(cancellationToken);
+    }
+
+    public async ValueTask<ICopySession> OpenCopySessionAsync(CancellationToken cancellationToken)
+    {
+        await PauseAsync();
+        return await inner.OpenCopySessionAsync(cancellationToken);
+    }
+
+    public async ValueTask EndJoinAsync(DependencyVector copied, CommitTimestamp greatestStamp, IReadOnlyList<Member> members, CancellationToken cancellationToken)
+    {
+        await PauseAsync();
+        await inner.EndJoinAsync(copied, greatestStamp, members, cancellationToken);
     }
 
     public async ValueTask SaveCheckpointAsync(CaptureCheckpoint checkpoint, CancellationToken cancellationToken)

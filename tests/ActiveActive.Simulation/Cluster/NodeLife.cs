@@ -37,6 +37,9 @@ internal sealed class NodeLife : IDisposable
     /// <summary>Null until set-up is done: peers that dial are told to come again.</summary>
     public ChangeCapture? Capture { get; private set; }
 
+    /// <summary>The other members.</summary>
+    public IReadOnlyList<NodeName> Members { get; private set; } = [];
+
     public KeyGate? Keys { get; private set; }
 
     public QuarantineRegister? Quarantine { get; private set; }
@@ -71,9 +74,11 @@ internal sealed class NodeLife : IDisposable
 
     private async Task RunAsync()
     {
-        await Database.SetUpAsync(Ended);
-        var checkpoint = await Database.ReadCheckpointAsync(Ended);
-        List<NodeName> peers = [.. _cluster.Nodes.Where(n => n != _node).Select(n => n.Name)];
+        await Database.SetUpAsync(isJoining: _node.IsLate, Ended);
+        var checkpoint = (await Database.FindCheckpointAsync(Ended))!;
+        var added = (await Database.ReadMembersAsync(Ended)).Select(m => m.Name).ToList();
+        List<NodeName> peers = [.. _cluster.Nodes.Where(n => n != _node && (!n.IsLate || added.Contains(n.Name))).Select(n => n.Name)];
+        Members = peers;
         Progress = new ReplicationProgress(_node.Name, peers);
         Keys = new KeyGate(peers);
         Quarantine = new QuarantineRegister(Progress);
@@ -89,7 +94,7 @@ internal sealed class NodeLife : IDisposable
         if (_cluster.Options.Orphans is not null) _ = GuardAsync(WatchOrphansAsync);
         foreach (var peer in _cluster.Nodes)
         {
-            if (peer != _node) _ = GuardAsync(() => new SimulatedLink(_node, peer, this, _cluster).RunAsync());
+            if (peers.Contains(peer.Name)) _ = GuardAsync(() => new SimulatedLink(_node, peer, this, _cluster).RunAsync());
         }
     }
 

@@ -54,6 +54,8 @@ internal sealed class SimulatedNetwork(SimulatedCluster cluster)
         {
             if (node == origin || node == to || node.Life is not { IsOver: false, Capture: { } capture } || _unreachableUntil.GetValueOrDefault((node.Index, to.Index)) > cluster.Loop.Now) continue;
             var extent = capture.ExtentOf(origin.Name);
+            // What came with its copy, it can't relay.
+            if (node.IsLate && durable < extent.Forgotten) continue;
             if (durable < extent.Forgotten) cluster.Findings.Violation($"node {node.Name} no longer has what it received of {origin.Name} up to {extent.Forgotten}, and {to.Name} is at {durable}");
             if (extent.Reach <= reach) continue;
             (best, reach) = (node, extent.Reach);

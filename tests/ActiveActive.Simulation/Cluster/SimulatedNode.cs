@@ -66,6 +66,12 @@ internal sealed class SimulatedNode
         });
     }
 
+    /// <summary>Whether it comes later and gets its data from another one; until then it is no member.</summary>
+    public bool IsLate => _cluster.Options.HasJoin && Index == _cluster.Options.Nodes - 1;
+
+    /// <summary>Of one that comes later: whether it has its data.</summary>
+    public bool HasJoined { get; set; }
+
     /// <summary>Died for good.</summary>
     public bool IsDead { get; private set; }
 
@@ -82,7 +88,7 @@ internal sealed class SimulatedNode
 
     public void Start()
     {
-        if (IsDead || Life is { IsOver: false } || !Database.IsRunning) return;
+        if (IsDead || (IsLate && !HasJoined) || Life is { IsOver: false } || !Database.IsRunning) return;
         Life?.Dispose();
         Life = new NodeLife(this, _cluster);
         Life.Start();
@@ -108,7 +114,7 @@ internal sealed class SimulatedNode
         Database.Crash(stayDown: true);
         foreach (var node in _cluster.Nodes)
         {
-            if (node != this) _cluster.History.Lose(Index, node.Index, (ulong)Database.ProgressOf(node.Name), Database.Quarantined.Where(e => e.Origin == node.Name).Select(e => (ulong)e.Position));
+            if (node != this && (!IsLate || HasJoined)) _cluster.History.Lose(Index, node.Index, (ulong)Database.ProgressOf(node.Name), Database.Quarantined.Where(e => e.Origin == node.Name).Select(e => (ulong)e.Position));
         }
 
         if (unseenFor is null) Life?.End();

@@ -18,6 +18,7 @@ internal sealed class Client(SimulatedNode node, SimulatedCluster cluster, Workl
 
     public async Task RunAsync()
     {
+        while (node.IsLate && !node.HasJoined && !budget.IsTaken) await _loop.Delay(1000);
         while (budget.TryTake())
         {
             await _loop.Delay(_random.Between(0, _options.ThinkMicroseconds * 2));
@@ -207,6 +208,8 @@ internal sealed class WorkloadBudget(int transactions, int clients)
     private int _number;
 
     public bool IsSpent => _active == 0;
+
+    public bool IsTaken => _left <= 0;
 
     public bool TryTake() => _left-- > 0;
 

@@ -122,7 +122,7 @@ public sealed class InMemoryCrashTests
     public async Task Confirmed_log_is_recycled_and_refused_later()
     {
         await using var fixture = await InMemoryFixture.CreateAsync();
-        var start = (await fixture.Database.ReadCheckpointAsync(Token)).Position;
+        var start = (await fixture.Database.FindCheckpointAsync(Token))!.Position;
         NpgsqlLogSequenceNumber last = default;
         await using (var reader = await ChangeReader.OpenAsync(fixture.Database, start, null, Token))
         {

@@ -4,6 +4,6 @@ namespace ActiveActive.Tests.Database;
 
 public sealed class InMemoryDatabaseComplianceTests : LocalDatabaseCompliance
 {
-    private protected override async ValueTask<LocalDatabaseFixture> CreateAsync(int maxChangesPerPart = 5_000) =>
-        await InMemoryFixture.CreateAsync(maxChangesPerPart);
+    private protected override async ValueTask<LocalDatabaseFixture> CreateAsync(int maxChangesPerPart = 5_000, bool isJoining = false) =>
+        await InMemoryFixture.CreateAsync(maxChangesPerPart, isJoining);
 }

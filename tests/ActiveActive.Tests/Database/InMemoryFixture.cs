@@ -29,7 +29,7 @@ internal sealed class InMemoryFixture : LocalDatabaseFixture
         return default;
     }
 
-    public static async ValueTask<InMemoryFixture> CreateAsync(int maxChangesPerPart = 5_000)
+    public static async ValueTask<InMemoryFixture> CreateAsync(int maxChangesPerPart = 5_000, bool isJoining = false)
     {
         var clock = new FakeTimeProvider(new DateTimeOffset(2026, 1, 1, 0, 0, 0, TimeSpan.Zero));
         var memory = new InMemoryDatabase(new InMemoryDatabaseOptions
@@ -39,7 +39,7 @@ internal sealed class InMemoryFixture : LocalDatabaseFixture
             MaxChangesPerPart = maxChangesPerPart,
             Tables = [.. ComplianceTable.All.Select(Define)],
         });
-        await memory.SetUpAsync(TestContext.Current.CancellationToken);
+        await memory.SetUpAsync(isJoining, TestContext.Current.CancellationToken);
         return new InMemoryFixture(memory, clock);
     }
 

@@ -24,7 +24,7 @@ public sealed class ClockHistoryTests
         // B:I k(5), and the clock of A says 4, 5, 5, 6: a write of A's over it at 5 would have the same stamp, and the greater name would beat the later write.
         var stamp = CommitTimestamp.From(s_stamp);
         await using var database = new InMemoryDatabase(new InMemoryDatabaseOptions { Node = new("a"), Tables = [], Clock = new ScriptedClock(-1, 0, 0, 1) });
-        await database.SetUpAsync(CancellationToken.None);
+        await database.SetUpAsync(isJoining: false, CancellationToken.None);
         await using var session = await database.OpenApplySessionAsync(new("b"), CancellationToken.None);
         await new ApplyClock(TimeProvider.System).WaitUntilPastAsync(stamp, session, CancellationToken.None);
         Assert.Equal(1, session.ServerTime.Microseconds - stamp.Microseconds);

@@ -19,6 +19,21 @@ public sealed class HandshakeTests
     }
 
     [Fact]
+    public void Expected_node_may_join_and_do_nothing_else()
+    {
+        var node = Node() with { Peers = [], Expected = [s_us] };
+        Assert.IsType<WelcomeFrame>(node.Answer(Hello() with { Purpose = HelloPurpose.Join }, extent: new(new(100), new(200))));
+        foreach (var purpose in (HelloPurpose[])[HelloPurpose.Changes, HelloPurpose.Rows, HelloPurpose.Copy])
+        {
+            var refuse = Assert.IsType<RefuseFrame>(node.Answer(Hello() with { Purpose = purpose, ResumeAfter = new(300) }, extent: new(new(100), new(200))));
+            Assert.Equal("AA3041", refuse.Code);
+            Assert.Contains("JoinFrom(\"eu\")", refuse.Message, StringComparison.Ordinal);
+        }
+
+        Assert.Equal("AA3004", Assert.IsType<RefuseFrame>(node.Answer(Hello() with { From = new("ap"), Purpose = HelloPurpose.Join })).Code);
+    }
+
+    [Fact]
     public void Known_peer_with_equal_settings_is_welcome()
     {
         var welcome = Assert.IsType<WelcomeFrame>(Node().Answer(Hello()));

@@ -272,7 +272,7 @@ public abstract partial class LocalDatabaseCompliance
     public async Task Stream_from_a_position_yields_exactly_the_rest()
     {
         await using var fixture = await CreateAsync();
-        var start = (await fixture.Database.ReadCheckpointAsync(Token)).Position;
+        var start = (await fixture.Database.FindCheckpointAsync(Token))!.Position;
         IReadOnlyList<CapturedTransaction> all;
         await using (var reader = await ChangeReader.OpenAsync(fixture.Database, start, null, Token))
         {
@@ -289,7 +289,7 @@ public abstract partial class LocalDatabaseCompliance
     public async Task Slot_has_one_reader_and_a_copy_reads_beside_it()
     {
         await using var fixture = await CreateAsync();
-        var start = (await fixture.Database.ReadCheckpointAsync(Token)).Position;
+        var start = (await fixture.Database.FindCheckpointAsync(Token))!.Position;
         await using var reader = await ReadFromCheckpointAsync(fixture);
         await fixture.RunLocalAsync(Items.Insert("1", "one", null));
         var seen = Assert.Single(await reader.ReadAllAsync());
@@ -308,8 +308,8 @@ public abstract partial class LocalDatabaseCompliance
     public async Task Checkpoint_is_read_as_saved_and_survives_another_set_up()
     {
         await using var fixture = await CreateAsync();
-        var identity = await fixture.Database.SetUpAsync(Token);
-        var initial = await fixture.Database.ReadCheckpointAsync(Token);
+        var identity = await fixture.Database.SetUpAsync(isJoining: false, Token);
+        var initial = (await fixture.Database.FindCheckpointAsync(Token))!;
         Assert.Empty(initial.Applied);
         await fixture.RunLocalAsync(Items.Insert("1", "one", null));
         var position = await fixture.Database.WriteMarkerAsync(CommitTimestamp.Unknown, Token);
@@ -317,7 +317,7 @@ public abstract partial class LocalDatabaseCompliance
 
         await fixture.Database.SaveCheckpointAsync(saved, Token);
 
-        Assert.Equal(identity, await fixture.Database.SetUpAsync(Token));
-        Assert.Equal(saved, await fixture.Database.ReadCheckpointAsync(Token));
+        Assert.Equal(identity, await fixture.Database.SetUpAsync(isJoining: false, Token));
+        Assert.Equal(saved, await fixture.Database.FindCheckpointAsync(Token));
     }
 }

@@ -14,7 +14,7 @@ public abstract partial class LocalDatabaseCompliance
     public async Task What_was_received_is_read_again_as_it_came_whatever_was_written()
     {
         await using var fixture = await CreateAsync();
-        var start = (await fixture.Database.ReadCheckpointAsync(Token)).Position;
+        var start = (await fixture.Database.FindCheckpointAsync(Token))!.Position;
         await using (var session = await fixture.Database.OpenApplySessionAsync(Us, Token))
         {
             // Nothing is written of the first, one row of the second; the third is rolled back, then comes again.

@@ -89,7 +89,7 @@ public abstract partial class LocalDatabaseCompliance
             index.Pass(await database.WriteMarkerAsync(CommitTimestamp.Unknown, Token));
             await ApplyAsync(other, (ulong)number + 0x100, s_past, Items, t => new InsertRow(t, Texts($"{number}", "a peer's", null)));
             await database.SaveTombstonesAsync([new Tombstone(Items.FullName, Items.KeyOf("77").ToText(), Version(s_past, Us, 1))], Token);
-            await database.SaveCheckpointAsync(await database.ReadCheckpointAsync(Token), Token);
+            await database.SaveCheckpointAsync((await database.FindCheckpointAsync(Token))!, Token);
             await database.WriteMarkerAsync(CommitTimestamp.Unknown, Token);
             if (isLocal) await fixture.RunLocalAsync(Items.Insert($"{number + 5000}", "an application's", null));
             await session.BeginAsync(Token);

@@ -16,7 +16,7 @@ public abstract partial class LocalDatabaseCompliance
     private static CancellationToken Token => TestContext.Current.CancellationToken;
 
     /// <summary>Makes a fresh database, set up.</summary>
-    private protected abstract ValueTask<LocalDatabaseFixture> CreateAsync(int maxChangesPerPart = 5_000);
+    private protected abstract ValueTask<LocalDatabaseFixture> CreateAsync(int maxChangesPerPart = 5_000, bool isJoining = false);
 
     private static NpgsqlLogSequenceNumber At(ulong position) => new(position);
 
@@ -32,7 +32,7 @@ public abstract partial class LocalDatabaseCompliance
     private static IEnumerable<string?> TextsOf(ColumnValue[]? row) => row!.Select(v => v.IsUnchanged ? "(unchanged)" : v.Text);
 
     private static async Task<ChangeReader> ReadFromCheckpointAsync(LocalDatabaseFixture fixture) => await ChangeReader.OpenAsync(
-        fixture.Database, (await fixture.Database.ReadCheckpointAsync(Token)).Position, null, Token);
+        fixture.Database, (await fixture.Database.FindCheckpointAsync(Token))!.Position, null, Token);
 
     private static async ValueTask<LocalTable> FindAsync(IApplySession session, ComplianceTable table)
     {

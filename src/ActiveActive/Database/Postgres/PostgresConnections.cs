@@ -8,6 +8,10 @@ internal static class PostgresConnections
     // Of what has come in, much is taken with one call.
     private const int ReadBufferBytes = 128 << 10;
 
+    private const string SnapshotName = "active_active snapshot";
+
+    private static readonly (string, string)[] s_noLimits = [("statement_timeout", "0"), ("lock_timeout", "0"), ("idle_in_transaction_session_timeout", "0")];
+
     /// <summary>
     /// The session by which an instance leads, or stands by. Nothing in it takes long: what is not answered in time counts as lost, at once and without asking the server to
     /// cancel it.
@@ -53,6 +57,30 @@ internal static class PostgresConnections
         var source = new NpgsqlDataSourceBuilder(builder.ConnectionString);
         source.ConfigureTypeLoading(types => types.EnableTypeLoading(false));
         return source.Build();
+    }
+
+    /// <summary>Reads a snapshot: texts come out as they go into the sessions of <see cref="ForApply"/>, and no row is hidden. It may take as long as it takes.</summary>
+    public static NpgsqlDataSource ForSnapshot(string connectionString)
+    {
+        var builder = Derive(connectionString, SnapshotName, [("search_path", "pg_catalog"), ("row_security", "off"), .. s_noLimits]);
+        builder.SearchPath = null;
+        builder.CommandTimeout = 0;
+        builder.TcpKeepAlive = true;
+        builder.TcpKeepAliveTime = 15;
+        builder.TcpKeepAliveInterval = 5;
+        builder.Pooling = false;
+        builder.ReadBufferSize = ReadBufferBytes;
+        var source = new NpgsqlDataSourceBuilder(builder.ConnectionString);
+        source.ConfigureTypeLoading(types => types.EnableTypeLoading(false));
+        return source.Build();
+    }
+
+    /// <summary>The replication protocol: the slot that a snapshot is taken with.</summary>
+    public static string ForSnapshotSlot(string connectionString)
+    {
+        var builder = Derive(connectionString, SnapshotName, s_noLimits);
+        builder.Pooling = false;
+        return builder.ConnectionString;
     }
 
     /// <summary>The replication protocol: capture.</summary>

@@ -11,7 +11,7 @@ using NpgsqlTypes;
 namespace ActiveActive.Database.Postgres;
 
 /// <summary>The database seam on a stock PostgreSQL 15 to 18, reached with Npgsql.</summary>
-internal sealed class PostgresDatabase : ILocalDatabase
+internal sealed partial class PostgresDatabase : ILocalDatabase
 {
     // What is stable in the ordinary way is gone by then.
     private static readonly TimeSpan s_oldBlock = TimeSpan.FromMinutes(1);
@@ -21,6 +21,7 @@ internal sealed class PostgresDatabase : ILocalDatabase
     private readonly RewrittenTables _rewritten;
     private readonly PartitionTruncates _truncates;
     private readonly NewTablePublisher _newTables;
+    private readonly PostgresJoin _join;
     private LeaderSession? _lease;
 
     public PostgresDatabase(PostgresDatabaseOptions options, ILogger? logger = null)
@@ -30,6 +31,7 @@ internal sealed class PostgresDatabase : ILocalDatabase
         _newTables = new NewTablePublisher(options, _dataSource);
         _truncates = new PartitionTruncates(_dataSource);
         _rewritten = new RewrittenTables(options, _dataSource, logger ?? NullLogger.Instance);
+        _join = new PostgresJoin(options, _dataSource, _rewritten);
     }
 
     public OwnTransactions OwnTransactions { get; } = new();
@@ -42,16 +44,13 @@ internal sealed class PostgresDatabase : ILocalDatabase
         return _lease = lease;
     }
 
-    public ValueTask<DatabaseIdentity> SetUpAsync(CancellationToken cancellationToken) => new PostgresSetUp(_options, _dataSource).RunAsync(cancellationToken);
+    public ValueTask<DatabaseIdentity> SetUpAsync(bool isJoining, CancellationToken cancellationToken) => new PostgresSetUp(_options, _dataSource).RunAsync(isJoining, cancellationToken);
 
-    public ValueTask<CaptureCheckpoint> ReadCheckpointAsync(CancellationToken cancellationToken) => RunAsync("reading the checkpoint", async () =>
+    public ValueTask<CaptureCheckpoint?> FindCheckpointAsync(CancellationToken cancellationToken) => RunAsync("reading the checkpoint", async () =>
     {
         await using var command = _dataSource.CreateCommand(CheckpointTable.ReadSql);
         await using var reader = await command.ExecuteReaderAsync(cancellationToken);
-        return await reader.ReadAsync(cancellationToken)
-            ? CheckpointTable.Read(reader)
-            : throw new ReplicationException(ReplicationErrorKind.Misconfigured,
-                "There is no capture checkpoint (active_active.checkpoint is empty): set-up has not run in this database.");
+        return await reader.ReadAsync(cancellationToken) ? CheckpointTable.Read(reader) : null;
     });
 
     public ValueTask SaveCheckpointAsync(CaptureCheckpoint checkpoint, CancellationToken cancellationToken) =>

@@ -43,6 +43,9 @@ internal static class PostgresNames
         return $"{readable[..Math.Min(MaxSlotName - 1 - hash.Length, readable.Length)]}_{hash}";
     }
 
+    /// <summary>The name of the temporary slot that a snapshot is taken with; two may be taken at once.</summary>
+    public static string SnapshotSlot(uint databaseOid) => $"aa_{databaseOid}_snapshot_{Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(SlotHashBytes))}";
+
     public static string OriginPrefix(uint databaseOid) => $"active_active_{databaseOid}_";
 
     public static string Origin(uint databaseOid, NodeName peer) => OriginPrefix(databaseOid) + peer.Value;

@@ -188,5 +188,27 @@ internal static class PostgresSchema
             PRIMARY KEY (table_name, bucket, origin, position, digest)
         );
         """,
+        $$"""
+        -- The nodes of the cluster. One that has not joined has not its copy of the data yet.
+        CREATE TABLE active_active.member (
+            name       text PRIMARY KEY,
+            has_joined boolean NOT NULL,
+            since      timestamptz NOT NULL DEFAULT clock_timestamp()
+        );
+        -- While this node gets its copy of the data: which try it is. With this row the guard falls.
+        CREATE TABLE active_active.joining (
+            only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
+            attempt  uuid NOT NULL
+        );
+        -- The guard's trigger function. An application's role may not read the row.
+        CREATE FUNCTION active_active.refuse_while_joining() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $guard$
+        BEGIN
+            IF EXISTS (SELECT FROM active_active.joining) THEN
+                RAISE EXCEPTION '{{JoinGuard.Code}}: this node is joining the cluster: % on %.% is refused until it has its copy of the data', TG_OP, TG_TABLE_SCHEMA, TG_TABLE_NAME
+                    USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'Write on another node until this one has joined.';
+            END IF;
+            RETURN NULL;
+        END $guard$;
+        """,
     ];
 }

@@ -29,12 +29,15 @@ internal sealed class PostgresSetUp
     }
 
     /// <summary>Checks, creates what is missing, and says which database this is.</summary>
+    /// <param name="isJoining">Whether a node that was never set up gets its slot later.</param>
+    /// <param name="cancellationToken">Gives up.</param>
     /// <exception cref="SetUpException">All problems; nothing was changed.</exception>
     /// <exception cref="ReplicationException">
     /// Transient: not reachable, or a lock was not granted in time. AccessDenied: wrong password, role or database. InUse: another
     /// session reads the slot, or is setting up.
     /// </exception>
-    public ValueTask<DatabaseIdentity> RunAsync(CancellationToken cancellationToken) => RunAsync(RunLockedAsync, cancellationToken);
+    public ValueTask<DatabaseIdentity> RunAsync(bool isJoining, CancellationToken cancellationToken) =>
+        RunAloneAsync((connection, stop) => RunLockedAsync(connection, isJoining, stop), $"setting up node {_options.Node}", cancellationToken);
 
     /// <summary>Publishes the tables that the rules match and that are not published yet, while the node runs.</summary>
     /// <param name="only">The one to publish; null for all.</param>
@@ -42,9 +45,13 @@ internal sealed class PostgresSetUp
     /// <param name="cancellationToken">Ends it.</param>
     /// <returns>Why some can't be published, and which are busy.</returns>
     public ValueTask<(string? Unfit, string? Busy)> PublishNewTablesAsync(TableName? only, Action<NewTable> added, CancellationToken cancellationToken) =>
-        RunAsync((connection, stop) => PublishLockedAsync(connection, only, added, stop), cancellationToken);
+        RunAloneAsync((connection, stop) => PublishLockedAsync(connection, only, added, stop), $"setting up node {_options.Node}", cancellationToken);
 
-    private async ValueTask<T> RunAsync<T>(Func<NpgsqlConnection, CancellationToken, Task<T>> run, CancellationToken cancellationToken)
+    /// <summary>Runs something that no other set-up or join of this database may overlap.</summary>
+    /// <param name="run">What to do, on a connection of the pool.</param>
+    /// <param name="doing">Ends the sentence "While …".</param>
+    /// <param name="cancellationToken">Ends it.</param>
+    public async ValueTask<T> RunAloneAsync<T>(Func<NpgsqlConnection, CancellationToken, Task<T>> run, string doing, CancellationToken cancellationToken)
     {
         await using var connection = await OpenAsync(cancellationToken);
         try
@@ -63,13 +70,13 @@ internal sealed class PostgresSetUp
         }
         catch (Exception e) when (e is NpgsqlException or TimeoutException or IOException)
         {
-            var fault = PostgresErrors.Translate(e, $"setting up node {_options.Node}");
+            var fault = PostgresErrors.Translate(e, doing);
             // A statement that the server refuses for good has nothing to do with a peer's changes here.
             throw fault.Kind is ReplicationErrorKind.ApplyRefused ? new ReplicationException(ReplicationErrorKind.Misconfigured, fault.Message, e) : fault;
         }
     }
 
-    private async Task<DatabaseIdentity> RunLockedAsync(NpgsqlConnection connection, CancellationToken cancellationToken)
+    private async Task<DatabaseIdentity> RunLockedAsync(NpgsqlConnection connection, bool isJoining, CancellationToken cancellationToken)
     {
         var facts = await ReadFactsAsync(connection, cancellationToken);
         var problems = SetUpCheck.Find(facts);
@@ -81,7 +88,9 @@ internal sealed class PostgresSetUp
         }
 
         var incarnation = await CreateMissingAsync(connection, facts, cancellationToken);
-        if (facts.Node.Checkpoint is null) await SlotSetUp.CreateAsync(connection, facts, cancellationToken);
+        if (facts.Node.Checkpoint is null && !isJoining) await SlotSetUp.CreateAsync(connection, facts, cancellationToken);
+        // What the end of a join could not remove for others' locks, or a join that was given up has left.
+        if (facts.Node.Checkpoint is not null || !isJoining) await JoinGuard.RemoveAsync(connection, cancellationToken);
         return new(facts.Server.SystemIdentifier, facts.Server.Timeline, facts.Server.DatabaseOid, incarnation, facts.Server.Version);
     }
 

@@ -146,6 +146,14 @@ internal static class TombstoneTable
         """,
         SqlParameters.Text(table.ToString()), SqlParameters.Text(except.Origin.Value), SqlParameters.Text(except.Position.ToString()));
 
+    /// <summary>All of a table, in two results, the one of the table itself first; to be read in one snapshot.</summary>
+    public const string ReadAllSql =
+        """
+        SELECT key, stamp, origin, position FROM active_active.tombstone WHERE table_name = @table AND key = '';
+        SELECT key, stamp, origin, position FROM active_active.tombstone WHERE table_name = @table AND key <> ''
+        UNION ALL SELECT k.key, b.stamp, b.origin, b.position FROM active_active.tombstone_block b CROSS JOIN unnest(b.keys) AS k(key) WHERE b.table_name = @table
+        """;
+
     public static NpgsqlBatchCommand Set(TableName table, string key, in RowVersion version) => SqlParameters.Command(
         s_set, SqlParameters.Text(table.ToString()), SqlParameters.Text(key), SqlParameters.Number(version.Stamp.Microseconds),
         SqlParameters.Text(version.Origin.Value), SqlParameters.Text(version.Position.ToString()));

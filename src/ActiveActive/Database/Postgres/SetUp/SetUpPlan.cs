@@ -7,7 +7,8 @@ internal static class SetUpPlan
 {
     private const string PublishedActions = "publish = 'insert, update, delete, truncate', publish_via_partition_root = false";
 
-    private const string NoteFiles =
+    /// <summary>Notes the files that tables have now: their rows show their writers.</summary>
+    public const string NoteFiles =
         """
         INSERT INTO active_active.table_file (table_oid, file)
         SELECT oid, pg_catalog.pg_relation_filenode(oid) FROM pg_catalog.pg_class WHERE relkind = 'r' AND oid >= 16384 AND pg_catalog.pg_relation_filenode(oid) <> oid

@@ -7,7 +7,7 @@ namespace ActiveActive.Database.Postgres.SetUp;
 internal static class SlotSetUp
 {
     // Creation waits for every transaction that runs at the moment (three times over); a limit, so that a forgotten one is named.
-    private static readonly TimeSpan s_limit = TimeSpan.FromMinutes(10);
+    public static readonly TimeSpan Limit = TimeSpan.FromMinutes(10);
 
     /// <summary>
     /// AFTER the publication and the replica identities are committed: what the slot decodes from its first transaction on must
@@ -16,15 +16,7 @@ internal static class SlotSetUp
     /// </summary>
     public static async Task CreateAsync(NpgsqlConnection connection, SetUpFacts facts, CancellationToken cancellationToken)
     {
-        var name = PostgresNames.Slot(facts.Server.DatabaseOid);
-        if (facts.Node.Slot is not null)
-        {
-            await using var drop = new NpgsqlCommand("SELECT pg_drop_replication_slot($1)", connection);
-            drop.Parameters.Add(new NpgsqlParameter { Value = name });
-            await drop.ExecuteNonQueryAsync(cancellationToken);
-        }
-
-        var position = await CreateSlotAsync(connection, name, cancellationToken);
+        var position = await ReplaceAsync(connection, facts.Server.DatabaseOid, cancellationToken);
         await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
         await PostgresSetUp.ExecuteAsync(connection, PostgresSetUp.CommitLocally, cancellationToken);
         await using var insert = new NpgsqlCommand(
@@ -42,11 +34,26 @@ internal static class SlotSetUp
         await transaction.CommitAsync(cancellationToken);
     }
 
+    /// <summary>Makes the slot, in place of one that nobody relies on. Returns where it begins.</summary>
+    public static async Task<NpgsqlLogSequenceNumber> ReplaceAsync(NpgsqlConnection connection, uint databaseOid, CancellationToken cancellationToken)
+    {
+        await DropAsync(connection, databaseOid, cancellationToken);
+        return await CreateSlotAsync(connection, PostgresNames.Slot(databaseOid), cancellationToken);
+    }
+
+    /// <summary>Drops the slot if there is one, on which nobody relies: it would hold back the log.</summary>
+    public static async Task DropAsync(NpgsqlConnection connection, uint databaseOid, CancellationToken cancellationToken)
+    {
+        await using var drop = new NpgsqlCommand("SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = $1", connection);
+        drop.Parameters.Add(new NpgsqlParameter { Value = PostgresNames.Slot(databaseOid), NpgsqlDbType = NpgsqlDbType.Text });
+        await drop.ExecuteNonQueryAsync(cancellationToken);
+    }
+
     private static async Task<NpgsqlLogSequenceNumber> CreateSlotAsync(NpgsqlConnection connection, string name, CancellationToken cancellationToken)
     {
         await using var create = new NpgsqlCommand("SELECT lsn FROM pg_create_logical_replication_slot($1, 'pgoutput')", connection)
         {
-            CommandTimeout = (int)s_limit.TotalSeconds,
+            CommandTimeout = (int)Limit.TotalSeconds,
         };
         create.Parameters.Add(new NpgsqlParameter { Value = name });
         try
@@ -55,9 +62,12 @@ internal static class SlotSetUp
         }
         catch (NpgsqlException e) when (e.InnerException is TimeoutException)
         {
-            throw new ReplicationException(ReplicationErrorKind.Transient,
-                $"Replication slot {name} was not created within {s_limit.TotalMinutes} minutes: transactions that ran before have not ended. "
-                + "Look for old ones: SELECT pid, xact_start, state FROM pg_stat_activity WHERE backend_xid IS NOT NULL ORDER BY xact_start;", e);
+            throw TookTooLong(name, e);
         }
     }
+
+    /// <summary>Says that a slot could not be created in time, and why.</summary>
+    public static ReplicationException TookTooLong(string name, Exception cause) => new(ReplicationErrorKind.Transient,
+        $"Replication slot {name} was not created within {Limit.TotalMinutes} minutes: transactions that ran before have not ended. "
+        + "Look for old ones: SELECT pid, xact_start, state FROM pg_stat_activity WHERE backend_xid IS NOT NULL ORDER BY xact_start;", cause);
 }
