@@ -18,7 +18,7 @@ public sealed class PeerNetworkTests
         await using var server = await PeerServer.StartAsync(new PeerEndpoint(new HandOverAcceptor(), null, PeerProtocol.DefaultPath));
         await using var line = FaultProxy.Start(server.Address.Port);
         line.Refuses = true;
-        using var transport = new HttpPeerTransport(sharedToken: null);
+        var transport = new HttpPeerTransport(sharedToken: null);
         var fault = await Assert.ThrowsAsync<ReplicationException>(async () => await transport.ConnectAsync(new(new("us"), line.Address), default));
         Assert.Equal(ReplicationErrorKind.Transient, fault.Kind);
         line.Heal();
@@ -35,7 +35,7 @@ public sealed class PeerNetworkTests
         using var silent = new TcpListener(IPAddress.Loopback, 0);
         silent.Start();
         await using var line = FaultProxy.Start((IPEndPoint)silent.LocalEndpoint);
-        using var transport = new HttpPeerTransport(sharedToken: null);
+        var transport = new HttpPeerTransport(sharedToken: null);
         var dialling = transport.ConnectAsync(new(new("us"), line.Address), default).AsTask();
         using var accepted = await silent.AcceptSocketAsync().WaitAsync(s_patience);
         var spoken = await accepted.ReceiveAsync(new byte[1024]).WaitAsync(s_patience);
@@ -55,7 +55,7 @@ public sealed class PeerNetworkTests
         var acceptor = new HandOverAcceptor();
         await using var server = await PeerServer.StartAsync(new PeerEndpoint(acceptor, null, PeerProtocol.DefaultPath));
         await using var line = FaultProxy.Start(server.Address.Port);
-        using var transport = new HttpPeerTransport(sharedToken: null);
+        var transport = new HttpPeerTransport(sharedToken: null);
         await using var pair = await acceptor.PairWithAsync(await transport.ConnectAsync(new(new("us"), line.Address), default));
         var end = dials ? pair.Dialler : pair.Acceptor;
         // Nobody reads at the other end: windows and buffers fill.

@@ -140,7 +140,7 @@ public sealed class PeerRefusalTests
     [InlineData("too-short")]
     public async Task Token_that_a_header_can_not_carry_is_refused_and_not_printed(string token)
     {
-        using var transport = new HttpPeerTransport(token);
+        var transport = new HttpPeerTransport(token);
         var fault = await Assert.ThrowsAsync<ReplicationException>(async () => await transport.ConnectAsync(new(new("us"), new Uri("http://127.0.0.1:1")), default));
         Assert.Equal(ReplicationErrorKind.Misconfigured, fault.Kind);
         Assert.DoesNotContain(token, fault.ToString(), StringComparison.Ordinal);

@@ -62,7 +62,7 @@ public sealed class CredentialReloadTests
             builder.Named("us").AddPeer("eu", server.Address, p => p.Certificate(serverCertificate.Thumbprint())).UseCertificateFile(path, key);
             var log = new CapturedLog();
             using var credentials = CredentialStore.Of(builder.Options, TimeProvider.System, log);
-            using var transport = new HttpPeerTransport(credentials);
+            var transport = new HttpPeerTransport(credentials);
             Assert.Contains(first.Thumbprint(), await DialAsync(), StringComparison.Ordinal);
 
             // Only the certificate, and not its key yet.

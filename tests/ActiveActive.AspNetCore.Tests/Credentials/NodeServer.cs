@@ -84,7 +84,7 @@ internal sealed class NodeServer : IAsyncDisposable
         });
         configure?.Invoke(builder);
         using var credentials = CredentialStore.Of(builder.Options, TimeProvider.System);
-        using var transport = new HttpPeerTransport(credentials);
+        var transport = new HttpPeerTransport(credentials);
         return await DialAsync(transport, Address, name, said);
     }
 
@@ -97,7 +97,7 @@ internal sealed class NodeServer : IAsyncDisposable
             await using var connection = await transport.ConnectAsync(new(eu, address), patience.Token);
             await using var frames = new FrameConnection(connection, "Peer 'eu'", 1 << 20, Timeout.InfiniteTimeSpan, TimeProvider.System);
             var handshake = new Handshake(new(name), new(1, 1, 1, Guid.NewGuid(), 0), [eu], []);
-            await PeerGreeting.GreetAsync(frames, handshake, eu, eu, default, HelloPurpose.Changes, patience.Token);
+            await PeerGreeting.GreetAsync(frames, handshake, handshake.Hello(eu, eu, default, HelloPurpose.Changes, takesCompressed: false), patience.Token);
             return "welcome";
         }
         catch (ReplicationException e)

@@ -1,4 +1,5 @@
 using System.IO.Pipelines;
+using ActiveActive.Credentials;
 using ActiveActive.Database;
 using ActiveActive.Testing.Database;
 using ActiveActive.Transport;
@@ -31,7 +32,7 @@ internal sealed class HandshakeTarget : FuzzTarget
         var keys = frames.First(f => f.Name == "unique keys").Payload;
         foreach (var hello in Hellos()) Seed(FrameCodec.Encode(hello)[FrameLimits.HeaderBytes..], ack, keys, ack);
         var options = new ReplicationNodeOptions { Name = "us" };
-        options.Peers.Add("eu", new Uri("http://localhost"));
+        options.Peers.Add("eu", new PeerOptions { Addresses = { new Uri("http://localhost") } });
         options.Tables.Add(new TableRule { Pattern = "public.*" });
         _node = new ReplicationNode(
             options, new InMemoryDatabase(new InMemoryDatabaseOptions { Node = s_us, Clock = TimeProvider.System, Tables = [] }), new NoTransport(), TimeProvider.System, NullLoggerFactory.Instance);
@@ -65,7 +66,7 @@ internal sealed class HandshakeTarget : FuzzTarget
 
     private async Task<int> AcceptAsync(SaidConnection connection)
     {
-        await _node.AcceptAsync(connection, CancellationToken.None);
+        await _node.AcceptAsync(connection, PresentedCredential.InProcess, CancellationToken.None);
         return (int)Math.Min(9, connection.Written);
     }
 

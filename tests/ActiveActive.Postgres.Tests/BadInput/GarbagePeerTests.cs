@@ -30,7 +30,7 @@ public sealed class GarbagePeerTests(ClusterServers servers)
         // As the one that is dialled, in answer to both nodes.
         await pair.UntilAsync("every kind of garbage was answered", () => Task.FromResult(garbage.IsExhausted));
         // As the one that dials.
-        using var transport = new HttpPeerTransport(sharedToken: null);
+        var transport = new HttpPeerTransport(sharedToken: null);
         var id = 0;
         var kinds = GarbagePeer.BeforeTheHandshake().Select(bytes => (IsWelcome: false, bytes)).Concat(GarbagePeer.AfterTheWelcome().Select(bytes => (IsWelcome: true, bytes)));
         foreach (var (isWelcome, bytes) in kinds)

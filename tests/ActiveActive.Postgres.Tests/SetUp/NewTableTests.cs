@@ -20,7 +20,7 @@ public sealed class NewTableTests(SetUpServers servers)
     {
         await using var database = await SetUpDatabase.CreateAsync(await servers.GetAsync(version), "CREATE TABLE t (id int PRIMARY KEY)");
         await using var node = new PostgresDatabase(database.Options());
-        await node.SetUpAsync(Token);
+        await node.SetUpAsync(isJoining: false, Token);
         await database.AsOwnerAsync("CREATE TABLE late (id int PRIMARY KEY)");
         await using (var session = await node.OpenApplySessionAsync(s_us, Token))
         {

@@ -15,7 +15,7 @@ public sealed class PooledConnectionTests(SetUpServers servers)
     public async Task What_a_session_has_set_does_not_outlast_it_whatever_the_connection_string_says(int version)
     {
         var server = await servers.GetAsync(version);
-        await using var source = NpgsqlDataSource.Create(PostgresConnections.ForSql(server.ConnectionStringFor("postgres") + ";No Reset On Close=true;Maximum Pool Size=1"));
+        await using var source = NpgsqlDataSource.Create(PostgresConnections.ForSql(server.ConnectionStringFor("postgres") + ";No Reset On Close=true;Maximum Pool Size=1", InstanceName.New()));
         await using (var set = source.CreateCommand("SET statement_timeout = '5s'; SELECT pg_backend_pid()"))
         {
             var first = (int)(await set.ExecuteScalarAsync(Token))!;

@@ -22,7 +22,7 @@ public sealed class ServerCrashTests : IAsyncLifetime
 
     private static CancellationToken Token => TestContext.Current.CancellationToken;
 
-    public async ValueTask InitializeAsync() => await _database.SetUpAsync(Token);
+    public async ValueTask InitializeAsync() => await _database.SetUpAsync(isJoining: false, Token);
 
     public ValueTask DisposeAsync() => _database.DisposeAsync();
 
@@ -64,7 +64,7 @@ public sealed class ServerCrashTests : IAsyncLifetime
         await life.PassAsync(_database);
         await life.Capture.SaveCheckpointAsync(Token);
         Assert.True(life.Capture.Checkpoint.Position > before.Position);
-        Assert.Equal(life.Capture.Checkpoint, await _database.ReadCheckpointAsync(Token));
+        Assert.Equal(life.Capture.Checkpoint, await _database.FindCheckpointAsync(Token));
     }
 
     private sealed record Life(ReplicationProgress Progress, ChangeCapture Capture, Task Capturing)
@@ -72,7 +72,7 @@ public sealed class ServerCrashTests : IAsyncLifetime
         public static async Task<Life> StartAsync(InMemoryDatabase database)
         {
             var progress = new ReplicationProgress(s_self, [s_peer, s_other]);
-            var capture = new ChangeCapture(database, progress, await database.ReadCheckpointAsync(Token), new TransactionEncoder(1 << 20), 1 << 20, NullLogger.Instance);
+            var capture = new ChangeCapture(database, progress, (await database.FindCheckpointAsync(Token))!, new TransactionEncoder(1 << 20), 1 << 20, NullLogger.Instance);
             return new(progress, capture, capture.RunAsync(Token));
         }
 
