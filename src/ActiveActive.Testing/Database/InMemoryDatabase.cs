@@ -129,7 +129,7 @@ internal sealed class InMemoryDatabase : ILocalDatabase
             _server.ThrowIfDown();
             if (!_server.IsJoining && _server.Tables.FirstOrDefault(t => t.Cells.Any(c => c.Committed is not null)) is { } table)
                 throw new ReplicationException(ReplicationErrorKind.Misconfigured, $"Node {_options.Node} is to join and table {table.Definition} has rows: a node joins with empty tables.");
-            _server.BreakConnections("The node joins");
+            _server.BreakTransactions("The node joins");
             _server.Empty();
             _server.IsJoining = true;
             return default;

@@ -338,8 +338,7 @@ internal sealed class InMemoryServer : IDisposable
     /// <summary>Ends every session, stream and lead with a transient fault and rolls open transactions back.</summary>
     public void BreakConnections(string message)
     {
-        var reason = new ReplicationException(ReplicationErrorKind.Transient, $"{message} (node {_options.Node}).");
-        while (_open.Count > 0) _open[^1].Break(reason);
+        var reason = BreakTransactions(message);
         EndSessions(reason);
         foreach (var lease in _leases)
         {
@@ -348,6 +347,14 @@ internal sealed class InMemoryServer : IDisposable
         }
 
         _leases.Clear();
+    }
+
+    /// <summary>Ends all transactions with a transient fault, which is returned.</summary>
+    public ReplicationException BreakTransactions(string message)
+    {
+        var reason = new ReplicationException(ReplicationErrorKind.Transient, $"{message} (node {_options.Node}).");
+        while (_open.Count > 0) _open[^1].Break(reason);
+        return reason;
     }
 
     private void EndSessions(ReplicationException reason)

@@ -19,7 +19,7 @@ public sealed class AddActiveActiveTests
     public void Configuration_sets_every_option()
     {
         var options = Bind("""
-            { "Name": "eu", "ConnectionString": "Host=h;Database=d", "SharedToken": "0123456789abcdef", "Path": "/peers",
+            { "Name": "eu", "ConnectionString": "Host=h;Database=d", "SharedToken": "0123456789abcdef", "Path": "/peers", "JoinFrom": "us", "JoinParallelism": 7,
               "Peers": { "us": "https://us.example.com", "ap": [ "https://ap-1.example.com", "https://ap-2.example.com" ] },
               "Tables": [ "public.*", { "Pattern": "public.accounts", "DeltaColumns": ["balance", "points"], "AllowSequenceKeys": true, "OnApplyError": "Quarantine", "OnOrphan": "SetNull" }, { "Pattern": "public.visits", "OnOrphan": { "*": "Quarantine", "tenant,pet": "Keep" } }, { "Pattern": "public.log", "Exclude": "true" } ],
               "ConflictRetention": "1.00:00:00", "HeartbeatInterval": "00:00:02", "ReconnectDelay": "00:00:00.3", "MaxReconnectDelay": "00:00:20", "LeaderTimeout": "00:00:08", "RelayAfter": "00:00:07", "OrphanCheckInterval": "00:00:11", "MaxClockSkew": "00:00:09",
@@ -29,6 +29,7 @@ public sealed class AddActiveActiveTests
         Assert.Equal([new Uri("https://us.example.com")], options.Peers["us"].Addresses);
         Assert.Equal([new Uri("https://ap-1.example.com"), new Uri("https://ap-2.example.com")], options.Peers["ap"].Addresses);
         Assert.Equal(TimeSpan.FromSeconds(8), options.LeaderTimeout);
+        Assert.Equal(("us", 7), (options.JoinFrom, options.JoinParallelism));
         Assert.Equal(["public.*", "public.accounts", "public.visits", "public.log"], options.Tables.Select(t => t.Pattern));
         Assert.Equal(["balance", "points"], options.Tables[1].DeltaColumns);
         Assert.True(options.Tables[1].AllowSequenceKeys);
@@ -43,7 +44,7 @@ public sealed class AddActiveActiveTests
         Assert.Equal((OrphanPolicy.Quarantine, OrphanPolicy.Keep), (options.Tables[2].OnOrphan, Assert.Single(options.Tables[2].OnOrphanOf).Value));
         Assert.Empty(ReplicationNodeOptionsValidator.Validate(options));
         // A new option must be bound as well: resolvers are the only ones that need code.
-        Assert.Equal(26, typeof(ReplicationNodeOptions).GetProperties().Length);
+        Assert.Equal(28, typeof(ReplicationNodeOptions).GetProperties().Length);
     }
 
     [Theory]
