@@ -79,7 +79,7 @@ internal static class MutantRun
         Safeguard.ApplyWait => options with { ClockStepMicroseconds = 0, SkewMicroseconds = 50_000 },
         Safeguard.StrictApplyWait => options with { ClockStepMicroseconds = 0, SkewMicroseconds = 0, GranuleMicroseconds = 1000, LatencyMicroseconds = 100, TiesWithinNode = true },
         Safeguard.CorrectStamps => options with { ClockStepMicroseconds = 50_000 },
-        Safeguard.SessionsBehindCapture => options with { Nodes = 3, Crashes = true, LateNotice = true },
+        Safeguard.SessionsBehindCapture => Calm(options) with { Nodes = 3, ClientsPerNode = 1, Transactions = 200, Crashes = true, LateNotice = true, LatencyMicroseconds = 1000, ThinkMicroseconds = 8000, HoldMicroseconds = 50, HeartbeatMicroseconds = 20_000, Orphans = null },
         Safeguard.ProgressIsInTheLog => options with { AbortPercent = 5, NetworkFaults = true },
         Safeguard.TiedStamps => Calm(options) with { Nodes = 2, ClientsPerNode = 3, Tables = [2], Keys = 4, DeletePercent = 15, GranuleMicroseconds = 1000, TiesWithinNode = true, HeartbeatMicroseconds = 500, LatencyMicroseconds = 100, ThinkMicroseconds = 500, HoldMicroseconds = 5000, CommitMicroseconds = 3000 },
         Safeguard.TieByNode => options with { GranuleMicroseconds = 1000, TiesWithinNode = true },

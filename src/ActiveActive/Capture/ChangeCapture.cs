@@ -280,13 +280,17 @@ internal sealed partial class ChangeCapture
         if (_reached is { } reached && _appliedWhenReached.All(a => AppliedUpTo(a.Key) >= a.Value))
         {
             _reached = null;
-            if (reached.Position <= Checkpoint.Position) return;
-            await _database.SaveCheckpointAsync(reached, cancellationToken);
-            Checkpoint = reached;
-            Index.CutBefore(reached.Position);
-            _stream?.Confirm(reached.Position);
+            if (reached.Position > Checkpoint.Position)
+            {
+                await _database.SaveCheckpointAsync(reached, cancellationToken);
+                Checkpoint = reached;
+                Index.CutBefore(reached.Position);
+                _stream?.Confirm(reached.Position);
+                return;
+            }
         }
-        else if (_stream is { } stream && (ulong)stream.ReceivedPosition > (ulong)_captured + IdleMarkerBytes)
+
+        if (_stream is { } stream && (ulong)stream.ReceivedPosition > (ulong)_captured + IdleMarkerBytes)
         {
             await _database.WriteMarkerAsync(CommitTimestamp.Unknown, cancellationToken);
         }
