@@ -57,15 +57,17 @@ public abstract class RewriteStories(RewriteNodes nodes)
         await A.ExecuteAsync("INSERT INTO grouped VALUES (1, 1, 'old'), (2, 2, 'old'), (3, 3, 'old')");
         await _cluster.PauseAllAsync();
         await B.ExecuteAsync("UPDATE grouped SET body = 'b' WHERE id = 3");
-        await B.ExecuteAsync("UPDATE grouped SET body = 'b' WHERE id = 1");
-        await C.ExecuteAsync("UPDATE grouped SET body = 'newer' WHERE id = 1");
-        await B.ExecuteAsync("UPDATE grouped SET body = 'b' WHERE id = 2");
         // The first waits for a local writer. Meanwhile the others come, and go together.
         await using (var local = await A.Sql.OpenConnectionAsync())
         {
             await using var transaction = await local.BeginTransactionAsync();
             await using (var update = new Npgsql.NpgsqlCommand("UPDATE grouped SET n = 0 WHERE id = 3", local)) await update.ExecuteNonQueryAsync();
             A.Resume(B);
+            await _cluster.UntilAsync("the first waits for the row", async () =>
+                await A.ScalarAsync<long>("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE 'active_active apply%' AND wait_event_type = 'Lock'") > 0);
+            await B.ExecuteAsync("UPDATE grouped SET body = 'b' WHERE id = 1");
+            await C.ExecuteAsync("UPDATE grouped SET body = 'newer' WHERE id = 1");
+            await B.ExecuteAsync("UPDATE grouped SET body = 'b' WHERE id = 2");
             await _cluster.UntilAsync("a has received all of b", () => Task.FromResult(
                 A.Node.Status.Peers.Single(p => p.Peer.Value == B.Name).ReceivedPosition >= B.Node.Status.PublishedPosition));
             await transaction.RollbackAsync();

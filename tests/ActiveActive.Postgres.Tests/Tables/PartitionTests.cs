@@ -123,6 +123,8 @@ public sealed class PartitionTests(ClusterServers servers)
         foreach (var node in cluster.Nodes) await node.ExecuteAsync("CREATE TABLE p_us PARTITION OF p FOR VALUES IN ('us')");
         await cluster[writer].ExecuteAsync("INSERT INTO p (id, region, v) VALUES (2, 'us', 'stays')");
         await cluster.QuietAsync();
+        // And capture has passed it: what is committed behind it has reached the peer.
+        await cluster.QuietAsync();
         await cluster[0].ExecuteAsync("BEGIN; TRUNCATE p_eu, p_rest; ALTER TABLE p DETACH PARTITION p_us; COMMIT");
         await cluster.QuietAsync();
         Assert.Equal("(us,stays,2)", await cluster[1].ScalarAsync<string>("SELECT string_agg(p::text, ' ') FROM p"));
