@@ -8,11 +8,13 @@ namespace ActiveActive;
 
 public sealed partial class ReplicationNode
 {
-    /// <summary>The other members that the options name as peers. The first nodes of a cluster are members from the start.</summary>
+    /// <summary>
+    /// The other members that the options name as peers. The first nodes of a cluster are members from the start; so are those that a node which has been alone names later, whether they join or have the same data.
+    /// </summary>
     private async Task<IReadOnlyList<Member>> ReadMembersAsync(CancellationToken cancellationToken)
     {
         var members = await _database.ReadMembersAsync(cancellationToken);
-        if (members.Count == 0)
+        if (members.All(m => m.Name == Name))
         {
             members = [.. _links.Keys.Append(Name).Order().Select(name => new Member(name, HasJoined: true))];
             await _database.SaveMembersAsync(members, cancellationToken);
