@@ -22,7 +22,7 @@ public sealed class JoinTests(ClusterServers servers)
     private static readonly string[] s_tables = ["items", "people", "counters", "events"];
 
     [Theory]
-    [InlineData("15, 17, 18", 18)]
+    [InlineData("15, 17, 18", 18, Traits = ["Run", "Long"])]
     [InlineData("18, 15", 15)]
     public async Task Node_that_joins_has_all_that_was_there_and_all_that_comes(string versions, int version)
     {

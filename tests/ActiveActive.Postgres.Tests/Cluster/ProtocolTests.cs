@@ -10,8 +10,8 @@ public sealed class ProtocolTests(ClusterServers servers)
 
     [Theory]
     [InlineData(1, 2, "1")]
-    [InlineData(2, 1, "1")]
-    [InlineData(2, 2, "2 (brotli)")]
+    [InlineData(2, 1, "1", Traits = ["Run", "Long"])]
+    [InlineData(2, 2, "2 (brotli)", Traits = ["Run", "Long"])]
     [Trait("Story", "32")]
     public async Task Both_ways_live_and_from_the_log(int versionOfA, int versionOfB, string spoken)
     {

@@ -2,7 +2,7 @@ using System.Diagnostics;
 
 namespace ActiveActive.Postgres.Tests.Soak;
 
-/// <summary>Runs the soak as a process of its own, short and with a pinned seed; docs/SOAK.md is a long run.</summary>
+/// <summary>Runs the soak as a process of its own, short and with a pinned seed.</summary>
 public sealed class SoakTests
 {
     private static readonly TimeSpan s_limit = TimeSpan.FromMinutes(8);
@@ -17,6 +17,7 @@ public sealed class SoakTests
     public Task Every_fault_comes_and_nothing_is_lost(int seed, double minutes, int every, int check) => RunAsync(seed, minutes, every, check, []);
 
     [Fact]
+    [Trait("Run", "Long")]
     [Trait("Story", "17")]
     [Trait("Story", "18")]
     [Trait("Story", "19")]
