@@ -185,8 +185,9 @@ public sealed class LastUpdateWinsStories(StoryNodes nodes) : IClassFixture<Stor
             await hold.ExecuteNonQueryAsync(TestContext.Current.CancellationToken);
             await B.ExecuteAsync("BEGIN; INSERT INTO notes VALUES (360, 'b'); DELETE FROM notes WHERE id = 360; COMMIT");
             B.Resume(A);
-            await _cluster.UntilAsync("b has inserted a's row and waits for its capture before the commit, or has committed it", async () => await B.ScalarAsync<bool>(
-                "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND state = 'idle in transaction' AND pid NOT IN (SELECT pid FROM pg_locks WHERE relation = 'active_active.tombstone'::regclass AND mode = 'ShareLock')) OR EXISTS (SELECT FROM notes WHERE id = 360)"));
+            // Its own, c's, and a's again, which takes nothing before capture has passed what stands here.
+            await _cluster.UntilAsync("b has a session for a again", async () => await B.ScalarAsync<long>(
+                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE 'active_active apply%'") >= 3);
             Assert.Equal("", await B.TextAsync("SELECT id FROM notes WHERE id = 360"));
         }
 
