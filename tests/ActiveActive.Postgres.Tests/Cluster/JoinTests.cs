@@ -23,7 +23,7 @@ public sealed class JoinTests(ClusterServers servers)
 
     [Theory]
     [InlineData("15, 17, 18", 18, Traits = ["Run", "Long"])]
-    [InlineData("18, 15", 15)]
+    [InlineData("18, 15", 15, Traits = ["Run", "Long"])]
     public async Task Node_that_joins_has_all_that_was_there_and_all_that_comes(string versions, int version)
     {
         await using var cluster = await StartAsync(versions);
