@@ -7,6 +7,8 @@ namespace ActiveActive.Transport;
 /// </summary>
 internal sealed class ReadDeadline : IAsyncDisposable
 {
+    private static readonly TimeSpan s_tick = TimeSpan.FromMilliseconds(1);
+
     private readonly PipeReader _input;
     private readonly TimeProvider _time;
     private readonly ITimer? _timer;
@@ -50,8 +52,15 @@ internal sealed class ReadDeadline : IAsyncDisposable
 
     private void Expire()
     {
-        // A timer that was already on its way when its read ended must not cut the next read short.
-        if (!_isWaiting || _time.GetElapsedTime(Volatile.Read(ref _waitingSince)) < Timeout) return;
+        if (!_isWaiting) return;
+        // A timer that was already on its way when its read ended must not cut the next read short. And one may fire early: it counts by a coarser clock.
+        var left = Timeout - _time.GetElapsedTime(Volatile.Read(ref _waitingSince));
+        if (left > TimeSpan.Zero)
+        {
+            _timer!.Change(left + s_tick, System.Threading.Timeout.InfiniteTimeSpan);
+            return;
+        }
+
         _hasExpired = true;
         _input.CancelPendingRead();
     }

@@ -13,7 +13,6 @@ public sealed class NetworkStories(ClusterServers servers)
 
     /// <summary>Bytes vanish and nobody is told, as when a firewall has forgotten a connection: neither side may wait for ever.</summary>
     [Fact]
-    [Trait("Run", "Long")]
     [Trait("Story", "19")]
     public async Task Black_hole_is_noticed_on_both_sides_and_what_was_written_meanwhile_arrives()
     {
