@@ -1,4 +1,4 @@
-using System.Diagnostics;
+using ActiveActive.Postgres.Tests.Programs;
 
 namespace ActiveActive.Postgres.Tests.QuickStart;
 
@@ -40,32 +40,5 @@ public sealed class QuickStartTests
         Assert.Matches($"^converged: {nodes} nodes identical, [0-9]+ conflicts recorded, 0 lost$", last);
     }
 
-    private static async Task<(int ExitCode, string Output)> RunAsync(params string[] arguments)
-    {
-        // The example is a reference of this project, so it stands beside the tests in every configuration.
-        var program = Path.Combine(AppContext.BaseDirectory, "QuickStart.dll");
-        var start = new ProcessStartInfo(Environment.GetEnvironmentVariable("DOTNET_HOST_PATH") ?? "dotnet", [program, .. arguments])
-        {
-            RedirectStandardInput = true,
-            RedirectStandardOutput = true,
-            RedirectStandardError = true,
-        };
-        using var process = Process.Start(start)!;
-        using var limit = CancellationTokenSource.CreateLinkedTokenSource(TestContext.Current.CancellationToken);
-        limit.CancelAfter(s_limit);
-        var output = process.StandardOutput.ReadToEndAsync(CancellationToken.None);
-        var errors = process.StandardError.ReadToEndAsync(CancellationToken.None);
-        try
-        {
-            await process.WaitForExitAsync(limit.Token);
-        }
-        catch (OperationCanceledException)
-        {
-            // Its hosts and servers end with it.
-            process.Kill();
-            Assert.Fail($"Did not end within {s_limit.TotalMinutes} minutes:\n{await output}{await errors}");
-        }
-
-        return (process.ExitCode, await errors + await output);
-    }
+    private static Task<(int ExitCode, string Output)> RunAsync(params string[] arguments) => ProgramRun.RunAsync("QuickStart.dll", s_limit, arguments);
 }

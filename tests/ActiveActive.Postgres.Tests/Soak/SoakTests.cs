@@ -1,4 +1,4 @@
-using System.Diagnostics;
+using ActiveActive.Postgres.Tests.Programs;
 
 namespace ActiveActive.Postgres.Tests.Soak;
 
@@ -41,32 +41,5 @@ public sealed class SoakTests
         Assert.StartsWith($"good: seed={seed} ", output.TrimEnd().Split('\n')[^1], StringComparison.Ordinal);
     }
 
-    private static async Task<(int ExitCode, string Output)> StartAsync(params string[] arguments)
-    {
-        // The soak is a reference of this project, so it stands beside the tests in every configuration.
-        var program = Path.Combine(AppContext.BaseDirectory, "ActiveActive.Soak.dll");
-        var start = new ProcessStartInfo(Environment.GetEnvironmentVariable("DOTNET_HOST_PATH") ?? "dotnet", [program, .. arguments])
-        {
-            RedirectStandardInput = true,
-            RedirectStandardOutput = true,
-            RedirectStandardError = true,
-        };
-        using var process = Process.Start(start)!;
-        using var limit = CancellationTokenSource.CreateLinkedTokenSource(TestContext.Current.CancellationToken);
-        limit.CancelAfter(s_limit);
-        var output = process.StandardOutput.ReadToEndAsync(CancellationToken.None);
-        var errors = process.StandardError.ReadToEndAsync(CancellationToken.None);
-        try
-        {
-            await process.WaitForExitAsync(limit.Token);
-        }
-        catch (OperationCanceledException)
-        {
-            // Its hosts and servers end with it.
-            process.Kill();
-            Assert.Fail($"Did not end within {s_limit.TotalMinutes} minutes:\n{await output}{await errors}");
-        }
-
-        return (process.ExitCode, await errors + await output);
-    }
+    private static Task<(int ExitCode, string Output)> StartAsync(params string[] arguments) => ProgramRun.RunAsync("ActiveActive.Soak.dll", s_limit, arguments);
 }
