@@ -1,0 +1,72 @@
+using ActiveActive.Changes;
+using ActiveActive.Database;
+
+namespace ActiveActive.Testing.Database;
+
+/// <content>Members, and how a node gets its data from another.</content>
+internal sealed partial class InMemoryDatabase
+{
+    public ValueTask<IReadOnlyList<Member>> ReadMembersAsync(CancellationToken cancellationToken)
+    {
+        lock (_server.Gate)
+        {
+            _server.ThrowIfDown();
+            return new([.. _server.Members.Values.OrderBy(m => m.Name)]);
+        }
+    }
+
+    public ValueTask SaveMembersAsync(IReadOnlyList<Member> members, CancellationToken cancellationToken)
+    {
+        lock (_server.Gate)
+        {
+            _server.ThrowIfDown();
+            _server.CommitUnpublished();
+            foreach (var member in members) _server.Members[member.Name] = member with { HasJoined = member.HasJoined || _server.Members.GetValueOrDefault(member.Name)?.HasJoined == true };
+            return default;
+        }
+    }
+
+    public ValueTask<IDataSnapshot> OpenSnapshotAsync(CancellationToken cancellationToken)
+    {
+        lock (_server.Gate)
+        {
+            _server.ThrowIfDown();
+            _server.CommitUnpublished();
+            return new(new InMemorySnapshot(_server));
+        }
+    }
+
+    public ValueTask BeginJoinAsync(CancellationToken cancellationToken)
+    {
+        lock (_server.Gate)
+        {
+            _server.ThrowIfDown();
+            if (!_server.IsJoining && _server.Tables.FirstOrDefault(t => t.Cells.Any(c => c.Committed is not null)) is { } table)
+                throw new ReplicationException(ReplicationErrorKind.Misconfigured, $"Node {_options.Node} is to join and table {table.Definition} has rows: a node joins with empty tables.");
+            _server.BreakTransactions("The node joins");
+            _server.Empty();
+            _server.IsJoining = true;
+            return default;
+        }
+    }
+
+    public ValueTask<ICopySession> OpenCopySessionAsync(CancellationToken cancellationToken)
+    {
+        lock (_server.Gate)
+        {
+            _server.ThrowIfDown();
+            return new(new InMemoryCopySession(_server));
+        }
+    }
+
+    public async ValueTask EndJoinAsync(DependencyVector copied, CommitTimestamp greatestStamp, IReadOnlyList<Member> members, CancellationToken cancellationToken)
+    {
+        await SaveMembersAsync(members, cancellationToken);
+        lock (_server.Gate)
+        {
+            foreach (var (origin, position) in copied) _server.SetProgress(origin, position);
+            _server.Checkpoint = new CaptureCheckpoint(_server.Log.End, greatestStamp, copied);
+            _server.IsJoining = false;
+        }
+    }
+}
