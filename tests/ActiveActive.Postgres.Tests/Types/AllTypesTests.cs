@@ -13,8 +13,8 @@ public sealed class AllTypesTests(ClusterServers servers)
     private const int Second = 1000;
 
     [Theory]
-    [InlineData(15, 15)]
-    [InlineData(15, 18, Traits = ["Run", "Long"])]
+    [InlineData(15, 15, Traits = ["Run", "Long"])]
+    [InlineData(15, 18)]
     [Trait("Story", "33")]
     public async Task Every_type_arrives_bit_identical(int first, int second)
     {

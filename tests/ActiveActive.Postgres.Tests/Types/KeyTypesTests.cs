@@ -18,8 +18,8 @@ public sealed class KeyTypesTests(ClusterServers servers)
     private const string Columns = "k %s PRIMARY KEY, note text, changes int NOT NULL DEFAULT 0";
 
     [Theory]
-    [InlineData(15, 15)]
-    [InlineData(18, 18)]
+    [InlineData(15, 15, Traits = ["Run", "Long"])]
+    [InlineData(18, 18, Traits = ["Run", "Long"])]
     [InlineData(15, 18)]
     public async Task A_row_is_found_by_a_key_of_every_type(int first, int second)
     {
