@@ -8,6 +8,8 @@ namespace ActiveActive;
 
 public sealed partial class ReplicationNode
 {
+    private static readonly TimeSpan s_partingPoll = TimeSpan.FromMilliseconds(50);
+
     /// <summary>
     /// The other members that the options name as peers. The first nodes of a cluster are members from the start; so are those that a node which has been alone names later, whether they join or have the same data.
     /// </summary>
@@ -16,7 +18,7 @@ public sealed partial class ReplicationNode
         var members = await _database.ReadMembersAsync(cancellationToken);
         if (members.All(m => m.Name == Name))
         {
-            members = [.. _links.Keys.Append(Name).Order().Select(name => new Member(name, HasJoined: true))];
+            members = [.. _links.Keys.Append(Name).Order().Select(name => new Member(name, MemberState.Joined))];
             await _database.SaveMembersAsync(members, cancellationToken);
         }
 
@@ -39,22 +41,78 @@ public sealed partial class ReplicationNode
     private async Task<Frame> AdmitAsync(HelloFrame hello, NodeRun run, Frame welcome, CancellationToken cancellationToken)
     {
         if (run.Members.Any(m => m.Name == hello.From)) return welcome;
-        if (run.Capture.ExtentOf(hello.From).Reach is var reach && reach != default)
+        if (run.Partings.Keys.FirstOrDefault() is { IsNone: false } leaving)
+            return new RefuseFrame(PeerGreeting.NotReadyCode, $"Node '{leaving}' is being parted from the cluster: '{hello.From}' can join when that is done.");
+        var wasMember = run.Parted.Any(m => m.Name == hello.From);
+        // Whatever it writes from now on lies behind its log's present end.
+        if (run.Capture.ExtentOf(hello.From).Reach is var reach && reach != default && !(wasMember && hello.ResumeAfter > reach))
         {
             return new RefuseFrame("AA3042", $"Node '{Name}' has applied transactions of a node '{hello.From}' before (up to {reach}): what another database of that name writes could not be told from them. Join under a name of its own.");
         }
 
-        await _database.SaveMembersAsync([new Member(hello.From, HasJoined: false)], cancellationToken);
+        await _database.SaveMembersAsync([new Member(hello.From, MemberState.Joining)], cancellationToken);
         LogAdmitted(Name, hello.From);
         run.MembersChanged.TrySetResult();
         return new RefuseFrame(PeerGreeting.NotReadyCode, $"Node '{Name}' has added '{hello.From}' to its members, and starts again with it.");
     }
 
+    /// <summary>
+    /// Parts a peer from the cluster: for one that is dead for good, or that is to be decommissioned. The other members take nothing from it any more, give each other what they have of it, and then neither wait for it nor keep anything
+    /// for it. What it has committed and none of them has received stays in its database alone.
+    /// </summary>
+    /// <param name="peer">The peer. It need not be there.</param>
+    /// <param name="cancellationToken">Ends the wait; once begun, the parting goes on by itself, also after a restart.</param>
+    /// <returns>When this node is done with it; the others may need longer. <see cref="PeerStatus.Message"/> says what it waits for.</returns>
+    /// <remarks>
+    /// Every other member must be there for it, or be parted as well: each has to say how much of the peer it has.
+    /// Where the network is cut and each side parts the other, two clusters go on by themselves: part nodes only of which you know that they are gone.
+    /// </remarks>
+    /// <exception cref="ArgumentException">There is no such peer.</exception>
+    /// <exception cref="InvalidOperationException">This instance does not lead the node, or does not replicate yet; or the peer is no member.</exception>
+    public async Task PartAsync(NodeName peer, CancellationToken cancellationToken = default)
+    {
+        LinkOf(peer);
+        var run = _run ?? throw new InvalidOperationException($"Node '{Name}' does not replicate here ({_state}{(_message is null ? "" : $": {_message}")}): part '{peer}' where it does.");
+        if (run.Parted.Any(m => m.Name == peer)) return;
+        if (!run.Members.Any(m => m.Name == peer)) throw new InvalidOperationException($"Node '{peer}' is no member of the cluster, as node '{Name}' knows it: there is nothing to part.");
+        await PartAsync(peer, $"PartAsync on node '{Name}'", run, cancellationToken);
+        while (!(_run?.Parted.Any(m => m.Name == peer) ?? false)) await Task.Delay(s_partingPoll, _timeProvider, cancellationToken);
+    }
+
+    private async Task PartAsync(NodeName peer, string reason, NodeRun run, CancellationToken cancellationToken)
+    {
+        if (run.Partings.ContainsKey(peer)) return;
+        await _database.SaveMembersAsync([new Member(peer, MemberState.Parting) { Reason = reason }], cancellationToken);
+        LogParting(Name, peer, reason);
+        run.MembersChanged.TrySetResult();
+    }
+
+    /// <summary>The answer to a member that parts another: how much of that other one is here, once nothing can come of it any more but what other members have.</summary>
+    private async Task<Frame> PartAsync(HelloFrame hello, NodeRun run, WelcomeFrame welcome, CancellationToken cancellationToken)
+    {
+        if (run.Partings.TryGetValue(hello.Origin, out var parting)) return welcome with { Reach = await parting.ReadReachAsync(run, cancellationToken) };
+        if (run.Parted.Any(m => m.Name == hello.Origin)) return welcome;
+        await PartAsync(hello.Origin, $"as node '{hello.From}' asked", run, cancellationToken);
+        return new RefuseFrame(PeerGreeting.NotReadyCode, $"Node '{Name}' takes nothing of '{hello.Origin}' any more, and starts again without it.");
+    }
+
+    private static PeerLinkState StateOf(PeerLink link, NodeRun run) =>
+        run.Partings.ContainsKey(link.Peer) ? PeerLinkState.Parting
+        : run.Members.Any(m => m.Name == link.Peer) ? link.Status.State
+        : run.Parted.Any(m => m.Name == link.Peer) ? PeerLinkState.Parted
+        : PeerLinkState.Expected;
+
+    private static string? LeavingMessage(NodeName peer, NodeRun? run) =>
+        run?.Partings.GetValueOrDefault(peer)?.Message ?? (run?.Parted.FirstOrDefault(m => m.Name == peer) is { } parted ? $"Parted from the cluster ({parted.Reason}); its transactions end with {parted.Reach}." : null);
+
     private async Task SendMembersAsync(FrameConnection frames, NodeRun run, CancellationToken cancellationToken)
     {
-        await frames.WriteAsync(new MembersFrame([.. run.Members.Append(new Member(Name, HasJoined: true)).OrderBy(m => m.Name)]), cancellationToken);
+        await frames.WriteAsync(new MembersFrame([.. run.Members.Where(static m => m.IsKeptFor).Append(new Member(Name, MemberState.Joined)).OrderBy(m => m.Name)]), cancellationToken);
         await frames.FlushAsync(cancellationToken);
     }
+
+    [LoggerMessage(EventId = 3087, Level = LogLevel.Warning, Message = "AA3087: node '{Node}' parts peer '{Peer}' from the cluster ({Reason}): nothing is taken from it any more")]
+    private partial void LogParting(NodeName node, NodeName peer, string reason);
 
     [LoggerMessage(EventId = 3047, Level = LogLevel.Information, Message = "AA3047: node '{Node}' has added node '{Peer}', which joins, to its members, and keeps for it what it has not")]
     private partial void LogAdmitted(NodeName node, NodeName peer);

@@ -198,7 +198,12 @@ public sealed partial class ReplicationNode : IPeerAcceptor, IAsyncDisposable
             var answer = await _gate.RefusalAsync(hello, credential, greeting.Token)
                 ?? run?.Handshake.Answer(hello, _feeds.GetValueOrDefault(hello.From)?.ConnectedDatabase, extent)
                 ?? RefuseForNow();
-            if (answer is WelcomeFrame && hello.Purpose == HelloPurpose.Join) answer = await AdmitAsync(hello, run!, answer, greeting.Token);
+            if (answer is WelcomeFrame welcome)
+            {
+                if (hello.Purpose == HelloPurpose.Join) answer = await AdmitAsync(hello, run!, welcome, greeting.Token);
+                else if (hello.Purpose == HelloPurpose.Part) answer = await PartAsync(hello, run!, welcome, greeting.Token);
+            }
+
             if (answer is WelcomeFrame && hello.Origin == Name && hello.Purpose == HelloPurpose.Changes && !await run!.Capture.HasPublishedAsync(hello.ResumeAfter, greeting.Token))
                 answer = run.Handshake.RefuseRewound(hello);
             await frames.WriteAsync(answer, greeting.Token);
@@ -214,6 +219,7 @@ public sealed partial class ReplicationNode : IPeerAcceptor, IAsyncDisposable
                 // Behind a load balancer that is an everyday matter, and no trouble.
                 if (refuse.Code != PeerGreeting.StandbyCode) LogRefused(Name, hello.From, refuse.Code, refuse.Message);
             }
+            else if (hello.Purpose == HelloPurpose.Part) return;
             else if (hello.Purpose == HelloPurpose.Join) await SendMembersAsync(frames, run!, greeting.Token);
             else if (hello.Purpose == HelloPurpose.Copy) await new SnapshotFeed(Name, _database, run!.Capture, run.Snapshots, _timeProvider, _logger).RunAsync(frames, hello.From, ended.Token);
             else if (hello.Purpose == HelloPurpose.Rows) await new RowFeed(Name, hello.Origin, _database, run!.Progress, run.Capture, _timeProvider).RunAsync(frames, ended.Token);
@@ -221,7 +227,7 @@ public sealed partial class ReplicationNode : IPeerAcceptor, IAsyncDisposable
             {
                 // A peer that dials is there again: its own stream need not wait for the end of the back-off.
                 _links[hello.From].WakeIfDisconnected();
-                if (run!.Members.Any(m => m.Name == hello.From && !m.HasJoined)) await _database.SaveMembersAsync([new Member(hello.From, HasJoined: true)], ended.Token);
+                if (run!.Members.Any(m => m.Name == hello.From && m.State == MemberState.Joining)) await _database.SaveMembersAsync([new Member(hello.From, MemberState.Joined)], ended.Token);
                 if (hello.Origin == Name) await _feeds[hello.From].RunAsync(frames, connection, hello, run!.Capture, ended.Token);
                 else await _relay.RunAsync(frames, hello, extent.Reach, run!.Capture, ended.Token);
             }
@@ -298,9 +304,11 @@ public sealed partial class ReplicationNode : IPeerAcceptor, IAsyncDisposable
             checkpoint = await JoinAsync(HandshakeOf(identity, [.. _links.Keys], settings), cancellationToken);
         }
 
-        var members = await ReadMembersAsync(cancellationToken);
+        var all = await ReadMembersAsync(cancellationToken);
+        List<Member> parted = [.. all.Where(static m => m.State == MemberState.Parted)];
+        List<Member> members = [.. all.Except(parted)];
         NodeName[] peers = [.. members.Select(m => m.Name)];
-        var progress = new ReplicationProgress(Name, peers, origin => _links[origin].WakeIfDisconnected());
+        var progress = new ReplicationProgress(Name, peers, origin => _links[origin].WakeIfDisconnected(), [.. parted.Select(m => m.Name)]);
         var quarantine = new QuarantineRegister(progress);
         // BEFORE anything is applied: what comes must not overtake it.
         var inQuarantine = await _database.ReadQuarantineAsync(null, cancellationToken);
@@ -312,8 +320,13 @@ public sealed partial class ReplicationNode : IPeerAcceptor, IAsyncDisposable
         await _uniqueKeys.ReadAsync(cancellationToken);
         var capture = new ChangeCapture(_database, progress, checkpoint, new TransactionEncoder(_options.MaxFrameBytes), _options.ChangeLogBytes, _logger) { Captured = losers.Note };
         using var ended = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
-        var handshake = HandshakeOf(identity, peers, settings) with { Expected = [.. _links.Keys.Except(peers)] };
-        var run = new NodeRun(handshake, progress, capture, new KeyGate(peers), quarantine, losers, new OriginPositions(), new OriginPositions(), ended.Token) { Members = members };
+        var handshake = HandshakeOf(identity, peers, settings) with { Expected = [.. _links.Keys.Except(all.Select(m => m.Name))], Leaving = [.. all.Where(static m => !m.IsKeptFor)] };
+        var run = new NodeRun(handshake, progress, capture, new KeyGate(peers), quarantine, losers, new OriginPositions(), new OriginPositions(), ended.Token)
+        {
+            Members = members,
+            Parted = parted,
+            Partings = members.Where(static m => m.State == MemberState.Parting).ToDictionary(m => m.Name, m => new Parting(m, _context, _logger)),
+        };
         var loops = new List<Task> { capture.RunAsync(ended.Token), HeartbeatAsync(capture, ended.Token), CollectAsync(progress, capture, ended.Token), _uniqueKeys.RunAsync(_timeProvider, losers.NoteKeyChange, ended.Token) };
         loops.Add(new LoserSettler(new ApplyContext(_database, progress, capture.Index, run.Keys, quarantine, losers, run.InOrder, run.Looking, OnConflicts), _timeProvider, _logger).RunAsync(ended.Token));
         loops.Add(new TableWatch(Name, _database, _timeProvider, _logger).RunAsync(ended.Token));
@@ -323,6 +336,7 @@ public sealed partial class ReplicationNode : IPeerAcceptor, IAsyncDisposable
         }
 
         loops.AddRange(_links.Values.Where(link => peers.Contains(link.Peer)).Select(link => link.RunAsync(run, ended.Token)));
+        loops.AddRange(run.Partings.Values.Select(parting => parting.RunAsync(run, ended.Token)));
         loops.Add(run.MembersChanged.Task.WaitAsync(ended.Token));
         _run = run;
         _state = NodeState.Running;
@@ -401,9 +415,9 @@ public sealed partial class ReplicationNode : IPeerAcceptor, IAsyncDisposable
         return new PeerStatus
         {
             Peer = link.Peer,
-            Receiving = run is null ? PeerLinkState.Disconnected : run.Members.Any(m => m.Name == link.Peer) ? status.State : PeerLinkState.Expected,
+            Receiving = run is null ? PeerLinkState.Disconnected : StateOf(link, run),
             Sending = feed.State,
-            Message = status.Message ?? WaitingFor(status, run)
+            Message = LeavingMessage(link.Peer, run) ?? status.Message ?? WaitingFor(status, run)
                 ?? (ahead > _options.MaxClockSkew ? $"The clock of peer '{link.Peer}' is {ahead.TotalSeconds:0.0} s ahead of this node's database server: its transactions wait. Set the clocks." : null),
             UniqueKeyDifferences = _uniqueKeys.DifferencesWith(link.Peer),
             AppliedPosition = applied,

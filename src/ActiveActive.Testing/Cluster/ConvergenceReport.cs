@@ -9,7 +9,8 @@ internal sealed class ConvergenceReport(InMemoryCluster cluster)
 {
     private const int MostRows = 10;
 
-    private InMemoryNode[] Running => [.. cluster.Nodes.Where(n => n.IsRunning)];
+    /// <summary>Those whose rows must be equal: a node that another one has parted is on its own.</summary>
+    private InMemoryNode[] Running => [.. cluster.Nodes.Where(n => n.IsRunning && !cluster.Nodes.Any(other => other != n && other.IsRunning && IsLeaving(other, n)))];
 
     public bool IsConverged
     {
@@ -58,6 +59,9 @@ internal sealed class ConvergenceReport(InMemoryCluster cluster)
         foreach (var node in cluster.Nodes.Where(n => n.Clock.Offset != TimeSpan.Zero)) text.Append(null, $"The clock of {node.Name} is {node.Clock.Offset} ahead.\n");
         return text.ToString();
     }
+
+    private static bool IsLeaving(InMemoryNode node, InMemoryNode peer) =>
+        node.Replication.Status.Peers.FirstOrDefault(p => p.Peer == peer.Name) is { Receiving: PeerLinkState.Parting or PeerLinkState.Parted };
 
     private static string? Missing(InMemoryNode to, InMemoryNode from)
     {

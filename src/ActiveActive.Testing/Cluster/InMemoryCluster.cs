@@ -176,6 +176,20 @@ public sealed class InMemoryCluster : IAsyncDisposable
         });
     }
 
+    /// <summary>Parts a node from the cluster, as <see cref="ReplicationNode.PartAsync"/> says; returns when the node that is asked is done with it.</summary>
+    /// <param name="on">The node that is asked.</param>
+    /// <param name="leaving">The node that is a member no more.</param>
+    public Task PartAsync(InMemoryNode on, InMemoryNode leaving)
+    {
+        var node = Known(on).Replication;
+        var name = Known(leaving).Name;
+        return RunAsync($"node '{on}' has parted '{leaving}'", async () =>
+        {
+            await node.PartAsync(name);
+            return true;
+        });
+    }
+
     /// <summary>Sets a node's clock so far ahead of the cluster's time (negative: behind); zero sets it right.</summary>
     public void SkewClock(InMemoryNode node, TimeSpan ahead) => Known(node).Clock.Offset = ahead;
 

@@ -21,7 +21,11 @@ internal sealed partial class InMemoryDatabase
         {
             _server.ThrowIfDown();
             _server.CommitUnpublished();
-            foreach (var member in members) _server.Members[member.Name] = member with { HasJoined = member.HasJoined || _server.Members.GetValueOrDefault(member.Name)?.HasJoined == true };
+            foreach (var member in members)
+            {
+                if (!_server.Members.TryGetValue(member.Name, out var now) || now.MayBecome(member.State)) _server.Members[member.Name] = member;
+            }
+
             return default;
         }
     }

@@ -109,6 +109,14 @@ internal sealed partial class ChangeCapture
         lock (_lock) return _sequence.Applied[origin];
     }
 
+    /// <summary>The last of a peer's transactions that is applied here, once capture has passed all that was committed until now: what it has read is durable.</summary>
+    public async ValueTask<NpgsqlLogSequenceNumber> ReadReachAsync(NodeName origin, CancellationToken cancellationToken)
+    {
+        var marker = await _database.WriteMarkerAsync(CommitTimestamp.Unknown, cancellationToken);
+        await _progress.Captured.WaitAsync(marker.Position, cancellationToken);
+        return AppliedUpTo(origin);
+    }
+
     /// <summary>Whether the log, as far as it was read, shows a transaction of a peer as applied here.</summary>
     public bool HasApplied(NodeName origin, NpgsqlLogSequenceNumber position)
     {
@@ -321,7 +329,7 @@ internal sealed partial class ChangeCapture
         if (snapshot.LastPublished > _progress.StablePositionOf(_progress.Self)) return false;
         foreach (var (origin, position) in snapshot.Applied)
         {
-            if (_progress.IsMember(origin) && position > _progress.StablePositionOf(origin)) return false;
+            if (_progress.IsShared(origin) && position > _progress.StablePositionOf(origin)) return false;
         }
 
         return true;

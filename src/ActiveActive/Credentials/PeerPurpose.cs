@@ -10,4 +10,13 @@ public enum PeerPurpose
 
     /// <summary>Some rows of a transaction, whose large values were not in the stream.</summary>
     Rows = HelloPurpose.Rows,
+
+    /// <summary>To become a member of the cluster.</summary>
+    Join = HelloPurpose.Join,
+
+    /// <summary>A copy of the data, for a node that joins.</summary>
+    Copy = HelloPurpose.Copy,
+
+    /// <summary>That another node is to be a member no more.</summary>
+    Part = HelloPurpose.Part,
 }

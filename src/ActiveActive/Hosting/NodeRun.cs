@@ -1,5 +1,7 @@
 using ActiveActive.Apply;
 using ActiveActive.Capture;
+using ActiveActive.Database;
+using ActiveActive.Membership;
 using ActiveActive.Progress;
 using ActiveActive.Transport;
 
@@ -17,11 +19,17 @@ namespace ActiveActive.Hosting;
 /// <param name="Ended">Cancelled when this life ends: connections that it serves end with it.</param>
 internal sealed record NodeRun(Handshake Handshake, ReplicationProgress Progress, ChangeCapture Capture, KeyGate Keys, QuarantineRegister Quarantine, UniqueLosers Losers, OriginPositions InOrder, OriginPositions Looking, CancellationToken Ended)
 {
-    /// <summary>The members other than this node.</summary>
-    public required IReadOnlyList<Database.Member> Members { get; init; }
+    /// <summary>The members other than this node, those among them that are being parted.</summary>
+    public required IReadOnlyList<Member> Members { get; init; }
+
+    /// <summary>Those that were members, and are no more.</summary>
+    public required IReadOnlyList<Member> Parted { get; init; }
+
+    /// <summary>For each member that is being parted, how that goes.</summary>
+    public required IReadOnlyDictionary<NodeName, Parting> Partings { get; init; }
 
     /// <summary>The snapshots that are held for nodes that join.</summary>
-    public Membership.OpenSnapshots Snapshots { get; } = new();
+    public OpenSnapshots Snapshots { get; } = new();
 
     /// <summary>Set once the members have changed: this life ends then, and the next one knows them.</summary>
     public TaskCompletionSource MembersChanged { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);

@@ -23,4 +23,10 @@ public enum PeerLinkState
 
     /// <summary>No member of the cluster yet: the options name it, and it is expected to join.</summary>
     Expected,
+
+    /// <summary>It is being parted from the cluster: nothing is taken from it any more, and the members give each other what they have of it. The message says what that waits for.</summary>
+    Parting,
+
+    /// <summary>Parted from the cluster: nobody waits for it, and it gets nothing until it joins anew. The message says why it was parted.</summary>
+    Parted,
 }

@@ -42,11 +42,11 @@ internal sealed partial class NodeJoin(PeerLinkContext context, Handshake handsh
                 throw new ReplicationException(ReplicationErrorKind.Misconfigured, $"Node '{missing}' is a member of the cluster, as node '{peer.Name}' knows it, and no peer of this node: add it with AddPeer(\"{missing}\", …).");
             if (configured.Except(known).Order().FirstOrDefault() is { IsNone: false } unknown)
                 throw new ReplicationException(ReplicationErrorKind.Misconfigured, $"Node '{peer.Name}' knows no member '{unknown}', which is a peer of this node. Nodes join one after the other: let '{unknown}' join first, or leave it out here.");
-            if (members.FirstOrDefault(m => m.Name == donor) is { HasJoined: false })
+            if (members.FirstOrDefault(m => m.Name == donor) is { State: MemberState.Joining })
                 throw new ReplicationException(ReplicationErrorKind.Misconfigured, $"Node '{donor}', from which this node is to get its data, has not joined yet itself. Name another one with JoinFrom(…).");
         }
 
-        return [.. configured.Order().Select(name => new Member(name, HasJoined: true))];
+        return [.. configured.Order().Select(name => new Member(name, MemberState.Joined))];
     }
 
     /// <summary>As for what is applied: a local write over a copied row must show the later stamp, whatever the clocks say.</summary>

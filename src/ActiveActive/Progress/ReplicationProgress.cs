@@ -16,14 +16,17 @@ internal sealed class ReplicationProgress
     private readonly ConcurrentDictionary<NodeName, DependencyVector> _members = new();
     private readonly ConcurrentDictionary<(NodeName Origin, NpgsqlLogSequenceNumber Position), DependencyVector> _withheld = new();
     private readonly IReadOnlyList<NodeName> _peers;
+    private readonly IReadOnlyCollection<NodeName> _parted;
     private readonly Action<NodeName>? _dependencyAwaited;
 
     /// <param name="self">This node.</param>
     /// <param name="peers">The others.</param>
     /// <param name="dependencyAwaited">Told of which origin a transaction waits that another one depends on; returns at once.</param>
-    public ReplicationProgress(NodeName self, IReadOnlyList<NodeName> peers, Action<NodeName>? dependencyAwaited = null)
+    /// <param name="parted">Nodes that were members: nothing new comes from them, and what they have is not waited for.</param>
+    public ReplicationProgress(NodeName self, IReadOnlyList<NodeName> peers, Action<NodeName>? dependencyAwaited = null, IReadOnlyCollection<NodeName>? parted = null)
     {
         Self = self;
+        _parted = parted ?? [];
         _dependencyAwaited = dependencyAwaited;
         _peers = peers;
         foreach (var peer in peers) _applied[peer] = new PositionGate();
@@ -37,8 +40,10 @@ internal sealed class ReplicationProgress
     /// <summary>Whether there is a third node, which may need what this one receives of another.</summary>
     public bool CanRelay => _peers.Count > 1;
 
-    /// <summary>Whether a node is a peer of this one: others' positions (of nodes removed) are not waited for.</summary>
-    public bool IsMember(NodeName node) => _applied.ContainsKey(node);
+    /// <summary>
+    /// Whether the members give each other what they have of a node: of a peer, and of one that is parted as long as one of them has not all of it. Of nodes that the options do not name any more nobody asks.
+    /// </summary>
+    public bool IsShared(NodeName origin) => _applied.ContainsKey(origin) || _parted.Contains(origin);
 
     /// <summary>The last transaction of a peer that was committed here.</summary>
     public PositionGate AppliedOf(NodeName peer) => _applied[peer];
@@ -114,7 +119,7 @@ internal sealed class ReplicationProgress
     public DependencyVector Stable(CaptureCheckpoint checkpoint)
     {
         var entries = new List<KeyValuePair<NodeName, NpgsqlLogSequenceNumber>>();
-        foreach (var origin in _peers.Append(Self))
+        foreach (var origin in _peers.Append(Self).Concat(_parted))
         {
             var position = StablePositionOf(origin);
             var here = origin == Self ? checkpoint.LastPublished : checkpoint.Applied[origin];

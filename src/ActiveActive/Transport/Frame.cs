@@ -38,6 +38,9 @@ internal enum HelloPurpose
 
     /// <summary>A copy of the data: see <see cref="SnapshotRequestFrame"/>.</summary>
     Copy = 3,
+
+    /// <summary>That the node which the hello calls the origin is a member no more: the welcome says how much of it the answering node has, and nothing more of it is taken there.</summary>
+    Part = 4,
 }
 
 /// <summary>Sender → dialler: accepted; changes follow.</summary>

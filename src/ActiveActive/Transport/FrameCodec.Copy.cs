@@ -1,4 +1,5 @@
 using ActiveActive.Changes;
+using ActiveActive.Database;
 using MessagePack;
 
 namespace ActiveActive.Transport;
@@ -10,10 +11,10 @@ internal static partial class FrameCodec
         writer.WriteArrayHeader(2);
         writer.Write((int)FrameKind.Members);
         writer.WriteArrayHeader(2 * frame.Members.Count);
-        foreach (var (name, hasJoined) in frame.Members)
+        foreach (var (name, state) in frame.Members)
         {
             writer.WriteText(name.Value);
-            writer.Write(hasJoined);
+            writer.Write(state == MemberState.Joined);
         }
     }
 

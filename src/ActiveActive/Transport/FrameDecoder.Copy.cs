@@ -9,7 +9,7 @@ internal sealed partial class FrameDecoder
     private Member[] ReadMembers(ref PayloadReader reader)
     {
         var members = new Member[ReadPairs(ref reader, FrameLimits.MaxVectorEntries)];
-        for (var i = 0; i < members.Length; i++) members[i] = new Member(ReadNode(ref reader), reader.ReadBoolean());
+        for (var i = 0; i < members.Length; i++) members[i] = new Member(ReadNode(ref reader), reader.ReadBoolean() ? MemberState.Joined : MemberState.Joining);
         return members;
     }
 

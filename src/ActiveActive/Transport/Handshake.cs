@@ -10,6 +10,12 @@ internal sealed record Handshake(
     /// <summary>Nodes that the options name and that are no members: they may join.</summary>
     public IReadOnlyCollection<NodeName> Expected { get; init; } = [];
 
+    /// <summary>Nodes that are being parted, or were.</summary>
+    public IReadOnlyList<Member> Leaving { get; init; } = [];
+
+    /// <summary>The refusal of a node that has been parted.</summary>
+    public const string PartedCode = "AA3085";
+
     public const int MinProtocol = 1;
     public const int MaxProtocol = 2;
 
@@ -98,8 +104,14 @@ internal sealed record Handshake(
             return new("AA3041", $"Node '{hello.From}' is expected to join the cluster, and was set up by itself: whether it has the same data is not known. Start it on an empty database with JoinFrom(\"{Self}\").");
         }
 
-        if (!Peers.Contains(hello.From) && !Expected.Contains(hello.From)) return new("AA3004", $"Node '{Self}' knows no peer '{hello.From}'. Add it there with AddPeer(\"{hello.From}\", …).");
-        if (hello.Origin == hello.From || (hello.Origin != Self && !Peers.Contains(hello.Origin)))
+        // One that has been parted may join again, once the others have what there is of it.
+        if (Leaving.FirstOrDefault(m => m.Name == hello.From) is { } left && (hello.Purpose != HelloPurpose.Join || left.State == MemberState.Parting))
+        {
+            return new(PartedCode, $"Node '{hello.From}' has been parted from the cluster, as node '{Self}' knows it ({left.Reason}): the others have written without it since, and nothing is taken from it. To bring it back, get it the data of another node: ResyncAsync(\"{Self}\") there.");
+        }
+
+        if (!Peers.Contains(hello.From) && !Expected.Contains(hello.From) && !IsLeaving(hello.From)) return new("AA3004", $"Node '{Self}' knows no peer '{hello.From}'. Add it there with AddPeer(\"{hello.From}\", …).");
+        if (hello.Origin == hello.From || (hello.Origin != Self && !Peers.Contains(hello.Origin) && !IsLeaving(hello.Origin)))
             return new("AA3009", $"Node '{hello.From}' asks node '{Self}' for the transactions of '{hello.Origin}', which is no peer of '{Self}'. Every node lists all others with AddPeer.");
         if (IsSameDatabase(hello.Identity)) return new("AA3005", SameDatabase(hello.From));
         var differences = ClusterSettings.Differences(Self, Settings, hello.From, hello.Settings);
@@ -112,6 +124,8 @@ internal sealed record Handshake(
     {
         if (hello is { Purpose: HelloPurpose.Changes, Features: { } features } && features.Contains(Brotli) && Compresses(hello.From)) yield return Brotli;
     }
+
+    private bool IsLeaving(NodeName node) => Leaving.Any(m => m.Name == node);
 
     private RefuseFrame TwoNodes(NodeName name) =>
         new("AA3003", $"Two nodes are named '{name}', as node '{Self}' sees them: they live in different databases. Give each node its own name with Named(…).");

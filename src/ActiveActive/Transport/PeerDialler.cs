@@ -13,10 +13,17 @@ internal sealed class PeerDialler(PeerAddresses peer, PeerLinkContext context)
     /// <param name="handshake">Who this node is.</param>
     /// <param name="durable">The last of the peer's transactions that is durable here.</param>
     /// <param name="applied">Where those wait that depend on the peer's transactions.</param>
+    /// <param name="isParting">Whether nothing may be taken from the peer itself any more.</param>
     /// <param name="cancellationToken">Gives up.</param>
     /// <exception cref="ReplicationException">Why the peer can't be dialled; then no other has more of its transactions either, or it is too early to ask.</exception>
-    public async Task<PeerSource> OpenAsync(Handshake handshake, NpgsqlLogSequenceNumber durable, PositionGate applied, CancellationToken cancellationToken)
+    public async Task<PeerSource> OpenAsync(Handshake handshake, NpgsqlLogSequenceNumber durable, PositionGate applied, bool isParting, CancellationToken cancellationToken)
     {
+        if (isParting)
+        {
+            return await FindRelayAsync(handshake, durable, cancellationToken)
+                ?? throw new ReplicationException(ReplicationErrorKind.Transient, $"Peer '{peer.Name}' is being parted, and no node that can be reached has more of its transactions.");
+        }
+
         _absence.Begin();
         try
         {

@@ -117,6 +117,9 @@ internal sealed partial class PeerLink
             throw new ReplicationException(ReplicationErrorKind.Transient, $"The database has lost commits of peer '{Peer}' that were not durable: the server crashed.");
         }
 
+        // No other session of the peer can commit anything any more.
+        var parting = run.Partings.GetValueOrDefault(Peer);
+        parting?.Fence();
         run.Progress.AppliedOf(Peer).Advance(session.AppliedPosition);
         var durable = await session.FlushAsync(cancellationToken);
         Status.Applied(session.AppliedPosition);
@@ -125,7 +128,7 @@ internal sealed partial class PeerLink
 
         // A fault that someone must mend stays in sight while it is tried again.
         if (Status.State is not (PeerLinkState.Holding or PeerLinkState.Refused)) Status.Enter(PeerLinkState.Connecting, null);
-        await using var source = await _dialler.OpenAsync(run.Handshake, durable, run.Progress.AppliedOf(Peer), cancellationToken);
+        await using var source = await _dialler.OpenAsync(run.Handshake, durable, run.Progress.AppliedOf(Peer), parting is not null, cancellationToken);
         Status.RelayedBy = source.IsRelayed ? source.From : null;
         if (source.IsRelayed)
         {

@@ -66,7 +66,7 @@ public sealed class JoiningDatabaseTests(SetUpServers servers)
             Assert.Equal(0, await from.ScalarAsync<long>("SELECT count(*) FROM pg_replication_slots WHERE database = current_database() AND temporary"));
         }
 
-        await joiner.EndJoinAsync(DependencyVector.Empty.Advance(s_us, new NpgsqlLogSequenceNumber(0x1234)), CommitTimestamp.Unknown, [new Member(s_us, true)], Token);
+        await joiner.EndJoinAsync(DependencyVector.Empty.Advance(s_us, new NpgsqlLogSequenceNumber(0x1234)), CommitTimestamp.Unknown, [new Member(s_us, MemberState.Joined)], Token);
 
         foreach (var table in (string[])["plain", "parts_a", "parts_b"])
         {
@@ -279,7 +279,7 @@ public sealed class JoiningDatabaseTests(SetUpServers servers)
         Tables = new ReplicatedTables([rule ?? new TableRule { Pattern = "public.*", AllowSequenceKeys = true }]),
     });
 
-    private static Task EndAsync(PostgresDatabase joiner) => joiner.EndJoinAsync(DependencyVector.Empty, CommitTimestamp.Unknown, [new Member(s_us, true)], Token).AsTask();
+    private static Task EndAsync(PostgresDatabase joiner) => joiner.EndJoinAsync(DependencyVector.Empty, CommitTimestamp.Unknown, [new Member(s_us, MemberState.Joined)], Token).AsTask();
 
     private static async Task<LocalTable> FindAsync(ICopySession session, string table) =>
         (await session.FindTableAsync(new Relation(TableName.Parse(table), TableName.Parse(table), []), Token))!;

@@ -59,7 +59,7 @@ internal sealed class SimulatedJoin(SimulatedNode late, SimulatedCluster cluster
         if (cluster.Options.Crashes && !cluster.IsHealed && _loop.Random.Chance(20)) throw new ReplicationException(ReplicationErrorKind.Transient, "The joining host crashes.");
         await using (var session = await late.Database.OpenCopySessionAsync(default)) await new ApplyClock(late.Clock).WaitUntilPastAsync(stamp, session.ReadServerTimeAsync, life.Ended);
         // One step: what is visible from now on is what was copied.
-        var ending = late.Database.EndJoinAsync(copied, stamp, [.. cluster.Nodes.Select(n => new Member(n.Name, HasJoined: true))], default);
+        var ending = late.Database.EndJoinAsync(copied, stamp, [.. cluster.Nodes.Select(n => new Member(n.Name, MemberState.Joined))], default);
         if (!ending.IsCompletedSuccessfully) await ending;
         late.HasJoined = true;
         cluster.History.Join(late.Index, copied.Select(c => (late.IndexOf(c.Key), (ulong)c.Value)));
@@ -71,7 +71,7 @@ internal sealed class SimulatedJoin(SimulatedNode late, SimulatedCluster cluster
         var life = LifeOf(member);
         await life.Database.PauseAsync();
         if (life.Members.Contains(late.Name)) return;
-        await life.Database.SaveMembersAsync([new Member(late.Name, HasJoined: false)], life.Ended);
+        await life.Database.SaveMembersAsync([new Member(late.Name, MemberState.Joining)], life.Ended);
         cluster.Trace.Say(TraceEvent.Fault, member.Index, () => $"! adds {late.Name} to its members");
         life.End();
         member.StartLater();

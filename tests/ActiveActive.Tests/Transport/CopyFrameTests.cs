@@ -16,7 +16,7 @@ public sealed class CopyFrameTests
     [
         Hello with { Purpose = HelloPurpose.Join },
         Hello with { Purpose = HelloPurpose.Copy },
-        new MembersFrame([new Member(Eu, HasJoined: true), new Member(Us, HasJoined: false)]),
+        new MembersFrame([new Member(Eu, MemberState.Joined), new Member(Us, MemberState.Joining)]),
         new SnapshotRequestFrame(Guid.Empty),
         new SnapshotFrame(s_id, DependencyVector.Of([new(Eu, new(0x77)), new(Us, new(0x1_0000_0000))]), new CommitTimestamp(842_000_000_123_456), [new TableToCopy(Accounts(), 12, 3_000_000_000)]),
         new CopyRequestFrame(new TableName("public", "accounts")),

@@ -195,7 +195,7 @@ public abstract partial class LocalDatabaseCompliance
     {
         await using var joiner = await CreateAsync(isJoining: true);
         var copied = DependencyVector.Empty.Advance(Us, At(0x1000)).Advance(new NodeName("nobodys"), At(0x30));
-        Member[] members = [new(Ap, false), new(Node, true), new(Us, true)];
+        Member[] members = [new(Ap, MemberState.Joining), new(Node, MemberState.Joined), new(Us, MemberState.Joined)];
         await joiner.Database.BeginJoinAsync(Token);
         await CopyAsync(joiner, Items, "1\tone\t\\N\n", t => new SetOverride(t, Items.KeyOf("1"), Version(s_past, Us, 0x900)));
         await joiner.Database.EndJoinAsync(copied, s_future, members, Token);
@@ -220,17 +220,30 @@ public abstract partial class LocalDatabaseCompliance
     }
 
     [Fact]
-    public async Task Member_that_has_joined_never_has_not_again()
+    public async Task Members_go_through_their_states_in_order()
     {
         await using var fixture = await CreateAsync();
         Assert.Empty(await fixture.Database.ReadMembersAsync(Token));
-        await fixture.Database.SaveMembersAsync([new(Node, true), new(Us, true), new(Ap, false)], Token);
-        await fixture.Database.SaveMembersAsync([new(Us, false), new(Ap, true)], Token);
-        Assert.Equal([new(Ap, true), new(Node, true), new(Us, true)], await fixture.Database.ReadMembersAsync(Token));
+        await fixture.Database.SaveMembersAsync([new(Node, MemberState.Joined), new(Us, MemberState.Joined), new(Ap, MemberState.Joining)], Token);
+        // The first of them is an earlier word that comes late.
+        await fixture.Database.SaveMembersAsync([new(Us, MemberState.Joining), new(Ap, MemberState.Joined)], Token);
+        Assert.Equal([new(Ap, MemberState.Joined), new(Node, MemberState.Joined), new(Us, MemberState.Joined)], await fixture.Database.ReadMembersAsync(Token));
+
+        var parting = new Member(Us, MemberState.Parting) { Reason = "as a test asked" };
+        var parted = parting with { State = MemberState.Parted, Reach = new(5) };
+        await fixture.Database.SaveMembersAsync([parted], Token);
+        await fixture.Database.SaveMembersAsync([parting], Token);
+        await fixture.Database.SaveMembersAsync([new(Us, MemberState.Joined)], Token);
+        Assert.Contains(parting, await fixture.Database.ReadMembersAsync(Token));
+        await fixture.Database.SaveMembersAsync([parted], Token);
+        await fixture.Database.SaveMembersAsync([parting], Token);
+        Assert.Contains(parted, await fixture.Database.ReadMembersAsync(Token));
+        await fixture.Database.SaveMembersAsync([new(Us, MemberState.Joining)], Token);
+        Assert.Contains(new(Us, MemberState.Joining), await fixture.Database.ReadMembersAsync(Token));
     }
 
     private static async ValueTask EndJoinAsync(LocalDatabaseFixture joiner) =>
-        await joiner.Database.EndJoinAsync(DependencyVector.Empty, CommitTimestamp.Unknown, [new Member(Node, true), new Member(Us, true)], Token);
+        await joiner.Database.EndJoinAsync(DependencyVector.Empty, CommitTimestamp.Unknown, [new Member(Node, MemberState.Joined), new Member(Us, MemberState.Joined)], Token);
 
     private static async Task<SnapshotTable> FindAsync(IDataSnapshot snapshot, ComplianceTable table) =>
         Assert.Single(await snapshot.ReadTablesAsync(Token), t => t.Table.Name == table.FullName);

@@ -189,11 +189,13 @@ internal static class PostgresSchema
         );
         """,
         $$"""
-        -- The nodes of the cluster. One that has not joined has not its copy of the data yet.
+        -- The nodes of the cluster. One that is joining has not its copy of the data yet; of one that is parted, nothing comes after reach.
         CREATE TABLE active_active.member (
-            name       text PRIMARY KEY,
-            has_joined boolean NOT NULL,
-            since      timestamptz NOT NULL DEFAULT clock_timestamp()
+            name   text PRIMARY KEY,
+            state  text NOT NULL CHECK (state IN ('joining', 'joined', 'parting', 'parted')),
+            reason text,
+            reach  pg_lsn NOT NULL DEFAULT '0/0',
+            since  timestamptz NOT NULL DEFAULT clock_timestamp()
         );
         -- While this node gets its copy of the data: which try it is. With this row the guard falls.
         CREATE TABLE active_active.joining (

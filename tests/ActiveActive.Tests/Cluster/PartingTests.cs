@@ -1,0 +1,136 @@
+using ActiveActive.Testing;
+
+namespace ActiveActive.Tests.Cluster;
+
+/// <summary>A node is parted from the cluster: the others agree on what there is of it, and go on without it.</summary>
+public sealed class PartingTests
+{
+    private static readonly TimeSpan s_second = TimeSpan.FromSeconds(1);
+
+    [Fact]
+    [Trait("Story", "18")]
+    public async Task Survivors_that_differ_in_what_they_have_of_a_dead_node_agree_on_it()
+    {
+        await using var cluster = await TestTables.StartAsync("a", "b", "c");
+        var (a, b, c) = (cluster[0], cluster[1], cluster[2]);
+        await c.PutAsync("lww", "all", "x");
+        await cluster.ConvergeAsync();
+        cluster.Partition(a, c);
+        for (var i = 0; i < 100; i++) await c.PutAsync("lww", $"{i}", "b has it");
+        await cluster.UntilAsync("b has all of c", () => b.Text("lww", "99") is not null);
+        cluster.Crash(c);
+
+        await cluster.PartAsync(a, c);
+        Assert.Equal("b has it", a.Text("lww", "99"));
+        await cluster.UntilAsync("b is done with c, too", () => b.StatusOf(c).Receiving == PeerLinkState.Parted);
+        await cluster.ConvergeAsync();
+        Assert.Equal(101, a.ReadAll("lww").Count);
+        Assert.Contains("PartAsync on node 'a'", a.StatusOf(c).Message, StringComparison.Ordinal);
+        Assert.Contains("node 'a' asked", b.StatusOf(c).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Nothing_is_kept_for_a_parted_node()
+    {
+        await using var cluster = await TestTables.StartAsync("a", "b", "c");
+        var (a, b, c) = (cluster[0], cluster[1], cluster[2]);
+        await a.PutAsync("lww", "1", "x");
+        await cluster.ConvergeAsync();
+        cluster.Crash(c);
+        await a.DeleteAsync("lww", "1");
+        await cluster.PassAsync(200 * s_second);
+        Assert.Equal((1, 1), (a.Database.NoteCount, b.Database.NoteCount));
+        await cluster.PartAsync(b, c);
+        await cluster.UntilAsync("a has collected the tombstone", () => a.Database.NoteCount + b.Database.NoteCount == 0);
+    }
+
+    [Fact]
+    public async Task Parted_node_that_comes_back_is_refused_and_nothing_of_it_is_taken()
+    {
+        await using var cluster = await TestTables.StartAsync("a", "b", "c");
+        var (a, b, c) = (cluster[0], cluster[1], cluster[2]);
+        cluster.Partition(a, c);
+        cluster.Partition(b, c);
+        await c.PutAsync("lww", "c", "nobody has it");
+        await cluster.PassAsync(s_second);
+        await cluster.PartAsync(a, c);
+        await cluster.UntilAsync("b is done with c, too", () => b.StatusOf(c).Receiving == PeerLinkState.Parted);
+        cluster.Heal();
+        await cluster.UntilAsync("c is refused by both", () => c.StatusOf(a).Receiving == PeerLinkState.Refused && c.StatusOf(b).Receiving == PeerLinkState.Refused);
+        Assert.Contains("AA3085", c.StatusOf(a).Message, StringComparison.Ordinal);
+        await a.PutAsync("lww", "a", "x");
+        await cluster.ConvergeAsync();
+        await cluster.PassAsync(60 * s_second);
+        Assert.Null(a.Text("lww", "c"));
+        Assert.Null(b.Text("lww", "c"));
+        Assert.Null(c.Text("lww", "a"));
+    }
+
+    [Fact]
+    public async Task Node_that_is_parted_while_it_lives_is_heard_by_nobody_from_then_on()
+    {
+        await using var cluster = await TestTables.StartAsync("a", "b", "c");
+        var (a, b, c) = (cluster[0], cluster[1], cluster[2]);
+        for (var i = 0; i < 50; i++)
+        {
+            await c.PutAsync("lww", $"{i}", "c's");
+            if (i == 20) cluster.Partition(a, c);
+            if (i == 30) await cluster.PartAsync(a, c);
+            await cluster.PassAsync(s_second / 1000);
+        }
+
+        await cluster.UntilAsync("b is done with c, too", () => b.StatusOf(c).Receiving == PeerLinkState.Parted);
+        await cluster.ConvergeAsync();
+        // What b had of it when it was told, a has.
+        Assert.Equal(b.ReadAll("lww"), a.ReadAll("lww"));
+        Assert.InRange(a.ReadAll("lww").Count, 21, 49);
+    }
+
+    [Fact]
+    public async Task Parting_waits_for_every_survivor_and_outlasts_restarts()
+    {
+        await using var cluster = await TestTables.StartAsync("a", "b", "c", "d");
+        var (a, b, c, d) = (cluster[0], cluster[1], cluster[2], cluster[3]);
+        cluster.Partition(a, c);
+        cluster.Partition(d, c);
+        await c.PutAsync("lww", "1", "b has it");
+        await cluster.UntilAsync("b has it", () => b.Text("lww", "1") is not null);
+        cluster.Crash(c);
+        cluster.Partition(a, b);
+        cluster.Partition(d, b);
+        await BeginAsync(cluster, a, c);
+        await cluster.UntilAsync("a waits for b", () => a.StatusOf(c) is { Receiving: PeerLinkState.Parting, Message: { } message } && message.Contains("node 'b'", StringComparison.Ordinal));
+        cluster.Crash(a);
+        await cluster.PassAsync(s_second);
+        await cluster.RestartAsync(a);
+        await cluster.UntilAsync("a waits again", () => a.StatusOf(c).Receiving == PeerLinkState.Parting);
+        Assert.Null(a.Text("lww", "1"));
+        cluster.Heal();
+        await cluster.UntilAsync("all are done with c", () => new[] { a, b, d }.All(n => n.StatusOf(c).Receiving == PeerLinkState.Parted));
+        await cluster.ConvergeAsync();
+        Assert.Equal("b has it", d.Text("lww", "1"));
+    }
+
+    [Fact]
+    public async Task Two_dead_nodes_are_parted_by_the_one_that_is_left()
+    {
+        await using var cluster = await TestTables.StartAsync("a", "b", "c");
+        var (a, b, c) = (cluster[0], cluster[1], cluster[2]);
+        cluster.Crash(b);
+        cluster.Crash(c);
+        await BeginAsync(cluster, a, b);
+        await cluster.UntilAsync("a waits for c", () => a.StatusOf(b).Message?.Contains("node 'c'", StringComparison.Ordinal) == true);
+        await cluster.PartAsync(a, c);
+        await cluster.UntilAsync("a is done with both", () => a.StatusOf(b).Receiving == PeerLinkState.Parted);
+        await a.PutAsync("lww", "1", "alone");
+        await a.DeleteAsync("lww", "1");
+        await cluster.UntilAsync("nothing is kept", () => a.Database.NoteCount == 0);
+    }
+
+    private static Task<bool> BeginAsync(InMemoryCluster cluster, InMemoryNode on, InMemoryNode leaving) => cluster.RunAsync("the parting has begun", () =>
+    {
+        // It can't end yet, and its own wait ends with the node.
+        _ = on.Replication.PartAsync(leaving.Name);
+        return Task.FromResult(true);
+    });
+}
