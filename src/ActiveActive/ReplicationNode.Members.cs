@@ -26,11 +26,11 @@ public sealed partial class ReplicationNode
     }
 
     /// <summary>Gets this node's data from a member, and returns where it goes on.</summary>
-    private async Task<CaptureCheckpoint> JoinAsync(Handshake handshake, CancellationToken cancellationToken)
+    private async Task<CaptureCheckpoint> JoinAsync(Handshake handshake, NodeName donor, CaptureCheckpoint? givenUp, CancellationToken cancellationToken)
     {
         _state = NodeState.Joining;
         _join = new JoinProgress(_timeProvider);
-        await new NodeJoin(_context, handshake, new NodeName(_options.JoinFrom!), _options.JoinParallelism, _join, _logger).RunAsync(cancellationToken);
+        await new NodeJoin(_context, handshake, donor, _options.JoinParallelism, _join, _logger) { GivenUp = givenUp }.RunAsync(cancellationToken);
         _state = NodeState.Starting;
         return (await _database.FindCheckpointAsync(cancellationToken))!;
     }
@@ -40,7 +40,12 @@ public sealed partial class ReplicationNode
     /// </summary>
     private async Task<Frame> AdmitAsync(HelloFrame hello, NodeRun run, Frame welcome, CancellationToken cancellationToken)
     {
-        if (run.Members.Any(m => m.Name == hello.From)) return welcome;
+        if (run.Members.FirstOrDefault(m => m.Name == hello.From) is { } already)
+        {
+            return already.State == MemberState.Joining ? welcome
+                : new RefuseFrame("AA3088", $"Node '{hello.From}' asks to join, and is a member of the cluster already, as node '{Name}' knows it. If its data is to be replaced: part it first, with PartAsync(\"{hello.From}\") on node '{Name}'.");
+        }
+
         if (run.Partings.Keys.FirstOrDefault() is { IsNone: false } leaving)
             return new RefuseFrame(PeerGreeting.NotReadyCode, $"Node '{leaving}' is being parted from the cluster: '{hello.From}' can join when that is done.");
         var wasMember = run.Parted.Any(m => m.Name == hello.From);
@@ -58,7 +63,7 @@ public sealed partial class ReplicationNode
 
     /// <summary>
     /// Parts a peer from the cluster: for one that is dead for good, or that is to be decommissioned. The other members take nothing from it any more, give each other what they have of it, and then neither wait for it nor keep anything
-    /// for it. What it has committed and none of them has received stays in its database alone.
+    /// for it. What it has committed and none of them has received stays in its database alone, until it is given another node's data (<see cref="ResyncAsync"/>).
     /// </summary>
     /// <param name="peer">The peer. It need not be there.</param>
     /// <param name="cancellationToken">Ends the wait; once begun, the parting goes on by itself, also after a restart.</param>
@@ -72,12 +77,33 @@ public sealed partial class ReplicationNode
     public async Task PartAsync(NodeName peer, CancellationToken cancellationToken = default)
     {
         LinkOf(peer);
-        var run = _run ?? throw new InvalidOperationException($"Node '{Name}' does not replicate here ({_state}{(_message is null ? "" : $": {_message}")}): part '{peer}' where it does.");
+        var run = LeadingRun();
         if (run.Parted.Any(m => m.Name == peer)) return;
         if (!run.Members.Any(m => m.Name == peer)) throw new InvalidOperationException($"Node '{peer}' is no member of the cluster, as node '{Name}' knows it: there is nothing to part.");
         await PartAsync(peer, $"PartAsync on node '{Name}'", run, cancellationToken);
         while (!(_run?.Parted.Any(m => m.Name == peer) ?? false)) await Task.Delay(s_partingPoll, _timeProvider, cancellationToken);
     }
+
+    /// <summary>
+    /// Gets this node, which was parted from the cluster, the data of another one in place of its own, and makes it a member again; the others go on writing meanwhile. From now on local writers get an error until that is done.
+    /// What this node has committed and no other one has received is given up: each of those changes is recorded in the conflict history (<see cref="Conflicts"/>, resolver <c>resync</c>).
+    /// </summary>
+    /// <param name="donor">The peer that the data comes from.</param>
+    /// <param name="cancellationToken">Ends the wait for the locks on the tables.</param>
+    /// <returns>When that has begun; it goes on by itself, also after a restart. <see cref="NodeStatus.State"/> is <see cref="NodeState.Joining"/> meanwhile. Nothing is given up before every member has taken the node in again.</returns>
+    /// <exception cref="ArgumentException">There is no such peer.</exception>
+    /// <exception cref="InvalidOperationException">This instance does not lead the node, or does not replicate yet.</exception>
+    /// <exception cref="ReplicationException">The database can't be reached, or a table's lock was not granted in time.</exception>
+    public async Task ResyncAsync(NodeName donor, CancellationToken cancellationToken = default)
+    {
+        LinkOf(donor);
+        var run = LeadingRun();
+        await _database.BeginResyncAsync(donor, cancellationToken);
+        LogResync(Name, donor);
+        run.MembersChanged.TrySetResult();
+    }
+
+    private NodeRun LeadingRun() => _run ?? throw new InvalidOperationException($"Node '{Name}' does not replicate in this process ({_state}{(_message is null ? "" : $": {_message}")}): ask where it does.");
 
     private async Task PartAsync(NodeName peer, string reason, NodeRun run, CancellationToken cancellationToken)
     {
@@ -110,6 +136,9 @@ public sealed partial class ReplicationNode
         await frames.WriteAsync(new MembersFrame([.. run.Members.Where(static m => m.IsKeptFor).Append(new Member(Name, MemberState.Joined)).OrderBy(m => m.Name)]), cancellationToken);
         await frames.FlushAsync(cancellationToken);
     }
+
+    [LoggerMessage(EventId = 3089, Level = LogLevel.Warning, Message = "AA3089: node '{Node}' gives its data up and gets that of node '{Donor}'; local writers are kept out until then")]
+    private partial void LogResync(NodeName node, NodeName donor);
 
     [LoggerMessage(EventId = 3087, Level = LogLevel.Warning, Message = "AA3087: node '{Node}' parts peer '{Peer}' from the cluster ({Reason}): nothing is taken from it any more")]
     private partial void LogParting(NodeName node, NodeName peer, string reason);

@@ -299,9 +299,11 @@ public sealed partial class ReplicationNode : IPeerAcceptor, IAsyncDisposable
     {
         var identity = await _database.SetUpAsync(isJoining: _options.JoinFrom is not null, cancellationToken);
         var settings = ClusterSettings.Of(_options.Tables, _options.DefaultResolver);
-        if (await _database.FindCheckpointAsync(cancellationToken) is not { } checkpoint)
+        var checkpoint = await _database.FindCheckpointAsync(cancellationToken);
+        var donor = await _database.FindResyncAsync(cancellationToken);
+        if (checkpoint is null || donor is not null)
         {
-            checkpoint = await JoinAsync(HandshakeOf(identity, [.. _links.Keys], settings), cancellationToken);
+            checkpoint = await JoinAsync(HandshakeOf(identity, [.. _links.Keys], settings), donor ?? new NodeName(_options.JoinFrom!), checkpoint, cancellationToken);
         }
 
         var all = await ReadMembersAsync(cancellationToken);

@@ -190,6 +190,21 @@ public sealed class InMemoryCluster : IAsyncDisposable
         });
     }
 
+    /// <summary>Gets a node that was parted another one's data, as <see cref="ReplicationNode.ResyncAsync"/> says; returns when that has begun.</summary>
+    /// <param name="node">The node that gives its data up.</param>
+    /// <param name="donor">The node that its data comes from.</param>
+    public Task ResyncAsync(InMemoryNode node, InMemoryNode donor)
+    {
+        var (resynced, name) = (Known(node).Replication, Known(donor).Name);
+        return RunAsync($"node '{node}' has begun to get the data of '{donor}'", async () =>
+        {
+            await resynced.ResyncAsync(name);
+            // What nobody has of it is not waited for.
+            node.LastCommit = default;
+            return true;
+        });
+    }
+
     /// <summary>Sets a node's clock so far ahead of the cluster's time (negative: behind); zero sets it right.</summary>
     public void SkewClock(InMemoryNode node, TimeSpan ahead) => Known(node).Clock.Offset = ahead;
 

@@ -73,7 +73,7 @@ public sealed class InMemoryNode
     internal IReadOnlyList<LocalTable> Tables { get; }
 
     /// <summary>The last transaction committed here that changed something.</summary>
-    internal NpgsqlLogSequenceNumber LastCommit { get; private set; }
+    internal NpgsqlLogSequenceNumber LastCommit { get; set; }
 
     /// <summary>
     /// Runs a transaction of the application and commits it, durably; an exception rolls it back. Nothing else goes on in the cluster

@@ -40,6 +40,40 @@ internal sealed partial class InMemoryDatabase
         }
     }
 
+    public ValueTask BeginResyncAsync(NodeName donor, CancellationToken cancellationToken)
+    {
+        lock (_server.Gate)
+        {
+            _server.ThrowIfDown();
+            _server.BreakTransactions("The node gets another one's data");
+            _server.IsJoining = true;
+            _server.ResyncFrom = donor;
+            return default;
+        }
+    }
+
+    public ValueTask<NodeName?> FindResyncAsync(CancellationToken cancellationToken)
+    {
+        lock (_server.Gate)
+        {
+            _server.ThrowIfDown();
+            return new(_server.ResyncFrom);
+        }
+    }
+
+    public async ValueTask GiveUpDataAsync(IAsyncEnumerable<ConflictRecord> unsent, CancellationToken cancellationToken)
+    {
+        List<ConflictRecord> records = [.. await unsent.ToListAsync(cancellationToken)];
+        lock (_server.Gate)
+        {
+            _server.ThrowIfDown();
+            foreach (var record in records) _server.Conflicts.Add(record with { Id = _server.Conflicts.NextId(), RecordedAt = _server.Now().ToDateTimeOffset() });
+            _server.Empty();
+            _server.Members.Clear();
+            _server.Checkpoint = null;
+        }
+    }
+
     public ValueTask BeginJoinAsync(CancellationToken cancellationToken)
     {
         lock (_server.Gate)
@@ -69,8 +103,9 @@ internal sealed partial class InMemoryDatabase
         lock (_server.Gate)
         {
             foreach (var (origin, position) in copied) _server.SetProgress(origin, position);
-            _server.Checkpoint = new CaptureCheckpoint(_server.Log.End, greatestStamp, copied);
+            _server.Checkpoint = new CaptureCheckpoint(_server.Log.End, greatestStamp, DependencyVector.Of(copied.Where(c => c.Key != _options.Node)));
             _server.IsJoining = false;
+            _server.ResyncFrom = null;
         }
     }
 }

@@ -78,7 +78,7 @@ internal sealed partial class InMemoryDatabase : ILocalDatabase
             _server.CommitUnpublished();
 
             // The slot is made once; what was committed before it is not captured.
-            if (!isJoining) _server.Checkpoint ??= new CaptureCheckpoint(_server.Log.End, CommitTimestamp.Unknown, DependencyVector.Empty);
+            if (!isJoining && _server.ResyncFrom is null) _server.Checkpoint ??= new CaptureCheckpoint(_server.Log.End, CommitTimestamp.Unknown, DependencyVector.Empty);
             return new(new DatabaseIdentity(_options.SystemIdentifier, 1, 1, _options.Incarnation, 0));
         }
     }

@@ -151,6 +151,9 @@ internal sealed class InMemoryServer : IDisposable
     /// <summary>Between the beginning of a join and its end: local writers are kept out.</summary>
     public bool IsJoining { get; set; }
 
+    /// <summary>From whom the node is to get its data in place of its own; null where it is not.</summary>
+    public NodeName? ResyncFrom { get; set; }
+
     /// <summary>A transaction that fills tables before anybody reads the log.</summary>
     public InMemoryTransaction BeginCopy() => Begin(_options.Node, isLocal: false);
 

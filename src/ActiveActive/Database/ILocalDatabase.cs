@@ -43,6 +43,15 @@ internal interface ILocalDatabase : IAsyncDisposable
     /// <summary>Holds the tables as they stand at a place of the log, for as long as the snapshot is open.</summary>
     ValueTask<IDataSnapshot> OpenSnapshotAsync(CancellationToken cancellationToken);
 
+    /// <summary>Keeps local writers out of the replicated tables, and notes that the node is to get another one's data in place of its own; durable on return.</summary>
+    ValueTask BeginResyncAsync(NodeName donor, CancellationToken cancellationToken);
+
+    /// <summary>From whom the node is to get its data in place of its own; null where it is not, or has it.</summary>
+    ValueTask<NodeName?> FindResyncAsync(CancellationToken cancellationToken);
+
+    /// <summary>Gives the node's own data up, in one transaction: records what no other node has in the conflict history, empties the replicated tables and all notes beside them, and forgets checkpoint and members.</summary>
+    ValueTask GiveUpDataAsync(IAsyncEnumerable<ConflictRecord> unsent, CancellationToken cancellationToken);
+
     /// <summary>
     /// Keeps local writers out of the replicated tables until <see cref="EndJoinAsync"/> (they get an error that says why), and empties the tables of what an earlier try has copied.
     /// </summary>

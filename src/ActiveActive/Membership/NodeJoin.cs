@@ -6,6 +6,7 @@ using ActiveActive.Diagnostics;
 using ActiveActive.Hosting;
 using ActiveActive.Transport;
 using Microsoft.Extensions.Logging;
+using NpgsqlTypes;
 
 namespace ActiveActive.Membership;
 
@@ -15,12 +16,17 @@ namespace ActiveActive.Membership;
 /// </summary>
 internal sealed partial class NodeJoin(PeerLinkContext context, Handshake handshake, NodeName donor, int parallelism, JoinProgress progress, ILogger logger)
 {
+    /// <summary>Where capture would go on, of a node that has data of its own, which is given up first; null for a new one.</summary>
+    public CaptureCheckpoint? GivenUp { get; init; }
+
     private readonly ILogger _logger = logger;
 
     public async Task RunAsync(CancellationToken cancellationToken)
     {
+        // Nothing is given up before every member has taken the node in again.
+        if (GivenUp is not null) await new UnsentWrites(context.Self, context.Database, donor).GiveUpAsync(GivenUp, (await AskMembersAsync(cancellationToken)).Reach, cancellationToken);
         await context.Database.BeginJoinAsync(cancellationToken);
-        var members = await AskMembersAsync(cancellationToken);
+        var (members, _) = await AskMembersAsync(cancellationToken);
         var address = context.Peers.Single(p => p.Name == donor);
         var snapshot = await CopyAsync(address, cancellationToken);
         await WaitUntilPastAsync(snapshot.GreatestStamp, cancellationToken);
@@ -28,13 +34,18 @@ internal sealed partial class NodeJoin(PeerLinkContext context, Handshake handsh
         LogJoined(context.Self, progress.Status!.Rows, snapshot.Copied);
     }
 
-    /// <summary>Asks every member to add this node, and makes sure that all of them mean the same cluster.</summary>
-    private async Task<IReadOnlyList<Member>> AskMembersAsync(CancellationToken cancellationToken)
+    /// <summary>Asks every member to add this node, and makes sure that all of them mean the same cluster. Also says which of this node's transactions they have, where it was a member before.</summary>
+    private async Task<(IReadOnlyList<Member> Members, NpgsqlLogSequenceNumber Reach)> AskMembersAsync(CancellationToken cancellationToken)
     {
+        // All that this node will write as a member lies behind.
+        var end = (await context.Database.WriteMarkerAsync(CommitTimestamp.Unknown, cancellationToken)).Position;
+        var reach = default(NpgsqlLogSequenceNumber);
         var configured = context.Peers.Select(p => p.Name).Append(handshake.Self).ToHashSet();
         foreach (var peer in context.Peers)
         {
-            await using var frames = await DialAsync(peer, HelloPurpose.Join, cancellationToken);
+            var (frames, welcome) = await DialAsync(peer, context.Self, end, HelloPurpose.Join, cancellationToken);
+            await using var connection = frames;
+            if (welcome.Reach > reach) reach = welcome.Reach;
             if (await CopiedTableReader.ReadAsync(frames, peer.Name, cancellationToken) is not MembersFrame { Members: var members })
                 throw new ReplicationException(ReplicationErrorKind.Corrupt, $"Node '{peer.Name}' did not answer with its members.");
             var known = members.Select(m => m.Name).ToHashSet();
@@ -46,7 +57,7 @@ internal sealed partial class NodeJoin(PeerLinkContext context, Handshake handsh
                 throw new ReplicationException(ReplicationErrorKind.Misconfigured, $"Node '{donor}', from which this node is to get its data, has not joined yet itself. Name another one with JoinFrom(…).");
         }
 
-        return [.. configured.Order().Select(name => new Member(name, MemberState.Joined))];
+        return ([.. configured.Order().Select(name => new Member(name, MemberState.Joined))], reach);
     }
 
     /// <summary>As for what is applied: a local write over a copied row must show the later stamp, whatever the clocks say.</summary>
@@ -136,14 +147,17 @@ internal sealed partial class NodeJoin(PeerLinkContext context, Handshake handsh
             ?? throw new ReplicationException(ReplicationErrorKind.Corrupt, $"Node '{donor}' did not answer with a snapshot.");
     }
 
-    private ValueTask<FrameConnection> DialAsync(PeerAddresses peer, HelloPurpose purpose, CancellationToken cancellationToken) => peer.DialAsync(async address =>
+    private async ValueTask<FrameConnection> DialAsync(PeerAddresses peer, HelloPurpose purpose, CancellationToken cancellationToken) =>
+        (await DialAsync(peer, peer.Name, default, purpose, cancellationToken)).Frames;
+
+    private ValueTask<(FrameConnection Frames, WelcomeFrame Welcome)> DialAsync(PeerAddresses peer, NodeName origin, NpgsqlLogSequenceNumber position, HelloPurpose purpose, CancellationToken cancellationToken) => peer.DialAsync(async address =>
     {
         var connection = await context.Transport.ConnectAsync(address, cancellationToken);
         var frames = new FrameConnection(connection, $"Node '{peer.Name}'", context.MaxFrameBytes, context.ReadTimeout, context.TimeProvider);
         try
         {
-            await PeerGreeting.GreetAsync(frames, handshake, handshake.Hello(peer.Name, peer.Name, default, purpose, takesCompressed: false), cancellationToken);
-            return frames;
+            var welcome = await PeerGreeting.GreetAsync(frames, handshake, handshake.Hello(peer.Name, origin, position, purpose, takesCompressed: false), cancellationToken);
+            return (frames, welcome);
         }
         catch
         {

@@ -111,7 +111,7 @@ internal sealed record Handshake(
         }
 
         if (!Peers.Contains(hello.From) && !Expected.Contains(hello.From) && !IsLeaving(hello.From)) return new("AA3004", $"Node '{Self}' knows no peer '{hello.From}'. Add it there with AddPeer(\"{hello.From}\", …).");
-        if (hello.Origin == hello.From || (hello.Origin != Self && !Peers.Contains(hello.Origin) && !IsLeaving(hello.Origin)))
+        if ((hello.Origin == hello.From && hello.Purpose != HelloPurpose.Join) || (hello.Origin != Self && hello.Origin != hello.From && !Peers.Contains(hello.Origin) && !IsLeaving(hello.Origin)))
             return new("AA3009", $"Node '{hello.From}' asks node '{Self}' for the transactions of '{hello.Origin}', which is no peer of '{Self}'. Every node lists all others with AddPeer.");
         if (IsSameDatabase(hello.Identity)) return new("AA3005", SameDatabase(hello.From));
         var differences = ClusterSettings.Differences(Self, Settings, hello.From, hello.Settings);

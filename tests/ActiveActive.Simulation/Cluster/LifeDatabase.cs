@@ -69,6 +69,24 @@ internal sealed class LifeDatabase(SimulatedNode node, InMemoryDatabase inner, E
         return await inner.OpenSnapshotAsync(cancellationToken);
     }
 
+    public async ValueTask BeginResyncAsync(NodeName donor, CancellationToken cancellationToken)
+    {
+        await PauseAsync();
+        await inner.BeginResyncAsync(donor, cancellationToken);
+    }
+
+    public async ValueTask<NodeName?> FindResyncAsync(CancellationToken cancellationToken)
+    {
+        await PauseAsync();
+        return await inner.FindResyncAsync(cancellationToken);
+    }
+
+    public async ValueTask GiveUpDataAsync(IAsyncEnumerable<ConflictRecord> unsent, CancellationToken cancellationToken)
+    {
+        await PauseAsync();
+        await inner.GiveUpDataAsync(unsent, cancellationToken);
+    }
+
     public async ValueTask BeginJoinAsync(CancellationToken cancellationToken)
     {
         await PauseAsync();

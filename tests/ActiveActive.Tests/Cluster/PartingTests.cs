@@ -67,6 +67,62 @@ public sealed class PartingTests
     }
 
     [Fact]
+    [Trait("Story", "23")]
+    public async Task Parted_node_gets_the_data_of_another_and_records_what_nobody_else_had()
+    {
+        await using var cluster = await TestTables.StartAsync("a", "b", "c");
+        var (a, b, c) = (cluster[0], cluster[1], cluster[2]);
+        await c.PutAsync("lww", "old", "x");
+        await c.PutAsync("lww", "gone", "x");
+        await c.PutAsync("delta", "1", "x", "10");
+        await cluster.ConvergeAsync();
+        cluster.Partition(a, c);
+        cluster.Partition(b, c);
+        await c.SetAsync("lww", "old", "nobody has it");
+        await c.DeleteAsync("lww", "gone");
+        await c.PutAsync("lww", "new", "nobody has it");
+        await c.AddAsync("delta", "n", 5, "1");
+        await a.AddAsync("delta", "n", 1, "1");
+        await b.DeleteAsync("lww", "old");
+        await cluster.PartAsync(a, c);
+        await cluster.UntilAsync("b is done with c, too", () => b.StatusOf(c).Receiving == PeerLinkState.Parted);
+        await cluster.UntilAsync("nothing is kept for c", () => a.Database.NoteCount + b.Database.NoteCount == 0);
+        cluster.Heal();
+        await cluster.ResyncAsync(c, a);
+        await cluster.UntilAsync("c is a member again", () => a.StatusOf(c).Receiving == PeerLinkState.Streaming && b.StatusOf(c).Receiving == PeerLinkState.Streaming);
+        await cluster.ConvergeAsync();
+        Assert.Equal(("x", null, null, "x|11"), (c.Text("lww", "gone"), c.Text("lww", "new"), c.Text("lww", "old"), c.Text("delta", "1")));
+        Assert.Equal(["lww old nobody has it", "lww gone ", "lww new nobody has it", "delta 1 x"], c.Conflicts.Where(r => r.Resolver == "resync").Select(r => $"{r.Table.Name} {r.Key[0]} {r.RemoteRow?["v"]}"));
+
+        // A member like the others: what it writes arrives, and is compared.
+        await c.PutAsync("lww", "back", "c's");
+        await c.AddAsync("delta", "n", 100, "1");
+        await b.AddAsync("delta", "n", 1000, "1");
+        await cluster.ConvergeAsync();
+        Assert.Equal(("c's", "x|1111"), (a.Text("lww", "back"), b.Text("delta", "1")));
+        await b.DeleteAsync("lww", "back");
+        await cluster.UntilAsync("all is collected", () => cluster.Nodes.All(n => n.Database.NoteCount == 0));
+    }
+
+    [Fact]
+    public async Task Member_that_is_not_parted_keeps_its_data()
+    {
+        await using var cluster = await TestTables.StartAsync("a", "b");
+        var (a, b) = (cluster[0], cluster[1]);
+        await a.PutAsync("lww", "1", "x");
+        await cluster.ConvergeAsync();
+        await cluster.ResyncAsync(b, a);
+        await cluster.UntilAsync("b is refused", () => b.Replication.Status.Message?.Contains("AA3088", StringComparison.Ordinal) == true);
+        Assert.Equal("x", b.Text("lww", "1"));
+        await cluster.PartAsync(a, b);
+        await cluster.ConvergeAsync();
+        await cluster.UntilAsync("b is a member again", () => a.StatusOf(b).Receiving == PeerLinkState.Streaming);
+        await b.PutAsync("lww", "2", "y");
+        await cluster.ConvergeAsync();
+        Assert.Equal("y", a.Text("lww", "2"));
+    }
+
+    [Fact]
     public async Task Node_that_is_parted_while_it_lives_is_heard_by_nobody_from_then_on()
     {
         await using var cluster = await TestTables.StartAsync("a", "b", "c");

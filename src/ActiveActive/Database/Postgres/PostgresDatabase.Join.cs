@@ -34,6 +34,16 @@ internal sealed partial class PostgresDatabase
         return await PostgresSnapshot.OpenAsync(_options, _rewritten, cancellationToken);
     }
 
+    public ValueTask BeginResyncAsync(NodeName donor, CancellationToken cancellationToken) => _join.BeginResyncAsync(donor, cancellationToken);
+
+    public async ValueTask<NodeName?> FindResyncAsync(CancellationToken cancellationToken) => await RunAsync<NodeName?>("looking for a resync that is under way", async () =>
+    {
+        await using var command = _dataSource.CreateCommand("SELECT donor FROM active_active.joining WHERE donor IS NOT NULL");
+        return await command.ExecuteScalarAsync(cancellationToken) is string donor ? new NodeName(donor) : null;
+    });
+
+    public ValueTask GiveUpDataAsync(IAsyncEnumerable<ConflictRecord> unsent, CancellationToken cancellationToken) => _join.GiveUpDataAsync(unsent, cancellationToken);
+
     public ValueTask BeginJoinAsync(CancellationToken cancellationToken) => _join.BeginAsync(cancellationToken);
 
     public async ValueTask<ICopySession> OpenCopySessionAsync(CancellationToken cancellationToken) =>

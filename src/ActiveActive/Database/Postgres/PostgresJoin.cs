@@ -16,7 +16,11 @@ internal sealed class PostgresJoin(PostgresDatabaseOptions options, NpgsqlDataSo
     private const string BeginSql = "INSERT INTO active_active.joining (attempt) VALUES ($1) ON CONFLICT (only_row) DO UPDATE SET attempt = excluded.attempt";
 
     // What an earlier try has noted beside its rows. (Conflicts are history, and stay.)
-    private const string EmptyNotes = "TRUNCATE active_active.tombstone, active_active.tombstone_block, active_active.version_override, active_active.sibling, active_active.unique_loser, active_active.rewriter";
+    private const string EmptyNotes =
+        "TRUNCATE active_active.tombstone, active_active.tombstone_block, active_active.version_override, active_active.sibling, active_active.unique_loser, active_active.rewriter, active_active.quarantine, active_active.quarantine_part";
+
+    private const string BeginResyncSql = "INSERT INTO active_active.joining (attempt, donor) VALUES ($1, $2) ON CONFLICT (only_row) DO UPDATE SET attempt = excluded.attempt, donor = excluded.donor";
+    private const int RecordsPerBatch = 500;
 
     // TRUNCATE refuses a table that another one references, whatever session_replication_role says.
     private const string IsReferencedSql = "SELECT EXISTS (SELECT FROM pg_constraint c WHERE c.contype = 'f' AND c.confrelid = ANY ($1) AND c.conrelid <> ALL ($1))";
@@ -44,6 +48,32 @@ internal sealed class PostgresJoin(PostgresDatabaseOptions options, NpgsqlDataSo
         _attempt = attempt;
     }
 
+    public ValueTask BeginResyncAsync(NodeName donor, CancellationToken cancellationToken) =>
+        new(new PostgresSetUp(options, dataSource).RunAloneAsync(async (connection, stop) =>
+        {
+            await using var transaction = await connection.BeginTransactionAsync(stop);
+            await ExecuteAsync(connection, $"{PostgresSetUp.CommitLocally}; {LockTimeout}", stop);
+            await ExecuteAsync(connection, BeginResyncSql, stop, Uuid(Guid.NewGuid()), SqlParameters.Text(donor.Value));
+            await GuardAsync(connection, await ReplicatedRelation.ReadAllAsync(connection, options.Tables, stop), stop);
+            await transaction.CommitAsync(stop);
+            return true;
+        }, $"keeping writers out of the tables of node {options.Node}, which is to get the data of node {donor}", cancellationToken).AsTask());
+
+    public ValueTask GiveUpDataAsync(IAsyncEnumerable<ConflictRecord> unsent, CancellationToken cancellationToken) =>
+        new(new PostgresSetUp(options, dataSource).RunAloneAsync(async (connection, stop) =>
+        {
+            await using var transaction = await connection.BeginTransactionAsync(stop);
+            await ExecuteAsync(connection, $"{PostgresSetUp.CommitLocally}; {LockTimeout}; SET LOCAL session_replication_role = replica", stop);
+            await AppendAsync(connection, unsent, stop);
+            var relations = await ReplicatedRelation.ReadAllAsync(connection, options.Tables, stop);
+            // A table that was published since then.
+            await GuardAsync(connection, relations, stop);
+            await EmptyAsync(connection, relations, stop);
+            await ExecuteAsync(connection, $"{EmptyNotes}; DELETE FROM active_active.member; DELETE FROM active_active.checkpoint", stop);
+            await transaction.CommitAsync(stop);
+            return true;
+        }, $"giving up the data of node {options.Node}", cancellationToken).AsTask());
+
     public ValueTask EndAsync(DependencyVector copied, CommitTimestamp greatestStamp, IReadOnlyList<Member> members, CancellationToken cancellationToken)
     {
         var attempt = Attempt;
@@ -68,13 +98,28 @@ internal sealed class PostgresJoin(PostgresDatabaseOptions options, NpgsqlDataSo
         await ExecuteAsync(connection, $"{PostgresSetUp.CommitLocally}; {LockTimeout}; SET LOCAL session_replication_role = replica", cancellationToken);
         await ExecuteAsync(connection, BeginSql, cancellationToken, Uuid(attempt));
         var relations = await ReplicatedRelation.ReadAllAsync(connection, options.Tables, cancellationToken);
-        foreach (var relation in relations.Where(static r => !r.IsGuarded)) await ExecuteAsync(connection, JoinGuard.Create(relation.Name), cancellationToken);
+        await GuardAsync(connection, relations, cancellationToken);
         // AFTER their triggers, which wait for writers that were under way.
         await RequireEmptyAsync(connection, relations.Where(static r => !r.IsGuarded && r.HasRows), cancellationToken);
         if (relations.Any(static r => r.IsGuarded)) await EmptyAsync(connection, relations, cancellationToken);
         await ExecuteAsync(connection, EmptyNotes, cancellationToken);
         await ExecuteAsync(connection, SetUpPlan.NoteFiles, cancellationToken);
         await transaction.CommitAsync(cancellationToken);
+    }
+
+    private static async Task GuardAsync(NpgsqlConnection connection, IReadOnlyList<ReplicatedRelation> relations, CancellationToken cancellationToken)
+    {
+        foreach (var relation in relations.Where(static r => !r.IsGuarded)) await ExecuteAsync(connection, JoinGuard.Create(relation.Name), cancellationToken);
+    }
+
+    private static async Task AppendAsync(NpgsqlConnection connection, IAsyncEnumerable<ConflictRecord> records, CancellationToken cancellationToken)
+    {
+        await foreach (var some in records.Chunk(RecordsPerBatch).WithCancellation(cancellationToken))
+        {
+            await using var batch = new NpgsqlBatch(connection) { Timeout = 0 };
+            foreach (var record in some) batch.BatchCommands.Add(ConflictHistoryTable.Append(record));
+            await batch.ExecuteNonQueryAsync(cancellationToken);
+        }
     }
 
     private async Task RequireEmptyAsync(NpgsqlConnection connection, IEnumerable<ReplicatedRelation> relations, CancellationToken cancellationToken)

@@ -197,10 +197,11 @@ internal static class PostgresSchema
             reach  pg_lsn NOT NULL DEFAULT '0/0',
             since  timestamptz NOT NULL DEFAULT clock_timestamp()
         );
-        -- While this node gets its copy of the data: which try it is. With this row the guard falls.
+        -- While this node gets its copy of the data: which try it is, and from whom it comes where the node had data of its own. With this row the guard falls.
         CREATE TABLE active_active.joining (
             only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
-            attempt  uuid NOT NULL
+            attempt  uuid NOT NULL,
+            donor    text
         );
         -- The guard's trigger function. An application's role may not read the row.
         CREATE FUNCTION active_active.refuse_while_joining() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $guard$

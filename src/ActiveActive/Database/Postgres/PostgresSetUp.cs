@@ -88,10 +88,20 @@ internal sealed class PostgresSetUp
         }
 
         var incarnation = await CreateMissingAsync(connection, facts, cancellationToken);
+        if (await IsResyncingAsync(connection, cancellationToken)) return Identity();
         if (facts.Node.Checkpoint is null && !isJoining) await SlotSetUp.CreateAsync(connection, facts, cancellationToken);
         // What the end of a join could not remove for others' locks, or a join that was given up has left.
         if (facts.Node.Checkpoint is not null || !isJoining) await JoinGuard.RemoveAsync(connection, cancellationToken);
-        return new(facts.Server.SystemIdentifier, facts.Server.Timeline, facts.Server.DatabaseOid, incarnation, facts.Server.Version);
+        return Identity();
+
+        DatabaseIdentity Identity() => new(facts.Server.SystemIdentifier, facts.Server.Timeline, facts.Server.DatabaseOid, incarnation, facts.Server.Version);
+    }
+
+    /// <summary>Whether the node has begun to take another one's data in place of its own: its slot and the guard stay as they are.</summary>
+    private static async Task<bool> IsResyncingAsync(NpgsqlConnection connection, CancellationToken cancellationToken)
+    {
+        await using var command = new NpgsqlCommand("SELECT EXISTS (SELECT FROM active_active.joining WHERE donor IS NOT NULL)", connection);
+        return (bool)(await command.ExecuteScalarAsync(cancellationToken))!;
     }
 
     /// <summary>The tables that the rules match and that are not published; one query.</summary>
