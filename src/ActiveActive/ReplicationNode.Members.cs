@@ -38,24 +38,24 @@ public sealed partial class ReplicationNode
     /// <summary>
     /// Adds a node that asks to join. From the next life on nothing becomes stable before that node has it; so it is let in only then, and asks again.
     /// </summary>
-    private async Task<Frame> AdmitAsync(HelloFrame hello, NodeRun run, Frame welcome, CancellationToken cancellationToken)
+    private async Task<Frame> AdmitAsync(HelloFrame hello, NodeRun run, WelcomeFrame welcome, CancellationToken cancellationToken)
     {
         if (run.Members.FirstOrDefault(m => m.Name == hello.From) is { } already)
         {
-            return already.State == MemberState.Joining ? welcome
+            return already.State == MemberState.Joining ? welcome with { Reach = already.Reach }
                 : new RefuseFrame("AA3088", $"Node '{hello.From}' asks to join, and is a member of the cluster already, as node '{Name}' knows it. If its data is to be replaced: part it first, with PartAsync(\"{hello.From}\") on node '{Name}'.");
         }
 
         if (run.Partings.Keys.FirstOrDefault() is { IsNone: false } leaving)
             return new RefuseFrame(PeerGreeting.NotReadyCode, $"Node '{leaving}' is being parted from the cluster: '{hello.From}' can join when that is done.");
-        var wasMember = run.Parted.Any(m => m.Name == hello.From);
-        // Whatever it writes from now on lies behind its log's present end.
-        if (run.Capture.ExtentOf(hello.From).Reach is var reach && reach != default && !(wasMember && hello.ResumeAfter > reach))
+        var before = run.Parted.FirstOrDefault(m => m.Name == hello.From);
+        // Whatever one that was a member writes from now on lies behind its log's present end.
+        if ((before?.Reach ?? run.Capture.ExtentOf(hello.From).Reach) is var reach && reach != default && (before is null || hello.ResumeAfter <= reach))
         {
             return new RefuseFrame("AA3042", $"Node '{Name}' has applied transactions of a node '{hello.From}' before (up to {reach}): what another database of that name writes could not be told from them. Join under a name of its own.");
         }
 
-        await _database.SaveMembersAsync([new Member(hello.From, MemberState.Joining)], cancellationToken);
+        await _database.SaveMembersAsync([new Member(hello.From, MemberState.Joining) { Reach = reach }], cancellationToken);
         LogAdmitted(Name, hello.From);
         run.MembersChanged.TrySetResult();
         return new RefuseFrame(PeerGreeting.NotReadyCode, $"Node '{Name}' has added '{hello.From}' to its members, and starts again with it.");
@@ -117,7 +117,8 @@ public sealed partial class ReplicationNode
     private async Task<Frame> PartAsync(HelloFrame hello, NodeRun run, WelcomeFrame welcome, CancellationToken cancellationToken)
     {
         if (run.Partings.TryGetValue(hello.Origin, out var parting)) return welcome with { Reach = await parting.ReadReachAsync(run, cancellationToken) };
-        if (run.Parted.Any(m => m.Name == hello.Origin)) return welcome;
+        // Not what capture shows: it may be reading the log anew.
+        if (run.Parted.FirstOrDefault(m => m.Name == hello.Origin) is { } parted) return welcome with { Reach = parted.Reach };
         await PartAsync(hello.Origin, $"as node '{hello.From}' asked", run, cancellationToken);
         return new RefuseFrame(PeerGreeting.NotReadyCode, $"Node '{Name}' takes nothing of '{hello.Origin}' any more, and starts again without it.");
     }

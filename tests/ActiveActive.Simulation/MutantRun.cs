@@ -84,6 +84,7 @@ internal static class MutantRun
         Safeguard.TiedStamps => Calm(options) with { Nodes = 2, ClientsPerNode = 3, Tables = [2], Keys = 4, DeletePercent = 15, GranuleMicroseconds = 1000, TiesWithinNode = true, HeartbeatMicroseconds = 500, LatencyMicroseconds = 100, ThinkMicroseconds = 500, HoldMicroseconds = 5000, CommitMicroseconds = 3000 },
         Safeguard.TieByNode => options with { GranuleMicroseconds = 1000, TiesWithinNode = true },
         Safeguard.CopyVersions or Safeguard.KeepForTheUnheard => options with { Nodes = Math.Max(options.Nodes, 3), Joins = true, Deaths = false, Orphans = null, NetworkFaults = true },
+        Safeguard.SettleBeforeParted => options with { Nodes = Math.Max(options.Nodes, 3), Deaths = true, Partings = true, Orphans = null, NetworkFaults = true },
         Safeguard.Relay => options with { Nodes = 3, Deaths = true, NetworkFaults = true },
         Safeguard.RelayedVector => options with { Nodes = 3, Tables = [1], Keys = 1, DeletePercent = 50, Deaths = true, NetworkFaults = true, RelayAfterMicroseconds = 0 },
         Safeguard.WholeRows or Safeguard.AbsentUntilReplaced => options with { Nodes = 3, Tables = [0], Keys = 1, DeletePercent = 0 },

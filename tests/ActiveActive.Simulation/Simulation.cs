@@ -41,7 +41,7 @@ internal static class Simulation
         faults.Heal();
         var healed = cluster.Loop.Now;
         var isNowhere = false;
-        if (findings.IsClean && !cluster.Loop.Run(() => cluster.History.IsComplete || !findings.IsClean, MostSteps, healed + DrainTime))
+        if (findings.IsClean && !cluster.Loop.Run(() => (cluster.History.IsComplete && IsWhole(cluster)) || !findings.IsClean, MostSteps, healed + DrainTime))
         {
             // README, limits: what a node that died for good left unchanged in its last update can be lost with it. Nothing more can be said of that run.
             isNowhere = cluster.Network.Nowhere.Count > 0 && cluster.Loop.Escaped is null;
@@ -60,7 +60,7 @@ internal static class Simulation
 
         if (findings.IsClean) new FinalRows(cluster).Check();
         // While a dead node is a member nothing more is stable.
-        var mustCollect = cluster.History.Dead.Count == 0;
+        var mustCollect = cluster.Nodes.All(n => !n.IsDead || n.IsParted);
         if (findings.IsClean && mustCollect && !cluster.Loop.Run(() => IsCollected(cluster) || !findings.IsClean, MostSteps, cluster.Loop.Now + DrainTime)) Stuck(cluster, "tombstones, overrides or siblings were never collected");
         if (findings.IsClean) new FinalRows(cluster).Check();
         if (findings.IsClean) ConflictRecords.Check(cluster);
@@ -73,9 +73,12 @@ internal static class Simulation
         }
     }
 
+    /// <summary>Nobody is on the way out or back.</summary>
+    private static bool IsWhole(SimulatedCluster cluster) => cluster.Nodes.All(n => n.IsDead ? n.IsParted || !cluster.Options.HasParting : !n.IsAway);
+
     private static bool IsSettled(SimulatedCluster cluster) => cluster.Nodes.All(n => n.IsDead || n.Life is { IsOver: false, Losers.IsIdle: true });
 
-    private static bool IsCollected(SimulatedCluster cluster) => cluster.Nodes.All(n => n.Database.NoteCount == 0);
+    private static bool IsCollected(SimulatedCluster cluster) => cluster.Nodes.All(n => n.IsDead || n.Database.NoteCount == 0);
 
     private static void Stuck(SimulatedCluster cluster, string what)
     {

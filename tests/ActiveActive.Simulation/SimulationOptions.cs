@@ -45,6 +45,12 @@ internal sealed record SimulationOptions
     /// <summary>All members must be there to add it; and who treats orphans must be known from the start.</summary>
     public bool HasJoin => Joins && Nodes > 1 && !Deaths && Orphans is null;
 
+    /// <summary>Whether the node that dies is parted from the cluster by the others; or it is parted while it lives, and gets another one's data later.</summary>
+    public bool Partings { get; init; }
+
+    /// <summary>Who treats orphans must be known from the start.</summary>
+    public bool HasParting => Partings && Deaths && Nodes > 2 && Orphans is null;
+
     /// <summary>How long a node is away before others are asked for its transactions, microseconds.</summary>
     public int RelayAfterMicroseconds { get; init; } = 10_000;
 
@@ -126,7 +132,7 @@ internal sealed record SimulationOptions
         // Small histories find most and are easy to read; large ones meet what needs time.
         var transactions = random.Next(4) switch { 0 => random.Between(4, 20), 1 => random.Between(20, 80), _ => random.Between(80, 200) };
         IReadOnlyList<int> tables = random.Next(4) switch { 0 => [0], 1 => [1], 2 => [2], _ => [0, 1, 2] };
-        return WithJoin(WithLateNotice(WithAborts(WithOtherUniqueTables(WithForeignKey(WithUniqueKeys(WithDeaths(new SimulationOptions
+        return WithParting(WithJoin(WithLateNotice(WithAborts(WithOtherUniqueTables(WithForeignKey(WithUniqueKeys(WithDeaths(new SimulationOptions
         {
             Seed = seed,
             Nodes = random.Between(2, 4),
@@ -151,7 +157,9 @@ internal sealed record SimulationOptions
             CommitMicroseconds = random.Pick([20, 200, 3000]),
             ChangesPerPart = random.Pick([1, 2, 5000, 5000]),
             QuarantinePercent = random.Pick([0, 0, 0, 0, 0, 2, 5]),
-        })))))));
+        }))))))));
+
+        SimulationOptions WithParting(SimulationOptions options) => options with { Partings = random.Chance(70) };
 
         SimulationOptions WithLateNotice(SimulationOptions options) => options with { LateNotice = random.Chance(50) };
 
@@ -192,7 +200,7 @@ internal sealed record SimulationOptions
 
     public override string ToString() =>
         $"seed {Seed}: {Nodes} nodes, {Keys} keys, {Transactions} transactions, {ClientsPerNode} clients a node, tables {string.Join('+', Tables)}{(UniqueKeys > 0 ? $" ({UniqueKeys} unique)" : "")}, deletes {DeletePercent} %"
-        + $"{(Truncates ? ", truncates" : "")}{(Crashes ? LateNotice ? ", crashes that capture may notice late" : ", crashes" : "")}{(NetworkFaults ? ", network faults" : "")}{(SlowCapture ? ", slow capture" : "")}{(Deaths ? ", a death" : "")}{(HasJoin ? ", a join" : "")}, relay after {RelayAfterMicroseconds} µs"
+        + $"{(Truncates ? ", truncates" : "")}{(Crashes ? LateNotice ? ", crashes that capture may notice late" : ", crashes" : "")}{(NetworkFaults ? ", network faults" : "")}{(SlowCapture ? ", slow capture" : "")}{(HasParting ? ", a parting" : Deaths ? ", a death" : "")}{(HasJoin ? ", a join" : "")}, relay after {RelayAfterMicroseconds} µs"
         + $", skew {SkewMicroseconds} µs, granule {GranuleMicroseconds} µs{(TiesWithinNode ? " (with ties)" : "")}, latency {LatencyMicroseconds} µs, steps {ClockStepMicroseconds} µs, {ChangesPerPart} changes a part, think {ThinkMicroseconds} µs, commit {CommitMicroseconds} µs, hold {HoldMicroseconds} µs, heartbeat {HeartbeatMicroseconds} µs, log {LogEntries}, interrupts {InterruptPercent} %, quarantine {QuarantinePercent} %{(AbortPercent > 0 ? $", aborts {AbortPercent} %" : "")}"
         + (Orphans is null ? "" : $", children of {SimulatedTables.Names[Parent]}, orphans {Orphans}, checks {OrphanCheckMicroseconds} µs");
 }

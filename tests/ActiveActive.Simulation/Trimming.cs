@@ -34,6 +34,7 @@ internal static class Trimming
         o => o with { NetworkFaults = false },
         o => o with { Deaths = false },
         o => o with { Joins = false },
+        o => o with { Partings = false },
         o => o with { SlowCapture = false },
         o => o with { Truncates = false },
         o => o.Tables.Count > 1 ? o with { Tables = [0] } : o,

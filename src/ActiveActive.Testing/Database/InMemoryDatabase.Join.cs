@@ -103,7 +103,7 @@ internal sealed partial class InMemoryDatabase
         lock (_server.Gate)
         {
             foreach (var (origin, position) in copied) _server.SetProgress(origin, position);
-            _server.Checkpoint = new CaptureCheckpoint(_server.Log.End, greatestStamp, DependencyVector.Of(copied.Where(c => c.Key != _options.Node)));
+            _server.Checkpoint = new CaptureCheckpoint(_server.Log.End, greatestStamp, DependencyVector.Of(copied.Where(c => c.Key != _options.Node)), copied[_options.Node]);
             _server.IsJoining = false;
             _server.ResyncFrom = null;
         }

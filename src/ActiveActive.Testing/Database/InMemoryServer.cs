@@ -178,6 +178,8 @@ internal sealed class InMemoryServer : IDisposable
 
             foreach (var notes in (InMemoryNotes[])[table.Tombstones, table.Overrides, table.Siblings, table.Losers]) notes.All.Clear();
         }
+
+        foreach (var entry in Quarantine.All(null)) Quarantine.Remove(entry);
     }
 
     /// <summary>Whether the row that is about to be committed is in the log already.</summary>

@@ -10,7 +10,7 @@ internal sealed record Member(NodeName Name, MemberState State)
     /// <summary>Why it is parted, for people; null where it is not.</summary>
     public string? Reason { get; init; }
 
-    /// <summary>The last of a parted member's transactions that any other one has: all others have it then, or get it, and nothing comes after it.</summary>
+    /// <summary>The last of a parted member's transactions that any other one has: all others have it then, or get it, and nothing comes after it. Of one that joins again, what it was when it was parted.</summary>
     public NpgsqlLogSequenceNumber Reach { get; init; }
 
     /// <summary>Whether what the others have is kept until it has it, too.</summary>

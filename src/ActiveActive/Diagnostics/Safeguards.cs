@@ -179,6 +179,9 @@ internal enum Safeguard
     /// <summary>What is copied to a node that joins comes with the versions that somebody may not have seen, and with tombstones (R3).</summary>
     CopyVersions,
 
+    /// <summary>A member that leaves is waited for until all others take nothing from it any more and what one of them has of it is here (R1).</summary>
+    SettleBeforeParted,
+
     /// <summary>A member that was not heard of yet has nothing: all is kept for it, as for a node that joins (R1).</summary>
     KeepForTheUnheard,
 

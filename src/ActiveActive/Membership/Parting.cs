@@ -1,5 +1,6 @@
 using ActiveActive.Changes;
 using ActiveActive.Database;
+using ActiveActive.Diagnostics;
 using ActiveActive.Hosting;
 using ActiveActive.Transport;
 using Microsoft.Extensions.Logging;
@@ -38,7 +39,7 @@ internal sealed partial class Parting(Member leaving, PeerLinkContext context, I
         Tell("its session here is taken over");
         var reach = await ReadReachAsync(run, cancellationToken);
         var backOff = new BackOff(context.ReconnectDelay, context.MaxReconnectDelay, context.TimeProvider);
-        foreach (var other in run.Members.Where(static m => m.IsKeptFor))
+        foreach (var other in run.Members.Where(static m => m.IsKeptFor && !Safeguards.IsOff(Safeguard.SettleBeforeParted)))
         {
             var has = await AskAsync(other.Name, run.Handshake, backOff, cancellationToken);
             if (has > reach) reach = has;

@@ -21,6 +21,8 @@ internal static class ConflictRecords
             {
                 var table = SimulatedTables.IndexOf(record.Table.Name);
                 var key = record.Key.Count == 0 ? "" : table == SimulatedTables.Orphan ? KeyText.Read(record.Key[1])[0] : record.Key[0];
+                // Of a node that has given up what nobody else had.
+                if (IsGivenUp(cluster, record.RemoteVersion) || IsGivenUp(cluster, record.LocalVersion)) continue;
                 var incoming = cluster.History.Find(node.IndexOf(record.RemoteVersion.Origin), (ulong)record.RemoteVersion.Position);
                 var what = $"node {node.Name} recorded {record.Type}, {record.Outcome} of {SimulatedTables.Names[table]}/{key} (\"{record.Reason}\")";
                 if (incoming is null || !incoming.Effects.Any(e => e.Touches(table, key)))
@@ -80,6 +82,8 @@ internal static class ConflictRecords
         if (local is null || !local.Effects.Any(e => IsUnique(record) ? e.Table == table && e.Key != key : e.Touches(table, key))) cluster.Findings.Violation($"{what} for {incoming.Name} against a write that nobody made: {version}", (table, key));
         else if (incoming.Covers(local)) cluster.Findings.Violation($"{what} for {incoming.Name} against {local.Name}, which its writer had seen", (table, key));
     }
+
+    private static bool IsGivenUp(SimulatedCluster cluster, RowVersion? version) => version is { } known && cluster.History.GivenUp.Contains((known.Origin.Value[0] - 'a', (ulong)known.Position));
 
     private static bool IsUnique(ConflictRecord record) => record.Resolver == "unique";
 

@@ -97,6 +97,25 @@ internal sealed class History(SimulationOptions options, Trace trace, Findings f
 
     public void Bury(int node) => Dead.Add(node);
 
+    /// <summary>What only a node has that the others go on without.</summary>
+    public IEnumerable<Acknowledged> OnlyAt(int node) => Committed[node].Skip(SurvivingOf(node));
+
+    /// <summary>Transactions that were given up: by origin and position.</summary>
+    public HashSet<(int Origin, ulong Position)> GivenUp { get; } = [];
+
+    /// <summary>A node that the others went on without is back, with what it has copied; what nobody else had is no transaction of the cluster any more.</summary>
+    public void Return(int node, IEnumerable<(int Origin, ulong Position)> copied)
+    {
+        var surviving = SurvivingOf(node);
+        foreach (var lost in Committed[node].Skip(surviving)) GivenUp.Add((node, lost.Position));
+        Committed[node].RemoveRange(surviving, Committed[node].Count - surviving);
+        Dead.Remove(node);
+        Array.Clear(Seen[node]);
+        Quarantined[node].Clear();
+        for (var origin = 0; origin < _nodes; origin++) _acknowledged[node, origin] = 0;
+        Join(node, copied);
+    }
+
     private int SurvivingOf(int origin) =>
         Dead.Contains(origin) ? Enumerable.Range(0, _nodes).Where(n => !Dead.Contains(n)).Max(n => Seen[n][origin]) : Committed[origin].Count;
 

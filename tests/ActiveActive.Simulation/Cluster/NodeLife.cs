@@ -1,6 +1,7 @@
 using ActiveActive.Apply;
 using ActiveActive.Capture;
 using ActiveActive.Changes;
+using ActiveActive.Database;
 using ActiveActive.Hosting;
 using ActiveActive.Progress;
 using ActiveActive.Simulation.Time;
@@ -40,6 +41,15 @@ internal sealed class NodeLife : IDisposable
     /// <summary>The other members.</summary>
     public IReadOnlyList<NodeName> Members { get; private set; } = [];
 
+    /// <summary>Those of the members that are being parted.</summary>
+    public IReadOnlyDictionary<NodeName, SimulatedParting> Partings { get; private set; } = new Dictionary<NodeName, SimulatedParting>();
+
+    /// <summary>Those that are members no more, and the last of their transactions.</summary>
+    public IReadOnlyDictionary<NodeName, NpgsqlLogSequenceNumber> Parted { get; private set; } = new Dictionary<NodeName, NpgsqlLogSequenceNumber>();
+
+    /// <summary>Whether a node is refused: what it says is not taken any more, and it is told nothing.</summary>
+    public bool Refuses(NodeName node) => Partings.ContainsKey(node) || Parted.ContainsKey(node);
+
     public KeyGate? Keys { get; private set; }
 
     public QuarantineRegister? Quarantine { get; private set; }
@@ -76,10 +86,13 @@ internal sealed class NodeLife : IDisposable
     {
         await Database.SetUpAsync(isJoining: _node.IsLate, Ended);
         var checkpoint = (await Database.FindCheckpointAsync(Ended))!;
-        var added = (await Database.ReadMembersAsync(Ended)).Select(m => m.Name).ToList();
-        List<NodeName> peers = [.. _cluster.Nodes.Where(n => n != _node && (!n.IsLate || added.Contains(n.Name))).Select(n => n.Name)];
+        var noted = (await Database.ReadMembersAsync(Ended)).ToDictionary(m => m.Name);
+        var members = _cluster.Nodes.Where(n => n != _node && (!n.IsLate || noted.ContainsKey(n.Name))).Select(n => noted.GetValueOrDefault(n.Name) ?? new Member(n.Name, MemberState.Joined)).ToList();
+        Parted = members.Where(m => m.State == MemberState.Parted).ToDictionary(m => m.Name, m => m.Reach);
+        List<NodeName> peers = [.. members.Where(m => m.State != MemberState.Parted).Select(m => m.Name)];
         Members = peers;
-        Progress = new ReplicationProgress(_node.Name, peers);
+        Partings = members.Where(m => m.State == MemberState.Parting).ToDictionary(m => m.Name, m => new SimulatedParting(m.Name, _node, this, _cluster));
+        Progress = new ReplicationProgress(_node.Name, peers, parted: [.. Parted.Keys]);
         Keys = new KeyGate(peers);
         Quarantine = new QuarantineRegister(Progress);
         Quarantine.Load(await Database.ReadQuarantineAsync(null, Ended));
@@ -96,6 +109,8 @@ internal sealed class NodeLife : IDisposable
         {
             if (peers.Contains(peer.Name)) _ = GuardAsync(() => new SimulatedLink(_node, peer, this, _cluster).RunAsync());
         }
+
+        foreach (var parting in Partings.Values) _ = GuardAsync(parting.RunAsync);
     }
 
     private async Task HeartbeatAsync()

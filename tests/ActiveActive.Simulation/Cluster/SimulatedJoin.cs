@@ -3,13 +3,14 @@ using ActiveActive.Changes;
 using ActiveActive.Database;
 using ActiveActive.Diagnostics;
 using ActiveActive.Membership;
+using ActiveActive.Simulation.Checks;
 using ActiveActive.Simulation.Time;
 using ActiveActive.Transport;
 using NpgsqlTypes;
 
 namespace ActiveActive.Simulation.Cluster;
 
-/// <summary>How a node that comes later becomes a member: what <see cref="NodeJoin"/> and <see cref="SnapshotFeed"/> do, without the frames between them. What breaks off is begun anew.</summary>
+/// <summary>How a node that comes later, or comes back, becomes a member: what <see cref="NodeJoin"/> and <see cref="SnapshotFeed"/> do, without the frames between them. What breaks off is begun anew.</summary>
 internal sealed class SimulatedJoin(SimulatedNode late, SimulatedCluster cluster)
 {
     private readonly EventLoop _loop = cluster.Loop;
@@ -41,10 +42,26 @@ internal sealed class SimulatedJoin(SimulatedNode late, SimulatedCluster cluster
 
     private async Task TryAsync()
     {
-        await late.Database.BeginJoinAsync(default);
         var members = cluster.Nodes.Where(n => n != late).ToList();
-        foreach (var member in members) await AskAsync(member);
         var donor = _loop.Random.Pick(members);
+        if (late.IsAway)
+        {
+            late.IsResyncing = true;
+            late.Life?.End();
+            await late.Database.BeginResyncAsync(donor.Name, default);
+            foreach (var member in members) await AskAsync(member);
+            if (await late.Database.FindCheckpointAsync(default) is { } checkpoint)
+            {
+                // All of them have the same of it by now.
+                var reach = (await donor.Database.ReadMembersAsync(default)).Single(m => m.Name == late.Name).Reach;
+                await new UnsentWrites(late.Name, late.Database, donor.Name).GiveUpAsync(checkpoint, reach, default);
+                cluster.Trace.Say(TraceEvent.Fault, late.Index, () => "! has given its data up");
+                await new GivenUp(cluster).CheckAsync(late);
+            }
+        }
+
+        await late.Database.BeginJoinAsync(default);
+        foreach (var member in members) await AskAsync(member);
         var life = LifeOf(donor);
         cluster.Trace.Say(TraceEvent.Fault, late.Index, () => $"! copies from {donor.Name}");
         await using var snapshot = await life.Database.OpenSnapshotAsync(life.Ended);
@@ -61,8 +78,14 @@ internal sealed class SimulatedJoin(SimulatedNode late, SimulatedCluster cluster
         // One step: what is visible from now on is what was copied.
         var ending = late.Database.EndJoinAsync(copied, stamp, [.. cluster.Nodes.Select(n => new Member(n.Name, MemberState.Joined))], default);
         if (!ending.IsCompletedSuccessfully) await ending;
-        late.HasJoined = true;
-        cluster.History.Join(late.Index, copied.Select(c => (late.IndexOf(c.Key), (ulong)c.Value)));
+        var had = copied.Select(c => (late.IndexOf(c.Key), (ulong)c.Value));
+        if (late.IsAway) late.Return(had);
+        else
+        {
+            late.HasJoined = true;
+            cluster.History.Join(late.Index, had);
+        }
+
         cluster.Trace.Say(TraceEvent.Fault, late.Index, () => $"! has joined after {copied}");
     }
 
@@ -70,8 +93,9 @@ internal sealed class SimulatedJoin(SimulatedNode late, SimulatedCluster cluster
     {
         var life = LifeOf(member);
         await life.Database.PauseAsync();
+        if (life.Partings.ContainsKey(late.Name)) throw new ReplicationException(ReplicationErrorKind.Transient, $"{member.Name} still parts {late.Name}.");
         if (life.Members.Contains(late.Name)) return;
-        await life.Database.SaveMembersAsync([new Member(late.Name, MemberState.Joining)], life.Ended);
+        await life.Database.SaveMembersAsync([new Member(late.Name, MemberState.Joining) { Reach = life.Parted.GetValueOrDefault(late.Name) }], life.Ended);
         cluster.Trace.Say(TraceEvent.Fault, member.Index, () => $"! adds {late.Name} to its members");
         life.End();
         member.StartLater();

@@ -47,6 +47,7 @@ internal sealed class SimulatedLink(SimulatedNode node, SimulatedNode peer, Node
         life.Quarantine!.Load(await life.Database.ReadQuarantineAsync(peer.Name, life.Ended), peer.Name);
         await life.Capture!.SettleProgressAsync(peer.Name, session, life.Ended);
         if (session.AppliedPosition < life.Progress!.AppliedOf(peer.Name).Current) throw new ReplicationException(ReplicationErrorKind.Transient, $"The database has lost commits of {peer.Name}.");
+        life.Partings.GetValueOrDefault(peer.Name)?.Fence();
         life.Progress.AppliedOf(peer.Name).Advance(session.AppliedPosition);
         var durable = await session.FlushAsync(life.Ended);
         if (life.Quarantine!.Count > 0 && cluster.IsHealed) await RetryAsync(worker);
@@ -135,6 +136,11 @@ internal sealed class SimulatedLink(SimulatedNode node, SimulatedNode peer, Node
     /// <summary>As <see cref="PeerDialler"/>: the peer, or while that is away, the node that has most of its transactions.</summary>
     private SimulatedConnection Open(NpgsqlLogSequenceNumber durable)
     {
+        if (life.Partings.ContainsKey(peer.Name))
+        {
+            return cluster.Network.FindRelay(peer, node, durable) ?? throw new ReplicationException(ReplicationErrorKind.Transient, $"{peer.Name} is being parted, and nobody has more of it.");
+        }
+
         _absence.Begin();
         try
         {

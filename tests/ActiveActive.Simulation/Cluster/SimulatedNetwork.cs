@@ -25,6 +25,7 @@ internal sealed class SimulatedNetwork(SimulatedCluster cluster)
     {
         var life = Reach(from, to);
         var capture = life.Capture!;
+        if (life.Refuses(to.Name)) throw Unreachable(from, $"has parted {to.Name}");
         if (durable < capture.Checkpoint.LastPublished)
         {
             cluster.Findings.Violation($"node {from.Name} would refuse {to.Name}: it no longer has its log up to {capture.Checkpoint.LastPublished}, and {to.Name} is at {durable}");
@@ -52,10 +53,10 @@ internal sealed class SimulatedNetwork(SimulatedCluster cluster)
         var reach = durable;
         foreach (var node in cluster.Nodes)
         {
-            if (node == origin || node == to || node.Life is not { IsOver: false, Capture: { } capture } || _unreachableUntil.GetValueOrDefault((node.Index, to.Index)) > cluster.Loop.Now) continue;
+            if (node == origin || node == to || node.Life is not { IsOver: false, Capture: { } capture } life || life.Refuses(to.Name) || _unreachableUntil.GetValueOrDefault((node.Index, to.Index)) > cluster.Loop.Now) continue;
             var extent = capture.ExtentOf(origin.Name);
             // What came with its copy, it can't relay.
-            if (node.IsLate && durable < extent.Forgotten) continue;
+            if ((node.IsLate || node.HasReturned) && durable < extent.Forgotten) continue;
             if (durable < extent.Forgotten) cluster.Findings.Violation($"node {node.Name} no longer has what it received of {origin.Name} up to {extent.Forgotten}, and {to.Name} is at {durable}");
             if (extent.Reach <= reach) continue;
             (best, reach) = (node, extent.Reach);
@@ -156,7 +157,8 @@ internal sealed class SimulatedNetwork(SimulatedCluster cluster)
         return _connections[(origin.Index, to.Index)] = new SimulatedConnection(cluster, via, to.Index, reach);
     }
 
-    private NodeLife Reach(SimulatedNode from, SimulatedNode to)
+    /// <summary>The life of a node that another one dials.</summary>
+    public NodeLife Reach(SimulatedNode from, SimulatedNode to)
     {
         if (from.Life is not { IsOver: false, Capture: not null } life) throw Unreachable(from, "is not replicating yet");
         return _unreachableUntil.GetValueOrDefault((from.Index, to.Index)) > cluster.Loop.Now ? throw Unreachable(from, "is unreachable") : life;

@@ -75,6 +75,36 @@ internal sealed class SimulatedNode
     /// <summary>Died for good.</summary>
     public bool IsDead { get; private set; }
 
+    /// <summary>Parted while it lives: the others go on without it until it has another one's data.</summary>
+    public bool IsAway { get; private set; }
+
+    /// <summary>Has got another one's data in place of its own.</summary>
+    public bool HasReturned { get; private set; }
+
+    /// <summary>Gets another one's data in place of its own.</summary>
+    public bool IsResyncing { get; set; }
+
+    /// <summary>Died, and nobody waits for it.</summary>
+    public bool IsParted { get; set; }
+
+    public bool HasBegunToPart(SimulatedNode leaving) => Life?.Refuses(leaving.Name) == true;
+
+    /// <summary>The others believe it to be dead; what only it has will be given up.</summary>
+    public void Leave()
+    {
+        _cluster.Trace.Say(TraceEvent.Fault, Index, () => "! is to be parted, and lives");
+        IsAway = true;
+        _cluster.History.Bury(Index);
+    }
+
+    /// <summary>A member like the others again.</summary>
+    public void Return(IEnumerable<(int Origin, ulong Position)> copied)
+    {
+        IsAway = IsResyncing = false;
+        HasReturned = true;
+        _cluster.History.Return(Index, copied);
+    }
+
     public int IndexOf(NodeName name) => name.Value[0] - 'a';
 
     public bool AbortsCommit() => _cluster.Options.AbortPercent > 0 && !_cluster.IsHealed && _cluster.Loop.Random.Chance(_cluster.Options.AbortPercent);
@@ -88,7 +118,7 @@ internal sealed class SimulatedNode
 
     public void Start()
     {
-        if (IsDead || (IsLate && !HasJoined) || Life is { IsOver: false } || !Database.IsRunning) return;
+        if (IsDead || IsResyncing || (IsLate && !HasJoined) || Life is { IsOver: false } || !Database.IsRunning) return;
         Life?.Dispose();
         Life = new NodeLife(this, _cluster);
         Life.Start();
@@ -114,7 +144,7 @@ internal sealed class SimulatedNode
         Database.Crash(stayDown: true);
         foreach (var node in _cluster.Nodes)
         {
-            if (node != this && (!IsLate || HasJoined)) _cluster.History.Lose(Index, node.Index, (ulong)Database.ProgressOf(node.Name), Database.Quarantined.Where(e => e.Origin == node.Name).Select(e => (ulong)e.Position));
+            if (node != this && !IsResyncing && (!IsLate || HasJoined)) _cluster.History.Lose(Index, node.Index, (ulong)Database.ProgressOf(node.Name), Database.Quarantined.Where(e => e.Origin == node.Name).Select(e => (ulong)e.Position));
         }
 
         if (unseenFor is null) Life?.End();

@@ -25,7 +25,10 @@ internal sealed class FaultInjector(SimulatedCluster cluster)
 
             if (options.Deaths && cluster.History.Dead.Count == 0 && cluster.Nodes.Count > 2 && _loop.Random.Chance(10))
             {
-                _loop.Random.Pick(cluster.Nodes).Die();
+                var leaving = _loop.Random.Pick(cluster.Nodes);
+                if (options.HasParting && _loop.Random.Chance(60)) leaving.Leave();
+                else leaving.Die();
+                if (options.HasParting) _ = PartAsync(leaving);
             }
 
             if (options.ClockStepMicroseconds > 0 && _loop.Random.Chance(30))
@@ -44,6 +47,41 @@ internal sealed class FaultInjector(SimulatedCluster cluster)
                 else if (node.Database.IsRunning && options.LateNotice && _loop.Random.Chance(70)) node.CrashDatabase(_loop.Random.Between(1, 1000), _loop.Random.Between(1, 60_000));
                 else if (node.Database.IsRunning) node.CrashDatabase(_loop.Random.Between(1, 20_000));
             }
+        }
+    }
+
+    /// <summary>One or more of the others part a node that died, or that they believe to be dead.</summary>
+    private async Task PartAsync(SimulatedNode leaving)
+    {
+        var others = cluster.Nodes.Where(n => n != leaving).ToList();
+        for (var times = _loop.Random.Between(1, others.Count); times > 0; times--)
+        {
+            await _loop.Delay(_loop.Random.Between(0, 40_000));
+            while (!others.Exists(n => n.Life is { IsOver: false, Capture: not null })) await _loop.Delay(1000);
+            await TryPartAsync(_loop.Random.Pick(others.Where(n => n.Life is { IsOver: false, Capture: not null }).ToList()), leaving);
+        }
+
+        // What was broken off by a crash is begun again.
+        while (!others.Exists(n => n.HasBegunToPart(leaving)))
+        {
+            await _loop.Delay(1000);
+            await TryPartAsync(_loop.Random.Pick(others), leaving);
+        }
+
+        while (!others.TrueForAll(n => n.Life?.Parted.ContainsKey(leaving.Name) == true)) await _loop.Delay(500);
+        if (!leaving.IsDead) await new SimulatedJoin(leaving, cluster).RunAsync();
+        else leaving.IsParted = true;
+    }
+
+    private async Task TryPartAsync(SimulatedNode node, SimulatedNode leaving)
+    {
+        try
+        {
+            await SimulatedParting.BeginAsync(node, leaving.Name, cluster);
+        }
+        catch (Exception e) when (e is ReplicationException or OperationCanceledException)
+        {
+            // It crashed meanwhile.
         }
     }
 

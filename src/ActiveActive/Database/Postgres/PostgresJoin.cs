@@ -161,7 +161,8 @@ internal sealed class PostgresJoin(PostgresDatabaseOptions options, NpgsqlDataSo
             await RequireFilesAsync(connection, relations, cancellationToken);
             var applied = DependencyVector.Of(copied.Where(c => c.Key != options.Node));
             await using var batch = new NpgsqlBatch(connection);
-            batch.BatchCommands.Add(CheckpointTable.Save(new CaptureCheckpoint(position, greatestStamp, applied)));
+            // Its own are those of a node that was a member before.
+            batch.BatchCommands.Add(CheckpointTable.Save(new CaptureCheckpoint(position, greatestStamp, applied, copied[options.Node])));
             batch.BatchCommands.Add(MemberTable.Save(members));
             await batch.ExecuteNonQueryAsync(cancellationToken);
             await transaction.CommitAsync(cancellationToken);
