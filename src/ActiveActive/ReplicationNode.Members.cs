@@ -80,7 +80,7 @@ public sealed partial class ReplicationNode
         var run = LeadingRun();
         if (run.Parted.Any(m => m.Name == peer)) return;
         if (!run.Members.Any(m => m.Name == peer)) throw new InvalidOperationException($"Node '{peer}' is no member of the cluster, as node '{Name}' knows it: there is nothing to part.");
-        await PartAsync(peer, $"PartAsync on node '{Name}'", run, cancellationToken);
+        await BeginPartingAsync(peer, $"PartAsync on node '{Name}'", run, cancellationToken);
         while (!(_run?.Parted.Any(m => m.Name == peer) ?? false)) await Task.Delay(s_partingPoll, _timeProvider, cancellationToken);
     }
 
@@ -105,7 +105,7 @@ public sealed partial class ReplicationNode
 
     private NodeRun LeadingRun() => _run ?? throw new InvalidOperationException($"Node '{Name}' does not replicate in this process ({_state}{(_message is null ? "" : $": {_message}")}): ask where it does.");
 
-    private async Task PartAsync(NodeName peer, string reason, NodeRun run, CancellationToken cancellationToken)
+    private async Task BeginPartingAsync(NodeName peer, string reason, NodeRun run, CancellationToken cancellationToken)
     {
         if (run.Partings.ContainsKey(peer)) return;
         await _database.SaveMembersAsync([new Member(peer, MemberState.Parting) { Reason = reason }], cancellationToken);
@@ -114,12 +114,12 @@ public sealed partial class ReplicationNode
     }
 
     /// <summary>The answer to a member that parts another: how much of that other one is here, once nothing can come of it any more but what other members have.</summary>
-    private async Task<Frame> PartAsync(HelloFrame hello, NodeRun run, WelcomeFrame welcome, CancellationToken cancellationToken)
+    private async Task<Frame> AnswerPartingAsync(HelloFrame hello, NodeRun run, WelcomeFrame welcome, CancellationToken cancellationToken)
     {
         if (run.Partings.TryGetValue(hello.Origin, out var parting)) return welcome with { Reach = await parting.ReadReachAsync(run, cancellationToken) };
         // Not what capture shows: it may be reading the log anew.
         if (run.Parted.FirstOrDefault(m => m.Name == hello.Origin) is { } parted) return welcome with { Reach = parted.Reach };
-        await PartAsync(hello.Origin, $"as node '{hello.From}' asked", run, cancellationToken);
+        await BeginPartingAsync(hello.Origin, $"as node '{hello.From}' asked", run, cancellationToken);
         return new RefuseFrame(PeerGreeting.NotReadyCode, $"Node '{Name}' takes nothing of '{hello.Origin}' any more, and starts again without it.");
     }
 

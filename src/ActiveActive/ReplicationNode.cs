@@ -36,6 +36,7 @@ public sealed partial class ReplicationNode : IPeerAcceptor, IAsyncDisposable
     private readonly PeerGate _gate;
     private readonly UniqueKeyWatch _uniqueKeys;
     private readonly NodeMetrics _metrics;
+    private readonly WalBudget _walBudget;
     private readonly CancellationTokenSource _stopping = new();
     private Task? _running;
     private NodeRun? _run;
@@ -58,6 +59,7 @@ public sealed partial class ReplicationNode : IPeerAcceptor, IAsyncDisposable
         Quarantine = new TransactionQuarantine(Name, database, _links, () => _run, _logger, _stopping.Token);
         var rules = new ReplicatedTables(options.Tables, options.DefaultResolver);
         _metrics = new NodeMetrics(this);
+        _walBudget = new WalBudget(options, timeProvider);
         _uniqueKeys = new UniqueKeyWatch(Name, database, _logger);
         var context = _context = new PeerLinkContext
         {
@@ -201,7 +203,7 @@ public sealed partial class ReplicationNode : IPeerAcceptor, IAsyncDisposable
             if (answer is WelcomeFrame welcome)
             {
                 if (hello.Purpose == HelloPurpose.Join) answer = await AdmitAsync(hello, run!, welcome, greeting.Token);
-                else if (hello.Purpose == HelloPurpose.Part) answer = await PartAsync(hello, run!, welcome, greeting.Token);
+                else if (hello.Purpose == HelloPurpose.Part) answer = await AnswerPartingAsync(hello, run!, welcome, greeting.Token);
             }
 
             if (answer is WelcomeFrame && hello.Origin == Name && hello.Purpose == HelloPurpose.Changes && !await run!.Capture.HasPublishedAsync(hello.ResumeAfter, greeting.Token))
@@ -329,7 +331,7 @@ public sealed partial class ReplicationNode : IPeerAcceptor, IAsyncDisposable
             Parted = parted,
             Partings = members.Where(static m => m.State == MemberState.Parting).ToDictionary(m => m.Name, m => new Parting(m, _context, _logger)),
         };
-        var loops = new List<Task> { capture.RunAsync(ended.Token), HeartbeatAsync(capture, ended.Token), CollectAsync(progress, capture, ended.Token), _uniqueKeys.RunAsync(_timeProvider, losers.NoteKeyChange, ended.Token) };
+        var loops = new List<Task> { capture.RunAsync(ended.Token), HeartbeatAsync(run, ended.Token), CollectAsync(progress, capture, ended.Token), _uniqueKeys.RunAsync(_timeProvider, losers.NoteKeyChange, ended.Token) };
         loops.Add(new LoserSettler(new ApplyContext(_database, progress, capture.Index, run.Keys, quarantine, losers, run.InOrder, run.Looking, OnConflicts), _timeProvider, _logger).RunAsync(ended.Token));
         loops.Add(new TableWatch(Name, _database, _timeProvider, _logger).RunAsync(ended.Token));
         if (_options.OrphanCheckInterval != TimeSpan.Zero)
@@ -357,13 +359,15 @@ public sealed partial class ReplicationNode : IPeerAcceptor, IAsyncDisposable
         }
     }
 
-    private async Task HeartbeatAsync(ChangeCapture capture, CancellationToken cancellationToken)
+    private async Task HeartbeatAsync(NodeRun run, CancellationToken cancellationToken)
     {
+        var capture = run.Capture;
         using var timer = new PeriodicTimer(_options.HeartbeatInterval, _timeProvider);
         while (await timer.WaitForNextTickAsync(cancellationToken))
         {
             capture.Heartbeat(force: true);
             await capture.SaveCheckpointAsync(cancellationToken);
+            if (_walBudget.Look(run, peer => _feeds[peer].State != PeerFeedState.Disconnected || _links[peer].Status.State == PeerLinkState.Streaming) is var (leaving, reason)) await BeginPartingAsync(leaving, reason, run, cancellationToken);
         }
     }
 
@@ -435,6 +439,8 @@ public sealed partial class ReplicationNode : IPeerAcceptor, IAsyncDisposable
             ClockAhead = ahead,
             SentPosition = feed.SentPosition,
             AcknowledgedPosition = feed.AcknowledgedPosition,
+            RetainedBytes = run is null ? 0 : _walBudget.KeptFor(link.Peer),
+            TimeToWalBudget = run is null ? null : _walBudget.TimeLeft(link.Peer),
         };
     }
 

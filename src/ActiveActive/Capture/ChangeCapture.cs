@@ -63,6 +63,33 @@ internal sealed partial class ChangeCapture
     /// <summary>The last one saved: where a catch-up stream starts.</summary>
     public CaptureCheckpoint Checkpoint { get; private set; }
 
+    /// <summary>How far capture has read.</summary>
+    public NpgsqlLogSequenceNumber CapturedPosition
+    {
+        get
+        {
+            lock (_lock) return _captured;
+        }
+    }
+
+    /// <summary>The place in this node's log up to which a member is known, by its own stream, to have all: what lies behind is kept for it.</summary>
+    public NpgsqlLogSequenceNumber PassedBy(NodeName member)
+    {
+        lock (_lock)
+        {
+            // The first that it has not passed; they are in order.
+            var (low, high) = (0, _snapshots.Count);
+            while (low < high)
+            {
+                var middle = (low + high) / 2;
+                if (_progress.HasPassed(member, _snapshots[middle])) low = middle + 1;
+                else high = middle;
+            }
+
+            return low == _snapshots.Count ? _captured : low == 0 ? Checkpoint.Position : _snapshots[low - 1].Position;
+        }
+    }
+
     /// <summary>How much log the slot holds back, in bytes.</summary>
     public long RetainedBytes => (long)((ulong)_captured - Math.Min((ulong)_captured, (ulong)Checkpoint.Position));
 

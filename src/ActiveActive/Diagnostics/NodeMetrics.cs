@@ -31,6 +31,8 @@ internal sealed class NodeMetrics : IDisposable
         _meter.CreateObservableGauge("active_active.orphans", () => PerForeignKey(node, k => k.Orphans), "{row}", "Rows whose foreign key names a missing row");
         _meter.CreateObservableGauge("active_active.orphans.quarantined", () => PerForeignKey(node, k => k.Quarantined), "{row}", "Rows out of sight because their foreign key names a missing row");
         _meter.CreateObservableGauge("active_active.wal.retained", () => new Measurement<long>(node.Status.RetainedBytes, _node), "By", "WAL held back by the node's slot");
+        _meter.CreateObservableGauge("active_active.wal.retained.peer", () => PerPeer(node, p => p.RetainedBytes), "By", "WAL kept for a peer");
+        _meter.CreateObservableGauge("active_active.wal.time_to_budget", () => node.Status.Peers.Where(p => p.TimeToWalBudget is not null).Select(p => new Measurement<double>(p.TimeToWalBudget!.Value.TotalSeconds, _node, new("peer", p.Peer.Value))), "s", "When the WAL kept for a peer reaches the budget, as it grows now");
     }
 
     public void ConflictRecorded(ConflictRecord record) =>

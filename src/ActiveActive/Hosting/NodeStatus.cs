@@ -48,7 +48,7 @@ public sealed record NodeStatus
     /// <summary>Local transactions published since the start.</summary>
     public long PublishedTransactions { get; init; }
 
-    /// <summary>WAL that the node's slot holds back, in bytes.</summary>
+    /// <summary>WAL that the node's slot holds back, in bytes; <see cref="PeerStatus.RetainedBytes"/> says for whom.</summary>
     public long RetainedBytes { get; init; }
 
     /// <summary>Conflicts recorded since the start.</summary>
@@ -126,4 +126,10 @@ public sealed record PeerStatus
 
     /// <summary>The last position of this node's log that the peer has durably applied.</summary>
     public NpgsqlLogSequenceNumber AcknowledgedPosition { get; init; }
+
+    /// <summary>WAL of this node that is kept for the peer, in bytes, as of the last heartbeat: what lies behind the place up to which the peer has told that it has all.</summary>
+    public long RetainedBytes { get; init; }
+
+    /// <summary>When that reaches <see cref="ReplicationNodeOptions.WalBudget"/>, if WAL grows as in the last 5 minutes; null where there is no budget, or nothing grows.</summary>
+    public TimeSpan? TimeToWalBudget { get; init; }
 }

@@ -37,6 +37,8 @@ internal static class ReplicationNodeConfiguration
                 case "MAXRECONNECTDELAY": options.MaxReconnectDelay = Parse<TimeSpan>(entry); break;
                 case "LEADERTIMEOUT": options.LeaderTimeout = Parse<TimeSpan>(entry); break;
                 case "RELAYAFTER": options.RelayAfter = Parse<TimeSpan>(entry); break;
+                case "WALBUDGET": options.WalBudget = Parse<long>(entry); break;
+                case "PARTAFTER": options.PartAfter = Parse<TimeSpan>(entry); break;
                 case "ORPHANCHECKINTERVAL": options.OrphanCheckInterval = Parse<TimeSpan>(entry); break;
                 case "MAXCLOCKSKEW": options.MaxClockSkew = Parse<TimeSpan>(entry); break;
                 case "CHANGELOGBYTES": options.ChangeLogBytes = Parse<long>(entry); break;

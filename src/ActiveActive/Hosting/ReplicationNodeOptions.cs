@@ -106,6 +106,16 @@ public sealed class ReplicationNodeOptions
     public TimeSpan RelayAfter { get; set; } = TimeSpan.FromSeconds(10);
 
     /// <summary>
+    /// How much WAL this node keeps for a peer that does not come, or is slow, in bytes; past that the peer is parted from the cluster (<see cref="ReplicationNode.PartAsync"/>), its share of the log is let go, and
+    /// it comes back by <see cref="ReplicationNode.ResyncAsync"/>. Zero: as much as the server has room for. Nothing is parted by a node that can't reach more than half of the members, or half with the first by name among them. Should be
+    /// well below the room of the volume with <c>pg_wal</c>, and below <c>max_slot_wal_keep_size</c> where that is set. Default: 0.
+    /// </summary>
+    public long WalBudget { get; set; }
+
+    /// <summary>How long nothing may be heard of a peer before it is parted in the same way, at least 1 minute; zero for ever. Default: 0.</summary>
+    public TimeSpan PartAfter { get; set; }
+
+    /// <summary>
     /// How often the foreign keys of the replicated tables are checked for rows that name a missing row, and orphans treated as
     /// <see cref="TableRule.OnOrphan"/> says; 1 s to 1 day, or zero for never. Each check reads the referencing tables in full, each foreign key for 30 s at
     /// most. Default: 5 minutes.

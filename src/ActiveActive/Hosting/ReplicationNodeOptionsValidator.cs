@@ -27,6 +27,8 @@ internal static class ReplicationNodeOptionsValidator
         Range(problems, nameof(options.MaxReconnectDelay), options.MaxReconnectDelay, options.ReconnectDelay, TimeSpan.FromMinutes(10));
         Range(problems, nameof(options.LeaderTimeout), options.LeaderTimeout, TimeSpan.FromSeconds(2), TimeSpan.FromMinutes(5));
         Range(problems, nameof(options.RelayAfter), options.RelayAfter, TimeSpan.Zero, TimeSpan.FromHours(1));
+        if (options.WalBudget != 0) Range(problems, nameof(options.WalBudget), options.WalBudget, 1L, 1L << 60);
+        if (options.PartAfter != TimeSpan.Zero) Range(problems, nameof(options.PartAfter), options.PartAfter, TimeSpan.FromMinutes(1), TimeSpan.FromDays(3650));
         if (options.OrphanCheckInterval != TimeSpan.Zero) Range(problems, nameof(options.OrphanCheckInterval), options.OrphanCheckInterval, TimeSpan.FromSeconds(1), TimeSpan.FromDays(1));
         if (options.JoinFrom is { } donor && !options.Peers.ContainsKey(donor)) problems.Add($"JoinFrom names '{donor}', which is no peer: add it with AddPeer(\"{donor}\", …).");
         Range(problems, nameof(options.JoinParallelism), options.JoinParallelism, 1, 16);

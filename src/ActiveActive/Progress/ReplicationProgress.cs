@@ -83,6 +83,13 @@ internal sealed class ReplicationProgress
     /// </summary>
     public void NoteMember(NodeName member, DependencyVector vector) => _members[member] = vector;
 
+    /// <summary>Whether a member is known, by its own stream, to have all that lies before a place in this node's log.</summary>
+    public bool HasPassed(NodeName member, CaptureCheckpoint place)
+    {
+        if (!_members.TryGetValue(member, out var vector)) return place.LastPublished == default && place.Applied.Count == 0;
+        return vector.CompleteUpTo(Self) >= place.LastPublished && place.Applied.All(a => a.Key == member || !IsShared(a.Key) || vector.CompleteUpTo(a.Key) >= a.Value);
+    }
+
     /// <summary>The position of an origin that every other member was known to have applied, by their own streams.</summary>
     public NpgsqlLogSequenceNumber StablePositionOf(NodeName origin)
     {

@@ -103,6 +103,12 @@ internal sealed class History(SimulationOptions options, Trace trace, Findings f
     /// <summary>Transactions that were given up: by origin and position.</summary>
     public HashSet<(int Origin, ulong Position)> GivenUp { get; } = [];
 
+    // What a node that is back came with, and can't pass on.
+    private readonly List<(int Node, int Origin, ulong Position)> _copied = [];
+
+    /// <summary>Whether every node durably has what those that are back have copied: until then, only its origin can pass it on.</summary>
+    public bool HaveAllWhatWasCopied => _copied.TrueForAll(c => Enumerable.Range(0, _nodes).All(n => n == c.Node || n == c.Origin || _acknowledged[n, c.Origin] >= c.Position));
+
     /// <summary>A node that the others went on without is back, with what it has copied; what nobody else had is no transaction of the cluster any more.</summary>
     public void Return(int node, IEnumerable<(int Origin, ulong Position)> copied)
     {
@@ -113,7 +119,9 @@ internal sealed class History(SimulationOptions options, Trace trace, Findings f
         Array.Clear(Seen[node]);
         Quarantined[node].Clear();
         for (var origin = 0; origin < _nodes; origin++) _acknowledged[node, origin] = 0;
-        Join(node, copied);
+        var had = copied.ToList();
+        _copied.AddRange(had.Select(c => (node, c.Origin, c.Position)));
+        Join(node, had);
     }
 
     private int SurvivingOf(int origin) =>

@@ -23,7 +23,7 @@ internal sealed class FaultInjector(SimulatedCluster cluster)
                 cluster.Trace.Say(TraceEvent.Fault, node.Index, () => $"! capture stalls until {node.CaptureStalledUntil}");
             }
 
-            if (options.Deaths && cluster.History.Dead.Count == 0 && cluster.Nodes.Count > 2 && _loop.Random.Chance(10))
+            if (options.Deaths && cluster.History is { Dead.Count: 0, HaveAllWhatWasCopied: true } && cluster.Nodes.Count > 2 && _loop.Random.Chance(10))
             {
                 var leaving = _loop.Random.Pick(cluster.Nodes);
                 if (options.HasParting && _loop.Random.Chance(60)) leaving.Leave();

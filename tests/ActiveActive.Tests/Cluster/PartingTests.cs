@@ -105,6 +105,67 @@ public sealed class PartingTests
     }
 
     [Fact]
+    [Trait("Story", "23")]
+    public async Task Peer_that_is_away_past_the_budget_is_parted_and_its_log_let_go()
+    {
+        await using var cluster = await TestTables.StartAsync(["a", "b", "c"], static options => options.WalBudget = 4000);
+        var (a, b, c) = (cluster[0], cluster[1], cluster[2]);
+        await a.PutAsync("lww", "1", "x");
+        await cluster.ConvergeAsync();
+        cluster.Partition(a, c);
+        cluster.Partition(b, c);
+        await c.PutAsync("lww", "c", "nobody has it");
+        for (var i = 0; i < 20; i++) await a.PutAsync("lww", $"before {i}", "x");
+        await cluster.PassAsync(60 * s_second);
+        // Below it all is kept, and status tells how long that will do.
+        Assert.Equal(PeerLinkState.Disconnected, a.StatusOf(c).Receiving);
+        Assert.InRange(a.StatusOf(c).RetainedBytes, 500, 4000);
+        Assert.InRange(a.StatusOf(c).TimeToWalBudget!.Value, s_second, 300 * s_second);
+        Assert.Equal(0, a.StatusOf(b).RetainedBytes);
+        for (var i = 0; i < 100; i++) await a.PutAsync("lww", $"after {i}", "x");
+        await cluster.UntilAsync("c is parted", () => a.StatusOf(c).Receiving == PeerLinkState.Parted && b.StatusOf(c).Receiving == PeerLinkState.Parted);
+        Assert.Contains("WalBudget", a.StatusOf(c).Message, StringComparison.Ordinal);
+        await cluster.UntilAsync("the log is let go", () => a.Replication.Status.RetainedBytes < 1000);
+        // The side that is alone kept what it has: it parts nobody.
+        Assert.Equal(PeerLinkState.Disconnected, c.StatusOf(a).Receiving);
+        cluster.Heal();
+        await cluster.UntilAsync("c is told", () => c.StatusOf(a).Message?.Contains("AA3085", StringComparison.Ordinal) == true);
+        await cluster.ResyncAsync(c, b);
+        await cluster.UntilAsync("c is a member again", () => a.StatusOf(c).Receiving == PeerLinkState.Streaming);
+        await cluster.ConvergeAsync();
+        Assert.Equal(["c"], c.Conflicts.Select(r => r.Key[0]));
+        Assert.Null(c.Text("lww", "c"));
+        Assert.Equal(121, c.ReadAll("lww").Count);
+    }
+
+    [Fact]
+    public async Task Peer_that_is_not_heard_of_is_parted_by_the_majority_only()
+    {
+        await using var cluster = await TestTables.StartAsync(["a", "b", "c"], static options => options.PartAfter = 60 * s_second);
+        var (a, b, c) = (cluster[0], cluster[1], cluster[2]);
+        await cluster.PassAsync(120 * s_second);
+        Assert.All(cluster.Nodes, n => Assert.All(n.Replication.Status.Peers, p => Assert.Equal(PeerLinkState.Streaming, p.Receiving)));
+        cluster.Partition(a, c);
+        cluster.Partition(a, b);
+        await cluster.PassAsync(55 * s_second);
+        await cluster.UntilAsync("b and c part a", () => b.StatusOf(a).Receiving == PeerLinkState.Parted && c.StatusOf(a).Receiving == PeerLinkState.Parted);
+        await cluster.PassAsync(300 * s_second);
+        Assert.All(a.Replication.Status.Peers, p => Assert.Equal(PeerLinkState.Disconnected, p.Receiving));
+    }
+
+    [Fact]
+    public async Task Of_two_nodes_the_first_parts_the_other()
+    {
+        await using var cluster = await TestTables.StartAsync(["a", "b"], static options => options.PartAfter = 60 * s_second);
+        var (a, b) = (cluster[0], cluster[1]);
+        cluster.Partition(a, b);
+        await cluster.PassAsync(55 * s_second);
+        await cluster.UntilAsync("a parts b", () => a.StatusOf(b).Receiving == PeerLinkState.Parted);
+        await cluster.PassAsync(300 * s_second);
+        Assert.Equal(PeerLinkState.Disconnected, b.StatusOf(a).Receiving);
+    }
+
+    [Fact]
     public async Task Member_that_is_not_parted_keeps_its_data()
     {
         await using var cluster = await TestTables.StartAsync("a", "b");
