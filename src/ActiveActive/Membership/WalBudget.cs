@@ -10,6 +10,9 @@ namespace ActiveActive.Membership;
 /// </summary>
 internal sealed class WalBudget(ReplicationNodeOptions options, TimeProvider timeProvider)
 {
+    // A peer that is there is behind by whatever has just been written, and mostly catches up.
+    private static readonly TimeSpan s_patience = TimeSpan.FromMinutes(1);
+
     // The rate is that of some minutes: a budget is a matter of hours.
     private static readonly TimeSpan s_window = TimeSpan.FromMinutes(5);
 
@@ -17,6 +20,7 @@ internal sealed class WalBudget(ReplicationNodeOptions options, TimeProvider tim
     private readonly Queue<(long At, NpgsqlLogSequenceNumber Captured)> _samples = new();
     private readonly Dictionary<NodeName, long> _heard = [];
     private readonly Dictionary<NodeName, long> _kept = [];
+    private readonly Dictionary<NodeName, long> _inBudget = [];
     private double _bytesPerSecond;
 
     /// <summary>The log that is kept for a member, in bytes: what lies behind the last place that it is known to have passed.</summary>
@@ -47,23 +51,23 @@ internal sealed class WalBudget(ReplicationNodeOptions options, TimeProvider tim
             var now = timeProvider.GetTimestamp();
             var captured = run.Capture.CapturedPosition;
             Sample(now, captured);
-            (NodeName, string)? worst = null;
-            var most = 0L;
+            (NodeName Member, string Reason, long Silent)? worst = null;
             foreach (var (member, state) in run.Members.Where(static m => m.IsKeptFor))
             {
                 // One that joins is busy with its copy.
                 if (state == MemberState.Joining || isHeard(member) || !_heard.ContainsKey(member)) _heard[member] = now;
                 var kept = _kept[member] = (long)((ulong)captured - Math.Min((ulong)captured, (ulong)run.Capture.PassedBy(member)));
-                var silent = timeProvider.GetElapsedTime(_heard[member], now);
                 var isOver = options.WalBudget > 0 && kept > options.WalBudget;
-                if ((!isOver && (options.PartAfter == TimeSpan.Zero || silent < options.PartAfter)) || kept < most) continue;
-                most = kept;
-                worst = (member, isOver
-                    ? $"node '{run.Progress.Self}' kept {kept} bytes of WAL for it, more than its WalBudget of {options.WalBudget}"
-                    : $"node '{run.Progress.Self}' has not heard of it for {silent.TotalSeconds:0} s, longer than its PartAfter");
+                if (!isOver || !_inBudget.ContainsKey(member)) _inBudget[member] = now;
+                var silent = timeProvider.GetElapsedTime(_heard[member], now);
+                var reason = isOver && (silent > TimeSpan.Zero || timeProvider.GetElapsedTime(_inBudget[member], now) > s_patience) ? $"node '{run.Progress.Self}' kept {kept} bytes of WAL for it, more than its WalBudget of {options.WalBudget}"
+                    : options.PartAfter > TimeSpan.Zero && silent > options.PartAfter ? $"node '{run.Progress.Self}' has not heard of it for {silent.TotalSeconds:0} s, longer than its PartAfter"
+                    : null;
+                // One at a time, first whoever is away longest: with that one gone, nothing may be kept for another.
+                if (reason is not null && !(worst?.Silent >= silent.Ticks)) worst = (member, reason, silent.Ticks);
             }
 
-            return worst is { } found && IsMajority(run, found.Item1, isHeard) ? found : null;
+            return worst is var (leaving, why, _) && IsMajority(run, leaving, isHeard) ? (leaving, why) : null;
         }
     }
 

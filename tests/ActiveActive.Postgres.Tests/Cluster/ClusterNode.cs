@@ -45,6 +45,9 @@ internal sealed class ClusterNode : IAsyncDisposable
 
     public ReplicationNode Node => Host!.Services.GetRequiredService<ReplicationNode>();
 
+    /// <summary>A peer as this node sees it.</summary>
+    public PeerStatus Peer(string name) => Node.Status.Peers.Single(p => p.Peer.Value == name);
+
     public static async Task<ClusterNode> CreateAsync(
         string name, int port, PostgresServer server, IReadOnlyList<(string, int)> members, string schema, Action<ReplicationNodeBuilder> configure, List<string> log, string databaseOptions = "", Func<ClusterNode, Task>? beforeSchema = null)
     {

@@ -10,7 +10,7 @@ internal static class MemberTable
 
     private const string SaveSql =
         """
-        INSERT INTO active_active.member AS m (name, state, reason, reach) SELECT * FROM unnest($1, $2, $3, $4)
+        INSERT INTO active_active.member AS m (name, state, reason, reach) SELECT u.name, u.state, u.reason, u.reach::pg_lsn FROM unnest($1, $2, $3, $4) AS u(name, state, reason, reach)
         ON CONFLICT (name) DO UPDATE SET state = excluded.state, reason = excluded.reason, reach = excluded.reach, since = clock_timestamp() WHERE (m.state, excluded.state) IN (SELECT * FROM unnest($5, $6))
         """;
 
@@ -23,7 +23,7 @@ internal static class MemberTable
         SqlParameters.Texts([.. members.Select(static m => m.Name.Value)]),
         SqlParameters.Texts([.. members.Select(static m => Text(m.State))]),
         SqlParameters.Texts([.. members.Select(static m => m.Reason)]),
-        new NpgsqlParameter { NpgsqlDbType = NpgsqlDbType.Array | NpgsqlDbType.PgLsn, Value = members.Select(static m => m.Reach).ToArray() },
+        SqlParameters.Texts([.. members.Select(static m => m.Reach.ToString())]),
         SqlParameters.Texts([.. s_steps.Select(static s => Text(s.From))]),
         SqlParameters.Texts([.. s_steps.Select(static s => Text(s.To))]));
 
