@@ -1,5 +1,7 @@
+using System.Collections.Concurrent;
 using ActiveActive.Apply;
 using ActiveActive.Capture;
+using ActiveActive.Commands;
 using ActiveActive.Credentials;
 using ActiveActive.Database;
 using ActiveActive.Diagnostics;
@@ -22,6 +24,7 @@ namespace ActiveActive;
 public sealed partial class ReplicationNode : IPeerAcceptor, IAsyncDisposable
 {
     private static readonly TimeSpan s_helloTimeout = TimeSpan.FromSeconds(10);
+    private static readonly string s_instance = FormattableString.Invariant($"{Environment.MachineName}:{Environment.ProcessId}");
     private static readonly TimeSpan s_retentionInterval = TimeSpan.FromMinutes(1);
 
     private readonly ReplicationNodeOptions _options;
@@ -36,6 +39,7 @@ public sealed partial class ReplicationNode : IPeerAcceptor, IAsyncDisposable
     private readonly PeerGate _gate;
     private readonly UniqueKeyWatch _uniqueKeys;
     private readonly NodeMetrics _metrics;
+    private readonly ConcurrentDictionary<NodeName, PeerIntroduction> _introductions = [];
     private readonly CancellationTokenSource _stopping = new();
     private Task? _running;
     private NodeRun? _run;
@@ -58,6 +62,7 @@ public sealed partial class ReplicationNode : IPeerAcceptor, IAsyncDisposable
         Quarantine = new TransactionQuarantine(Name, database, _links, () => _run, _logger, _stopping.Token);
         var rules = new ReplicatedTables(options.Tables, options.DefaultResolver);
         _metrics = new NodeMetrics(this);
+        _commands = new CommandLoop(this, database.Desk, timeProvider, _logger, _stopping.Token);
         _uniqueKeys = new UniqueKeyWatch(Name, database, _logger);
         var context = _context = new PeerLinkContext
         {
@@ -111,10 +116,14 @@ public sealed partial class ReplicationNode : IPeerAcceptor, IAsyncDisposable
                 Node = Name,
                 State = _state,
                 Message = _message,
+                Instance = s_instance,
+                LibraryVersion = LibraryVersion.Text,
+                ServerVersion = run?.Handshake.Identity.ServerVersion ?? 0,
                 Leader = _state == NodeState.Standby ? _leader : null,
                 Join = _state == NodeState.Joining ? _join?.Status : null,
                 PublishedPosition = run?.Capture.LastPublished ?? default,
                 PublishedTransactions = run?.Capture.PublishedTransactions ?? 0,
+                CheckpointPosition = run?.Capture.Checkpoint.Position ?? default,
                 RetainedBytes = run?.Capture.RetainedBytes ?? 0,
                 Conflicts = Conflicts.Count,
                 Quarantined = run?.Quarantine.Count ?? 0,
@@ -138,14 +147,6 @@ public sealed partial class ReplicationNode : IPeerAcceptor, IAsyncDisposable
         CheckLimit(limit);
         return await _database.ReadLosersAsync(table, limit, cancellationToken);
     }
-
-    /// <summary>Stops applying a peer's transactions, after the one under way. The peer keeps what was not applied; local writes go on.</summary>
-    /// <exception cref="ArgumentException">There is no such peer.</exception>
-    public void PausePeer(NodeName peer) => LinkOf(peer).Pause();
-
-    /// <summary>Goes on where <see cref="PausePeer"/> stopped.</summary>
-    /// <exception cref="ArgumentException">There is no such peer.</exception>
-    public void ResumePeer(NodeName peer) => LinkOf(peer).Resume();
 
     /// <summary>Starts in the background: neither the database nor a peer need be there yet.</summary>
     internal void Start()
@@ -179,6 +180,8 @@ public sealed partial class ReplicationNode : IPeerAcceptor, IAsyncDisposable
     {
         await StopAsync(new CancellationToken(canceled: true));
         _metrics.Dispose();
+        _commands.Dispose();
+        _pausing.Dispose();
         await _database.DisposeAsync();
         _stopping.Dispose();
     }
@@ -195,7 +198,9 @@ public sealed partial class ReplicationNode : IPeerAcceptor, IAsyncDisposable
             if (await frames.ReadAsync(greeting.Token) is not HelloFrame hello) return;
             var extent = run?.Capture.ExtentOf(hello.Origin) ?? default;
             // BEFORE all else that is said of this node: a stranger learns nothing of it.
-            var answer = await _gate.RefusalAsync(hello, credential, greeting.Token)
+            var stranger = await _gate.RefusalAsync(hello, credential, greeting.Token);
+            if (stranger is null && run is not null && _links.ContainsKey(hello.From)) _introductions[hello.From] = run.Handshake.Introduce(hello);
+            var answer = stranger
                 ?? run?.Handshake.Answer(hello, _feeds.GetValueOrDefault(hello.From)?.ConnectedDatabase, extent)
                 ?? RefuseForNow();
             if (answer is WelcomeFrame && hello.Purpose == HelloPurpose.Join) answer = await AdmitAsync(hello, run!, answer, greeting.Token);
@@ -221,7 +226,12 @@ public sealed partial class ReplicationNode : IPeerAcceptor, IAsyncDisposable
             {
                 // A peer that dials is there again: its own stream need not wait for the end of the back-off.
                 _links[hello.From].WakeIfDisconnected();
-                if (run!.Members.Any(m => m.Name == hello.From && !m.HasJoined)) await _database.SaveMembersAsync([new Member(hello.From, HasJoined: true)], ended.Token);
+                if (run!.Members.Any(m => m.Name == hello.From && !m.HasJoined))
+                {
+                    await _database.SaveMembersAsync([new Member(hello.From, HasJoined: true)], ended.Token);
+                    run.Members = [.. run.Members.Select(m => m.Name == hello.From ? m with { HasJoined = true } : m)];
+                }
+
                 if (hello.Origin == Name) await _feeds[hello.From].RunAsync(frames, connection, hello, run!.Capture, ended.Token);
                 else await _relay.RunAsync(frames, hello, extent.Reach, run!.Capture, ended.Token);
             }
@@ -271,9 +281,11 @@ public sealed partial class ReplicationNode : IPeerAcceptor, IAsyncDisposable
         {
             await RunLeadingAsync(leading.Token);
         }
-        catch (Exception) when (lease.Reason is { } reason && !cancellationToken.IsCancellationRequested)
+        catch (Exception e)
         {
-            throw reason;
+            if (lease.Reason is { } reason && !cancellationToken.IsCancellationRequested) throw reason;
+            await _commands.ReportEndAsync(cancellationToken.IsCancellationRequested ? NodeState.Stopped : NodeState.Faulted, cancellationToken.IsCancellationRequested ? null : e.Message);
+            throw;
         }
     }
 
@@ -292,12 +304,29 @@ public sealed partial class ReplicationNode : IPeerAcceptor, IAsyncDisposable
     private async Task RunLeadingAsync(CancellationToken cancellationToken)
     {
         var identity = await _database.SetUpAsync(isJoining: _options.JoinFrom is not null, cancellationToken);
+        using var ended = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        // From here on it can be looked at, while it joins, too.
+        var serving = _commands.RunAsync(ended.Token);
+        try
+        {
+            await LiveAsync(identity, ended.Token);
+        }
+        finally
+        {
+            await ended.CancelAsync();
+            await serving.ContinueWith(static _ => { }, CancellationToken.None, TaskContinuationOptions.None, TaskScheduler.Current);
+        }
+    }
+
+    private async Task LiveAsync(DatabaseIdentity identity, CancellationToken cancellationToken)
+    {
         var settings = ClusterSettings.Of(_options.Tables, _options.DefaultResolver);
         if (await _database.FindCheckpointAsync(cancellationToken) is not { } checkpoint)
         {
             checkpoint = await JoinAsync(HandshakeOf(identity, [.. _links.Keys], settings), cancellationToken);
         }
 
+        await FollowDeskAsync(cancellationToken);
         var members = await ReadMembersAsync(cancellationToken);
         NodeName[] peers = [.. members.Select(m => m.Name)];
         var progress = new ReplicationProgress(Name, peers, origin => _links[origin].WakeIfDisconnected());
@@ -398,9 +427,17 @@ public sealed partial class ReplicationNode : IPeerAcceptor, IAsyncDisposable
         var applied = status.AppliedPosition;
         var isBehind = received > applied;
         var ahead = link.ClockAhead;
+        var introduction = _introductions.GetValueOrDefault(link.Peer);
         return new PeerStatus
         {
             Peer = link.Peer,
+            Addresses = [.. _options.Peers[link.Peer.Value].Addresses],
+            Membership = MembershipOf(link.Peer, run),
+            IsPaused = link.IsPaused,
+            Protocol = introduction?.Protocol,
+            LibraryVersion = introduction?.LibraryVersion,
+            ServerVersion = introduction?.ServerVersion ?? 0,
+            SettingDifferences = introduction?.SettingDifferences ?? [],
             Receiving = run is null ? PeerLinkState.Disconnected : run.Members.Any(m => m.Name == link.Peer) ? status.State : PeerLinkState.Expected,
             Sending = feed.State,
             Message = status.Message ?? WaitingFor(status, run)

@@ -18,7 +18,7 @@ namespace ActiveActive.Hosting;
 internal sealed record NodeRun(Handshake Handshake, ReplicationProgress Progress, ChangeCapture Capture, KeyGate Keys, QuarantineRegister Quarantine, UniqueLosers Losers, OriginPositions InOrder, OriginPositions Looking, CancellationToken Ended)
 {
     /// <summary>The members other than this node.</summary>
-    public required IReadOnlyList<Database.Member> Members { get; init; }
+    public required IReadOnlyList<Database.Member> Members { get; set; }
 
     /// <summary>The snapshots that are held for nodes that join.</summary>
     public Membership.OpenSnapshots Snapshots { get; } = new();

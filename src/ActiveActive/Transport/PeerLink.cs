@@ -47,6 +47,8 @@ internal sealed partial class PeerLink
     /// <summary>How far the peer's clock was ahead at the last transaction that had to wait for the local one.</summary>
     public TimeSpan ClockAhead => _clock.LastWait;
 
+    public bool IsPaused => _pause.IsPaused;
+
     /// <summary>Stops applying after the transaction under way; nothing is lost, the peer keeps its log.</summary>
     public void Pause() => _pause.Pause();
 

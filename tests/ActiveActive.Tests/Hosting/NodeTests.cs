@@ -16,7 +16,7 @@ public sealed class NodeTests
     {
         await using var cluster = await TestTables.StartAsync("a", "b", "c");
         var (a, b, c) = (cluster[0], cluster[1], cluster[2]);
-        b.Replication.PausePeer(a.Name);
+        await b.Replication.PausePeerAsync(a.Name);
         await cluster.UntilAsync("b has paused a", () => b.StatusOf(a).Receiving == PeerLinkState.Paused);
         for (var i = 0; i < 30; i++) await a.PutAsync("lww", $"{i}", "x");
         await c.PutAsync("delta", "1", "of c", "1");
@@ -25,10 +25,10 @@ public sealed class NodeTests
         Assert.Null(b.Text("lww", "0"));
         Assert.Equal(HealthStatus.Degraded, (await HealthAsync(b)).Status);
 
-        b.Replication.ResumePeer(a.Name);
+        await b.Replication.ResumePeerAsync(a.Name);
         await cluster.ConvergeAsync();
         Assert.NotNull(b.Text("lww", "29"));
-        Assert.Throws<ArgumentException>(() => b.Replication.PausePeer(new NodeName("nobody")));
+        await Assert.ThrowsAsync<ArgumentException>(() => b.Replication.PausePeerAsync(new NodeName("nobody")));
     }
 
     [Fact]
