@@ -9,6 +9,8 @@ public sealed partial class ReplicationNode
     private readonly CommandLoop _commands;
     private readonly SemaphoreSlim _pausing = new(1);
 
+    internal ReplicationNodeOptions Options => _options;
+
     /// <summary>
     /// Stops applying a peer's transactions, after the one under way, until <see cref="ResumePeerAsync"/>. The peer keeps what was not applied, in its log; local writes go on and reach it. It is
     /// durable: it outlasts a restart, and holds for whichever instance leads. Called on another instance, it takes effect within a second.

@@ -1,6 +1,7 @@
 using System.Collections.Concurrent;
 using System.Diagnostics;
 using System.Diagnostics.Metrics;
+using ActiveActive.Commands;
 using ActiveActive.Diagnostics;
 using ActiveActive.Testing;
 using ActiveActive.Tests.Cluster;
@@ -29,6 +30,45 @@ public sealed class NodeTests
         await cluster.ConvergeAsync();
         Assert.NotNull(b.Text("lww", "29"));
         await Assert.ThrowsAsync<ArgumentException>(() => b.Replication.PausePeerAsync(new NodeName("nobody")));
+    }
+
+    [Fact]
+    public async Task Pause_outlasts_the_host_and_ends_where_the_database_says_so()
+    {
+        await using var cluster = await TestTables.StartAsync("a", "b");
+        var (a, b) = (cluster[0], cluster[1]);
+        await b.Replication.PausePeerAsync(a.Name);
+        cluster.Crash(b);
+        await a.PutAsync("lww", "1", "x");
+        await cluster.RestartAsync(b);
+        await cluster.UntilAsync("b has paused a again", () => b.StatusOf(a) is { Receiving: PeerLinkState.Paused, IsPaused: true });
+        Assert.Null(b.Text("lww", "1"));
+
+        // By whichever instance, or by hand: whoever leads follows.
+        await b.Database.Desk.SavePauseAsync(a.Name, isPaused: false, CancellationToken.None);
+        await cluster.ConvergeAsync();
+        Assert.Equal("x", b.Text("lww", "1"));
+        Assert.Equal(PeerMembership.Joined, b.StatusOf(a).Membership);
+    }
+
+    [Fact]
+    public async Task Idle_cluster_has_nothing_new_to_report()
+    {
+        await using var cluster = await TestTables.StartAsync("a", "b");
+        var (a, b) = (cluster[0], cluster[1]);
+        await a.PutAsync("lww", "1", "x");
+        await cluster.ConvergeAsync();
+        await cluster.UntilAsync("a knows what b applied", () => a.StatusOf(b).AcknowledgedPosition >= a.Replication.Status.PublishedPosition);
+        var (before, after) = (b.Replication.Status, b.Replication.Status);
+        await cluster.UntilAsync("heartbeats have passed", () => (after = b.Replication.Status).CheckpointPosition > before.CheckpointPosition);
+        Assert.NotEqual(StatusReport.Of(before).ToJsonString(), StatusReport.Of(after).ToJsonString());
+        Assert.Equal((StatusReport.StatesOf(before).ToJsonString(), StatusReport.CountOf(before)), (StatusReport.StatesOf(after).ToJsonString(), StatusReport.CountOf(after)));
+
+        await a.PutAsync("lww", "2", "x");
+        await cluster.ConvergeAsync();
+        Assert.NotEqual(StatusReport.CountOf(after), StatusReport.CountOf(b.Replication.Status));
+        await b.Replication.PausePeerAsync(a.Name);
+        Assert.NotEqual(StatusReport.StatesOf(after).ToJsonString(), StatusReport.StatesOf(b.Replication.Status).ToJsonString());
     }
 
     [Fact]
