@@ -5,16 +5,17 @@ using ActiveActive.Postgres.Tests.Programs;
 
 namespace ActiveActive.Postgres.Tests.Tool;
 
-/// <summary>Two nodes in the tests' process, a third one that both expect, and the tool in processes of its own.</summary>
+/// <summary>Two nodes in the tests' process, a third one that may join, and the tool in processes of its own.</summary>
 public sealed class ToolNodes(ClusterServers servers) : IAsyncLifetime
 {
-    public const string Tool = "ActiveActive.Tool.dll";
+    private const string Tool = "tool/ActiveActive.Tool.dll";
 
     private const string Schema = "CREATE TABLE accounts (id int PRIMARY KEY, v text);";
     private const string Strict = "CREATE TABLE accounts (id int PRIMARY KEY, v text CONSTRAINT no_x CHECK (v <> 'x'));";
 
     private readonly int _port = TestCluster.FreePorts(1)[0];
     private NodePair _pair = null!;
+    private bool _isThirdNamed;
 
     internal NodePair Pair => _pair;
 
@@ -24,17 +25,31 @@ public sealed class ToolNodes(ClusterServers servers) : IAsyncLifetime
 
     public async ValueTask InitializeAsync()
     {
-        _pair = await NodePair.CreateAsync(servers, Schema, Strict, Expect, node => Expect(node.Replicate("public.*", table => table.OnApplyError(ApplyErrorPolicy.Quarantine))));
-        await A.StartAsync();
-        await B.StartAsync();
+        _pair = await NodePair.CreateAsync(servers, Schema, Strict, null, node => node.Replicate("public.*", table => table.OnApplyError(ApplyErrorPolicy.Quarantine)));
+        await StartAsync(A);
+        await StartAsync(B);
         await UntilStreamingAsync();
     }
 
     public ValueTask DisposeAsync() => _pair.DisposeAsync();
 
-    /// <summary>A node that is to join.</summary>
+    /// <summary>Starts a node again, which has been stopped.</summary>
+    internal Task StartAsync(ClusterNode node) => node.StartAsync(options =>
+    {
+        if (_isThirdNamed) options.AddPeer("c", new Uri($"http://localhost:{_port}"));
+    });
+
+    /// <summary>A node that joins.</summary>
     internal async Task<ClusterNode> AddThirdAsync()
     {
+        _isThirdNamed = true;
+        foreach (var node in new[] { A, B })
+        {
+            await node.StopAsync();
+            await StartAsync(node);
+        }
+
+        await UntilStreamingAsync();
         var c = await _pair.AddAsync("c", _port, A.Server, [("a", A.Port), ("b", B.Port), ("c", _port)], Schema, node => node.JoinFrom("a"));
         await c.StartAsync();
         return c;
@@ -54,6 +69,4 @@ public sealed class ToolNodes(ClusterServers servers) : IAsyncLifetime
         var (code, output) = await RunAsync(node, [.. arguments, "--json"]);
         return (code, JsonNode.Parse(output)!);
     }
-
-    private void Expect(ReplicationNodeBuilder node) => node.AddPeer("c", new Uri($"http://localhost:{_port}"));
 }
