@@ -48,7 +48,7 @@ internal sealed partial class CommandLoop(ReplicationNode node, INodeDesk desk, 
                 if (IsWorthReporting(node.Status)) await ReportAsync(node.Status, cancellationToken);
                 _told = null;
             }
-            catch (ReplicationException e) when (!cancellationToken.IsCancellationRequested)
+            catch (Exception e) when (!cancellationToken.IsCancellationRequested)
             {
                 if (_told != e.Message) LogNotServed(node.Name, e.Message);
                 _told = e.Message;

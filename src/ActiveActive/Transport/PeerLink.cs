@@ -124,6 +124,12 @@ internal sealed partial class PeerLink
         Status.Applied(session.AppliedPosition);
 
         await RunSessionWorkAsync(worker, cancellationToken);
+        if (_pause.IsPaused)
+        {
+            // What an earlier life may have left open is settled by now; nothing new is to come.
+            Status.Worker = null;
+            return;
+        }
 
         // A fault that someone must mend stays in sight while it is tried again.
         if (Status.State is not (PeerLinkState.Holding or PeerLinkState.Refused)) Status.Enter(PeerLinkState.Connecting, null);
