@@ -50,7 +50,7 @@ internal sealed class ConflictsVerb() : Verb("conflicts", "Shows the conflicts t
             : throw new ToolException("AA6001", $"--since {text} is no time: use 30m, 12h, 7d, or 2026-11-27T10:00:00Z.", ExitCodes.Usage);
     }
 
-    private static JsonNode Of(ConflictRecord conflict, bool withRows) => new JsonObject
+    private static JsonObject Of(ConflictRecord conflict, bool withRows) => new()
     {
         ["id"] = conflict.Id,
         ["recordedAt"] = conflict.RecordedAt.UtcDateTime,
