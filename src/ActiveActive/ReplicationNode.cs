@@ -1,5 +1,7 @@
+using System.Collections.Concurrent;
 using ActiveActive.Apply;
 using ActiveActive.Capture;
+using ActiveActive.Commands;
 using ActiveActive.Credentials;
 using ActiveActive.Database;
 using ActiveActive.Diagnostics;
@@ -22,6 +24,7 @@ namespace ActiveActive;
 public sealed partial class ReplicationNode : IPeerAcceptor, IAsyncDisposable
 {
     private static readonly TimeSpan s_helloTimeout = TimeSpan.FromSeconds(10);
+    private static readonly string s_instance = FormattableString.Invariant($"{Environment.MachineName}:{Environment.ProcessId}");
     private static readonly TimeSpan s_retentionInterval = TimeSpan.FromMinutes(1);
 
     private readonly ReplicationNodeOptions _options;
@@ -37,6 +40,7 @@ public sealed partial class ReplicationNode : IPeerAcceptor, IAsyncDisposable
     private readonly UniqueKeyWatch _uniqueKeys;
     private readonly NodeMetrics _metrics;
     private readonly WalBudget _walBudget;
+    private readonly ConcurrentDictionary<NodeName, PeerIntroduction> _introductions = [];
     private readonly CancellationTokenSource _stopping = new();
     private Task? _running;
     private NodeRun? _run;
@@ -60,6 +64,7 @@ public sealed partial class ReplicationNode : IPeerAcceptor, IAsyncDisposable
         var rules = new ReplicatedTables(options.Tables, options.DefaultResolver);
         _metrics = new NodeMetrics(this);
         _walBudget = new WalBudget(options, timeProvider);
+        _commands = new CommandLoop(this, database.Desk, timeProvider, _logger, _stopping.Token);
         _uniqueKeys = new UniqueKeyWatch(Name, database, _logger);
         var context = _context = new PeerLinkContext
         {
@@ -113,10 +118,14 @@ public sealed partial class ReplicationNode : IPeerAcceptor, IAsyncDisposable
                 Node = Name,
                 State = _state,
                 Message = _message,
+                Instance = s_instance,
+                LibraryVersion = LibraryVersion.Text,
+                ServerVersion = run?.Handshake.Identity.ServerVersion ?? 0,
                 Leader = _state == NodeState.Standby ? _leader : null,
                 Join = _state == NodeState.Joining ? _join?.Status : null,
                 PublishedPosition = run?.Capture.LastPublished ?? default,
                 PublishedTransactions = run?.Capture.PublishedTransactions ?? 0,
+                CheckpointPosition = run?.Capture.Checkpoint.Position ?? default,
                 RetainedBytes = run?.Capture.RetainedBytes ?? 0,
                 Conflicts = Conflicts.Count,
                 Quarantined = run?.Quarantine.Count ?? 0,
@@ -140,14 +149,6 @@ public sealed partial class ReplicationNode : IPeerAcceptor, IAsyncDisposable
         CheckLimit(limit);
         return await _database.ReadLosersAsync(table, limit, cancellationToken);
     }
-
-    /// <summary>Stops applying a peer's transactions, after the one under way. The peer keeps what was not applied; local writes go on.</summary>
-    /// <exception cref="ArgumentException">There is no such peer.</exception>
-    public void PausePeer(NodeName peer) => LinkOf(peer).Pause();
-
-    /// <summary>Goes on where <see cref="PausePeer"/> stopped.</summary>
-    /// <exception cref="ArgumentException">There is no such peer.</exception>
-    public void ResumePeer(NodeName peer) => LinkOf(peer).Resume();
 
     /// <summary>Starts in the background: neither the database nor a peer need be there yet.</summary>
     internal void Start()
@@ -181,6 +182,8 @@ public sealed partial class ReplicationNode : IPeerAcceptor, IAsyncDisposable
     {
         await StopAsync(new CancellationToken(canceled: true));
         _metrics.Dispose();
+        _commands.Dispose();
+        _pausing.Dispose();
         await _database.DisposeAsync();
         _stopping.Dispose();
     }
@@ -197,7 +200,9 @@ public sealed partial class ReplicationNode : IPeerAcceptor, IAsyncDisposable
             if (await frames.ReadAsync(greeting.Token) is not HelloFrame hello) return;
             var extent = run?.Capture.ExtentOf(hello.Origin) ?? default;
             // BEFORE all else that is said of this node: a stranger learns nothing of it.
-            var answer = await _gate.RefusalAsync(hello, credential, greeting.Token)
+            var stranger = await _gate.RefusalAsync(hello, credential, greeting.Token);
+            if (stranger is null && run is not null && _links.ContainsKey(hello.From)) _introductions[hello.From] = run.Handshake.Introduce(hello);
+            var answer = stranger
                 ?? run?.Handshake.Answer(hello, _feeds.GetValueOrDefault(hello.From)?.ConnectedDatabase, extent)
                 ?? RefuseForNow();
             if (answer is WelcomeFrame welcome)
@@ -229,7 +234,12 @@ public sealed partial class ReplicationNode : IPeerAcceptor, IAsyncDisposable
             {
                 // A peer that dials is there again: its own stream need not wait for the end of the back-off.
                 _links[hello.From].WakeIfDisconnected();
-                if (run!.Members.Any(m => m.Name == hello.From && m.State == MemberState.Joining)) await _database.SaveMembersAsync([new Member(hello.From, MemberState.Joined)], ended.Token);
+                if (run!.Members.Any(m => m.Name == hello.From && m.State == MemberState.Joining))
+                {
+                    await _database.SaveMembersAsync([new Member(hello.From, MemberState.Joined)], ended.Token);
+                    run.Members = [.. run.Members.Select(m => m.Name == hello.From ? m with { State = MemberState.Joined } : m)];
+                }
+
                 if (hello.Origin == Name) await _feeds[hello.From].RunAsync(frames, connection, hello, run!.Capture, ended.Token);
                 else await _relay.RunAsync(frames, hello, extent.Reach, run!.Capture, ended.Token);
             }
@@ -279,9 +289,11 @@ public sealed partial class ReplicationNode : IPeerAcceptor, IAsyncDisposable
         {
             await RunLeadingAsync(leading.Token);
         }
-        catch (Exception) when (lease.Reason is { } reason && !cancellationToken.IsCancellationRequested)
+        catch (Exception e)
         {
-            throw reason;
+            if (lease.Reason is { } reason && !cancellationToken.IsCancellationRequested) throw reason;
+            await _commands.ReportEndAsync(cancellationToken.IsCancellationRequested ? NodeState.Stopped : NodeState.Faulted, cancellationToken.IsCancellationRequested ? null : e.Message);
+            throw;
         }
     }
 
@@ -300,6 +312,22 @@ public sealed partial class ReplicationNode : IPeerAcceptor, IAsyncDisposable
     private async Task RunLeadingAsync(CancellationToken cancellationToken)
     {
         var identity = await _database.SetUpAsync(isJoining: _options.JoinFrom is not null, cancellationToken);
+        using var ended = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        // From here on it can be looked at, while it joins, too.
+        var serving = _commands.RunAsync(ended.Token);
+        try
+        {
+            await LiveAsync(identity, ended.Token);
+        }
+        finally
+        {
+            await ended.CancelAsync();
+            await serving.ContinueWith(static _ => { }, CancellationToken.None, TaskContinuationOptions.None, TaskScheduler.Current);
+        }
+    }
+
+    private async Task LiveAsync(DatabaseIdentity identity, CancellationToken cancellationToken)
+    {
         var settings = ClusterSettings.Of(_options.Tables, _options.DefaultResolver);
         var checkpoint = await _database.FindCheckpointAsync(cancellationToken);
         var donor = await _database.FindResyncAsync(cancellationToken);
@@ -308,6 +336,7 @@ public sealed partial class ReplicationNode : IPeerAcceptor, IAsyncDisposable
             checkpoint = await JoinAsync(HandshakeOf(identity, [.. _links.Keys], settings), donor ?? new NodeName(_options.JoinFrom!), checkpoint, cancellationToken);
         }
 
+        await FollowDeskAsync(cancellationToken);
         var all = await ReadMembersAsync(cancellationToken);
         List<Member> parted = [.. all.Where(static m => m.State == MemberState.Parted)];
         List<Member> members = [.. all.Except(parted)];
@@ -418,9 +447,17 @@ public sealed partial class ReplicationNode : IPeerAcceptor, IAsyncDisposable
         var applied = status.AppliedPosition;
         var isBehind = received > applied;
         var ahead = link.ClockAhead;
+        var introduction = _introductions.GetValueOrDefault(link.Peer);
         return new PeerStatus
         {
             Peer = link.Peer,
+            Addresses = [.. _options.Peers[link.Peer.Value].Addresses],
+            Membership = MembershipOf(link.Peer, run),
+            IsPaused = link.IsPaused,
+            Protocol = introduction?.Protocol,
+            LibraryVersion = introduction?.LibraryVersion,
+            ServerVersion = introduction?.ServerVersion ?? 0,
+            SettingDifferences = introduction?.SettingDifferences ?? [],
             Receiving = run is null ? PeerLinkState.Disconnected : StateOf(link, run),
             Sending = feed.State,
             Message = LeavingMessage(link.Peer, run) ?? status.Message ?? WaitingFor(status, run)

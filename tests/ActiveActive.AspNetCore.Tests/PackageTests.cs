@@ -16,6 +16,7 @@ public sealed class PackageTests
     [InlineData("ActiveActive")]
     [InlineData("ActiveActive.AspNetCore")]
     [InlineData("ActiveActive.Testing")]
+    [InlineData("ActiveActive.CommandLine")]
     public async Task Package_has_readme_licence_documentation_and_symbols(string project)
     {
         var output = Directory.CreateTempSubdirectory("activeactive-pack-");

@@ -2,6 +2,7 @@ using ActiveActive.Testing;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Hosting;
 
 namespace ActiveActive.AspNetCore.Tests;
 
@@ -22,6 +23,13 @@ internal static class ReadmeSamples
         var app = builder.Build();
         app.MapActiveActive();
         return app;
+    }
+
+    public static async Task<int> Command(WebApplication app, string[] args)
+    {
+        if (args is ["aa", .. var command]) return await app.RunActiveActiveCommandAsync(command);
+        app.Run();
+        return 0;
     }
 
     public static void Quarantine(WebApplicationBuilder builder)

@@ -25,8 +25,8 @@ internal static class BenchmarkHost
         await using var app = builder.Build();
         app.MapActiveActive();
         app.MapGet("/status", (ReplicationNode node) => Describe(node.Status));
-        app.MapPost("/pause", (ReplicationNode node) => ForEachPeer(node, node.PausePeer));
-        app.MapPost("/resume", (ReplicationNode node) => ForEachPeer(node, node.ResumePeer));
+        app.MapPost("/pause", (ReplicationNode node) => ForEachPeerAsync(node, node.PausePeerAsync));
+        app.MapPost("/resume", (ReplicationNode node) => ForEachPeerAsync(node, node.ResumePeerAsync));
         await app.RunAsync(cancellationToken);
     }
 
@@ -36,8 +36,8 @@ internal static class BenchmarkHost
         status.Peers.ToDictionary(p => p.Peer.ToString(), p => p.Receiving),
         [.. status.Peers.Where(p => p.Message is not null).Select(p => $"{p.Peer}: {p.Message}")]);
 
-    private static void ForEachPeer(ReplicationNode node, Action<NodeName> act)
+    private static async Task ForEachPeerAsync(ReplicationNode node, Func<NodeName, CancellationToken, Task> act)
     {
-        foreach (var peer in node.Status.Peers) act(peer.Peer);
+        foreach (var peer in node.Status.Peers) await act(peer.Peer, CancellationToken.None);
     }
 }

@@ -70,6 +70,8 @@ internal sealed partial class InMemoryDatabase : ILocalDatabase
         }
     }
 
+    public ValueTask<IReadOnlyList<SetUpProblem>> CheckAsync(CancellationToken cancellationToken) => new([]);
+
     public ValueTask<DatabaseIdentity> SetUpAsync(bool isJoining, CancellationToken cancellationToken)
     {
         lock (_server.Gate)

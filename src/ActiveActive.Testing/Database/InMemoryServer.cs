@@ -54,6 +54,8 @@ internal sealed class InMemoryServer : IDisposable
 
     public Dictionary<NodeName, Member> Members { get; } = [];
 
+    public HashSet<NodeName> PausedPeers { get; } = [];
+
     /// <summary>See <see cref="InMemoryDatabase.HoldsCapture"/>.</summary>
     public bool HoldsCapture { get; private set; }
 

@@ -14,6 +14,9 @@ internal interface ILocalDatabase : IAsyncDisposable
     /// <summary>Where transactions are noted that go through here and delete no row of an application, and those that apply a peer's.</summary>
     OwnTransactions OwnTransactions { get; }
 
+    /// <summary>Where whoever operates the node meets the instance that leads it.</summary>
+    INodeDesk Desk { get; }
+
     /// <summary>
     /// Waits until no other instance leads this node, and leads. BEFORE anything else of the node's life: what an earlier leader left open in the server (sessions that
     /// capture, apply or write) has ended on return, and what it opens later fails.
@@ -21,6 +24,9 @@ internal interface ILocalDatabase : IAsyncDisposable
     /// <param name="standsBy">Told, perhaps repeatedly, that another instance leads, and which; null where that is not known.</param>
     /// <param name="cancellationToken">Ends the wait.</param>
     ValueTask<ILeaderLease> LeadAsync(Action<string?> standsBy, CancellationToken cancellationToken);
+
+    /// <summary>Checks every precondition, and changes nothing; empty where set-up would find no problem.</summary>
+    ValueTask<IReadOnlyList<SetUpProblem>> CheckAsync(CancellationToken cancellationToken);
 
     /// <summary>
     /// Checks every precondition, then creates what is missing (schema <c>active_active</c>, publication, slot, origins, replica

@@ -20,7 +20,7 @@ namespace ActiveActive.Hosting;
 internal sealed record NodeRun(Handshake Handshake, ReplicationProgress Progress, ChangeCapture Capture, KeyGate Keys, QuarantineRegister Quarantine, UniqueLosers Losers, OriginPositions InOrder, OriginPositions Looking, CancellationToken Ended)
 {
     /// <summary>The members other than this node, those among them that are being parted.</summary>
-    public required IReadOnlyList<Member> Members { get; init; }
+    public required IReadOnlyList<Member> Members { get; set; }
 
     /// <summary>Those that were members, and are no more.</summary>
     public required IReadOnlyList<Member> Parted { get; init; }

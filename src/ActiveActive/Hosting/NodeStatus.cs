@@ -39,6 +39,15 @@ public sealed record NodeStatus
     /// <summary>While the node stands by: the machine, process and client address of the instance that leads, as the database server sees it. Null where that is not known, and in other states.</summary>
     public string? Leader { get; init; }
 
+    /// <summary>The machine's name and the process id of this instance.</summary>
+    public string? Instance { get; init; }
+
+    /// <summary>The version of this library.</summary>
+    public string? LibraryVersion { get; init; }
+
+    /// <summary>The version of its PostgreSQL, as <c>server_version_num</c>; 0 while that is not known, and in memory.</summary>
+    public int ServerVersion { get; init; }
+
     /// <summary>How far the copy of the data is while <see cref="State"/> is <see cref="NodeState.Joining"/>; null before and after.</summary>
     public JoinStatus? Join { get; init; }
 
@@ -47,6 +56,9 @@ public sealed record NodeStatus
 
     /// <summary>Local transactions published since the start.</summary>
     public long PublishedTransactions { get; init; }
+
+    /// <summary>Where capture would begin again: the latest place in the log of which every member is known to have what lies before it.</summary>
+    public NpgsqlLogSequenceNumber CheckpointPosition { get; init; }
 
     /// <summary>WAL that the node's slot holds back, in bytes; <see cref="PeerStatus.RetainedBytes"/> says for whom.</summary>
     public long RetainedBytes { get; init; }
@@ -75,6 +87,27 @@ public sealed record PeerStatus
 {
     /// <summary>The peer.</summary>
     public required NodeName Peer { get; init; }
+
+    /// <summary>Where its instances are dialled, as the options say.</summary>
+    public IReadOnlyList<Uri> Addresses { get; init; } = [];
+
+    /// <summary>Whether it belongs to the cluster.</summary>
+    public PeerMembership Membership { get; init; }
+
+    /// <summary>Whether its transactions are not to be applied until somebody resumes it; see <see cref="ReplicationNode.PausePeerAsync"/>.</summary>
+    public bool IsPaused { get; init; }
+
+    /// <summary>The protocol that both speak, as of when the peer dialled last; null before, and where they have none in common.</summary>
+    public int? Protocol { get; init; }
+
+    /// <summary>The version of its library, as it said when it dialled last; null before.</summary>
+    public string? LibraryVersion { get; init; }
+
+    /// <summary>The version of its PostgreSQL, as <c>server_version_num</c>, as it said when it dialled last; 0 before.</summary>
+    public int ServerVersion { get; init; }
+
+    /// <summary>The settings that must agree and did not when the peer dialled last, each by its name and with both values: it is refused until they do. Empty where they agree.</summary>
+    public IReadOnlyList<string> SettingDifferences { get; init; } = [];
 
     /// <summary>Receiving from the peer.</summary>
     public required PeerLinkState Receiving { get; init; }

@@ -38,7 +38,7 @@ internal sealed record Handshake(
     /// <param name="purpose">What the connection is for.</param>
     /// <param name="takesCompressed">Whether the answer may be compressed.</param>
     public HelloFrame Hello(NodeName to, NodeName origin, NpgsqlLogSequenceNumber resumeAfter, HelloPurpose purpose, bool takesCompressed) =>
-        new(MinProtocol, NewestProtocol, Self, to, origin, Identity, Settings, resumeAfter, purpose, NewestProtocol < FeatureProtocol ? null : takesCompressed ? [Brotli] : []);
+        new(MinProtocol, NewestProtocol, Self, to, origin, Identity, Settings, resumeAfter, purpose, NewestProtocol < FeatureProtocol ? null : takesCompressed ? [Brotli, PeerIntroduction.Feature] : [PeerIntroduction.Feature]);
 
     /// <param name="hello">What the dialler says.</param>
     /// <param name="connected">The database of the node that is connected under the dialler's name; null where none is.</param>
@@ -61,6 +61,14 @@ internal sealed record Handshake(
 
         var protocol = Math.Min(NewestProtocol, hello.MaxProtocol);
         return new WelcomeFrame(protocol, Self, Identity, extent.Reach, protocol < FeatureProtocol ? null : [.. FeaturesFor(hello)]);
+    }
+
+    /// <summary>What a dialler says of itself; whether it is let in is another matter.</summary>
+    public PeerIntroduction Introduce(HelloFrame hello)
+    {
+        var protocol = Math.Min(NewestProtocol, hello.MaxProtocol);
+        return new PeerIntroduction(
+            protocol < Math.Max(MinProtocol, hello.MinProtocol) ? null : protocol, PeerIntroduction.VersionIn(hello.Features), hello.Identity.ServerVersion, ClusterSettings.Differences(Self, Settings, hello.From, hello.Settings));
     }
 
     /// <summary>The answer to a peer that has applied what this node's log does not hold.</summary>

@@ -47,6 +47,8 @@ internal sealed partial class PeerLink
     /// <summary>How far the peer's clock was ahead at the last transaction that had to wait for the local one.</summary>
     public TimeSpan ClockAhead => _clock.LastWait;
 
+    public bool IsPaused => _pause.IsPaused;
+
     /// <summary>Stops applying after the transaction under way; nothing is lost, the peer keeps its log.</summary>
     public void Pause() => _pause.Pause();
 
@@ -125,6 +127,12 @@ internal sealed partial class PeerLink
         Status.Applied(session.AppliedPosition);
 
         await RunSessionWorkAsync(worker, cancellationToken);
+        if (_pause.IsPaused)
+        {
+            // What an earlier life may have left open is settled by now; nothing new is to come.
+            Status.Worker = null;
+            return;
+        }
 
         // A fault that someone must mend stays in sight while it is tried again.
         if (Status.State is not (PeerLinkState.Holding or PeerLinkState.Refused)) Status.Enter(PeerLinkState.Connecting, null);

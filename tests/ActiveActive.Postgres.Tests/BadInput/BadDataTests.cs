@@ -139,13 +139,13 @@ public sealed class BadDataTests(ClusterServers servers)
     /// <summary>Writes on both while neither applies the other's.</summary>
     private static async Task ConflictAsync(NodePair pair, string onA, string onB)
     {
-        pair.A.Node.PausePeer(new NodeName("b"));
-        pair.B.Node.PausePeer(new NodeName("a"));
+        await pair.A.Node.PausePeerAsync(new NodeName("b"));
+        await pair.B.Node.PausePeerAsync(new NodeName("a"));
         await pair.UntilAsync("both have paused", () => Task.FromResult(pair.A.Node.Status.Peers[0].Receiving == PeerLinkState.Paused && pair.B.Node.Status.Peers[0].Receiving == PeerLinkState.Paused));
         await pair.A.ExecuteAsync(onA);
         await pair.B.ExecuteAsync(onB);
-        pair.A.Node.ResumePeer(new NodeName("b"));
-        pair.B.Node.ResumePeer(new NodeName("a"));
+        await pair.A.Node.ResumePeerAsync(new NodeName("b"));
+        await pair.B.Node.ResumePeerAsync(new NodeName("a"));
     }
 
     private sealed class Moody : IConflictResolver

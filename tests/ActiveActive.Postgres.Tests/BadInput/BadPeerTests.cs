@@ -46,6 +46,9 @@ public sealed class BadPeerTests(ClusterServers servers)
         await pair.PeerFaultAsync(pair.A, PeerLinkState.Refused, said);
         await pair.PeerFaultAsync(pair.B, PeerLinkState.Refused, said);
         Assert.Equal("", await pair.B.DumpAsync("t"));
+        var difference = Assert.Single(pair.A.Node.Status.Peers[0].SettingDifferences);
+        Assert.StartsWith("table public.t: ", difference, StringComparison.Ordinal);
+        Assert.Contains(said[2], difference, StringComparison.Ordinal);
     }
 
     [Fact]

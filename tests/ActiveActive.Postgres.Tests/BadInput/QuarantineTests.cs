@@ -51,8 +51,8 @@ public sealed class QuarantineTests(ClusterServers servers)
             .Replicate("public.merged", table => table.ResolveConflictsWith(resolver)), version);
         await pair.A.ExecuteAsync("INSERT INTO summed VALUES (1, 0)");
         await pair.UntilEqualAsync("summed", "(1,0)");
-        pair.B.Node.PausePeer(pair.A.Node.Name);
-        pair.A.Node.PausePeer(pair.B.Node.Name);
+        await pair.B.Node.PausePeerAsync(pair.A.Node.Name);
+        await pair.A.Node.PausePeerAsync(pair.B.Node.Name);
         await pair.UntilAsync("both have paused", () => Task.FromResult(new[] { pair.A, pair.B }.All(n => n.Node.Status.Peers[0].Receiving == PeerLinkState.Paused)));
         await pair.B.ExecuteAsync("UPDATE summed SET n = n + 2000000000");
         await pair.B.ExecuteAsync("INSERT INTO merged VALUES (1, 'b')");
@@ -65,7 +65,7 @@ public sealed class QuarantineTests(ClusterServers servers)
         await pair.A.ExecuteAsync("INSERT INTO absent VALUES (1, 'v')");
         await pair.A.ExecuteAsync("UPDATE checked SET v = 'y'");
         await pair.A.ExecuteAsync("INSERT INTO other VALUES (2, 'after')");
-        pair.B.Node.ResumePeer(pair.A.Node.Name);
+        await pair.B.Node.ResumePeerAsync(pair.A.Node.Name);
         await pair.UntilAsync("b has put eight aside and gone on", async () => pair.B.Node.Status.Quarantined == 8 && await pair.B.DumpAsync("other") == "(2,after)");
 
         var entries = await pair.B.Node.Quarantine.ListAsync(Token);
@@ -80,7 +80,7 @@ public sealed class QuarantineTests(ClusterServers servers)
         Assert.Contains("8 transactions are in quarantine", health.Entries["active_active"].Description, StringComparison.Ordinal);
 
         // The other node is tried as well: what a can't add or merge, it puts aside, too.
-        pair.A.Node.ResumePeer(pair.B.Node.Name);
+        await pair.A.Node.ResumePeerAsync(pair.B.Node.Name);
         await pair.UntilAsync("a has put two aside", () => Task.FromResult(pair.A.Node.Status.Quarantined == 2));
         Assert.Equal(0, await pair.B.Node.Quarantine.RetryAllAsync(Token));
         resolver.IsWell = true;

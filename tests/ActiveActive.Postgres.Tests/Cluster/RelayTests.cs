@@ -23,21 +23,21 @@ public sealed class RelayTests(ClusterServers servers)
         await cluster.QuietAsync();
 
         // c takes nothing more from a; b has all of it, and skipped what lost: a's insert over its delete, and an older update.
-        c.Node.PausePeer(new NodeName("a"));
-        b.Node.PausePeer(new NodeName("a"));
+        await c.Node.PausePeerAsync(new NodeName("a"));
+        await b.Node.PausePeerAsync(new NodeName("a"));
         await a.ExecuteAsync("UPDATE notes SET body = 'older' WHERE id = -1; INSERT INTO counters VALUES (9, 5)");
         await b.ExecuteAsync("UPDATE notes SET body = 'later' WHERE id = -1; INSERT INTO counters VALUES (9, 7)");
         await b.ExecuteAsync("DELETE FROM counters WHERE id = 9");
         for (var i = 0; i < 20; i++) await a.ExecuteAsync("UPDATE counters SET n = n + 1 WHERE id = 1");
         await a.ExecuteAsync("INSERT INTO notes SELECT g, repeat(md5(g::text), 100) FROM generate_series(1, 450) g");
-        b.Node.ResumePeer(new NodeName("a"));
+        await b.Node.ResumePeerAsync(new NodeName("a"));
         await cluster.UntilAsync("b has a's rows", async () => await b.ScalarAsync<long>("SELECT count(*) FROM notes") == 451);
         await b.ExecuteAsync("UPDATE counters SET n = n + 100 WHERE id = 1");
         await dying.KillAsync(TestContext.Current.CancellationToken);
         await a.StopAsync();
         Assert.Equal(1, await c.ScalarAsync<long>("SELECT count(*) FROM notes"));
 
-        c.Node.ResumePeer(new NodeName("a"));
+        await c.Node.ResumePeerAsync(new NodeName("a"));
         await cluster.UntilAsync("c has a's rows, and b's that depend on them", async () => await c.ScalarAsync<long>("SELECT count(*) FROM notes") == 451 && await c.ScalarAsync<long>("SELECT n FROM counters WHERE id = 1") == 120);
         foreach (var table in s_tables) Assert.Equal(await b.DumpAsync(table), await c.DumpAsync(table));
         Assert.Equal("later", await c.ScalarAsync<string>("SELECT body FROM notes WHERE id = -1"));

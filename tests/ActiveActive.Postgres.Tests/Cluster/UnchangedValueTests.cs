@@ -67,8 +67,8 @@ public sealed class UnchangedValueTests(ClusterServers servers)
     private static async Task ConcurrentlyAsync(TestCluster cluster, string onA, string onB)
     {
         var (a, b) = (cluster[0], cluster[1]);
-        a.Node.PausePeer(b.Node.Name);
-        b.Node.PausePeer(a.Node.Name);
+        await a.Node.PausePeerAsync(b.Node.Name);
+        await b.Node.PausePeerAsync(a.Node.Name);
         await cluster.UntilAsync("both links are paused", () => Task.FromResult(cluster.Nodes.All(n => n.Node.Status.Peers.All(p => p.Receiving == PeerLinkState.Paused))));
         foreach (var (node, sql) in new[] { (a, onA), (b, onB) })
         {
@@ -76,8 +76,8 @@ public sealed class UnchangedValueTests(ClusterServers servers)
             else foreach (var statement in sql.Split(';')) await node.ExecuteAsync(statement);
         }
 
-        a.Node.ResumePeer(b.Node.Name);
-        b.Node.ResumePeer(a.Node.Name);
+        await a.Node.ResumePeerAsync(b.Node.Name);
+        await b.Node.ResumePeerAsync(a.Node.Name);
         await cluster.QuietAsync();
     }
 

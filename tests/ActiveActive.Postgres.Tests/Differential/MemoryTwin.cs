@@ -20,7 +20,7 @@ internal sealed class MemoryTwin : ITwin, IAsyncDisposable
             .Node(TwinChanges.Configure));
         foreach (var node in cluster.Nodes)
         {
-            foreach (var peer in cluster.Nodes.Where(n => n != node)) node.Replication.PausePeer(peer.Name);
+            foreach (var peer in cluster.Nodes.Where(n => n != node)) await node.Replication.PausePeerAsync(peer.Name);
         }
 
         await cluster.UntilAsync("all peers are paused", () => cluster.Nodes.All(n => n.Replication.Status.Peers.All(p => p.Receiving == PeerLinkState.Paused)));
@@ -45,9 +45,9 @@ internal sealed class MemoryTwin : ITwin, IAsyncDisposable
     public async Task HandOverAsync(TwinHandOver handOver)
     {
         var (from, to) = (_cluster[handOver.From], _cluster[handOver.To]);
-        to.Replication.ResumePeer(from.Name);
+        await to.Replication.ResumePeerAsync(from.Name);
         await _cluster.UntilAsync(handOver.ToString(), () => to.Read("written", handOver.Last) is not null);
-        to.Replication.PausePeer(from.Name);
+        await to.Replication.PausePeerAsync(from.Name);
         await _cluster.UntilAsync($"{to.Name} has paused {from.Name}", () => to.StatusOf(from).Receiving == PeerLinkState.Paused);
     }
 

@@ -51,7 +51,7 @@ public sealed class ServerTwin(ClusterServers servers) : ITwin, IAsyncLifetime
     async Task ITwin.HandOverAsync(TwinHandOver handOver)
     {
         var (from, to) = (Cluster[handOver.From], Cluster[handOver.To]);
-        to.Resume(from);
+        await to.ResumeAsync(from);
         await Cluster.UntilAsync(handOver.ToString(), async () => await to.ScalarAsync<bool>($"SELECT EXISTS (SELECT FROM written WHERE id = '{handOver.Last}')"));
         await Cluster.PauseAsync(to, from);
     }

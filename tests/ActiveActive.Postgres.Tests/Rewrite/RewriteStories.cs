@@ -42,7 +42,7 @@ public abstract class RewriteStories(RewriteNodes nodes)
         await C.ExecuteAsync("UPDATE letters SET body = 'older' WHERE id = 1");
         await B.ExecuteAsync("UPDATE letters SET body = 'b' WHERE id IN (1, 2)");
         await C.ExecuteAsync("UPDATE letters SET body = 'newer' WHERE id = 2");
-        A.Resume(B);
+        await A.ResumeAsync(B);
         await _cluster.UntilAsync(A, "SELECT body FROM letters", "(b) (b)");
         await A.ExecuteAsync(Rewriting("letters"));
         await _cluster.ResumeAllAsync();
@@ -62,7 +62,7 @@ public abstract class RewriteStories(RewriteNodes nodes)
         {
             await using var transaction = await local.BeginTransactionAsync();
             await using (var update = new Npgsql.NpgsqlCommand("UPDATE grouped SET n = 0 WHERE id = 3", local)) await update.ExecuteNonQueryAsync();
-            A.Resume(B);
+            await A.ResumeAsync(B);
             await _cluster.UntilAsync("the first waits for the row", async () =>
                 await A.ScalarAsync<long>("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE 'active_active apply%' AND wait_event_type = 'Lock'") > 0);
             await B.ExecuteAsync("UPDATE grouped SET body = 'b' WHERE id = 1");
@@ -117,7 +117,7 @@ public abstract class RewriteStories(RewriteNodes nodes)
         await C.ExecuteAsync("UPDATE accounts SET owner = 'second', balance = balance + 10");
         await A.ExecuteAsync("UPDATE accounts SET owner = 'third', balance = balance + 100");
         // What a has of b is added, and loses: only the override tells that the row is still a's own.
-        A.Resume(B);
+        await A.ResumeAsync(B);
         await _cluster.UntilAsync(A, "SELECT balance FROM accounts", "(201)");
         await A.ExecuteAsync(Rewriting("accounts", "balance"));
         await _cluster.ResumeAllAsync();
@@ -134,7 +134,7 @@ public abstract class RewriteStories(RewriteNodes nodes)
         await B.ExecuteAsync("UPDATE profiles SET tags = '{b}'");
         await C.ExecuteAsync("UPDATE profiles SET tags = '{c}'");
         await A.ExecuteAsync("UPDATE profiles SET tags = '{a}'");
-        A.Resume(B);
+        await A.ResumeAsync(B);
         await _cluster.UntilAsync(A, "SELECT tags FROM profiles", "(\"{a,b}\")");
         await A.ExecuteAsync(Rewriting("profiles"));
         await _cluster.ResumeAllAsync();

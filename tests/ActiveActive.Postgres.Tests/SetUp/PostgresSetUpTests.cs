@@ -116,7 +116,8 @@ public sealed class PostgresSetUpTests(SetUpServers servers)
         var first = await database.SetUpAsync();
         // Back to the first step, with what has gathered there.
         await database.SqlAsync($"""
-            DROP TABLE active_active.tombstone_block, active_active.orphan, active_active.unique_loser, active_active.table_file, active_active.rewriter, active_active.logged_write, active_active.logged_transaction, active_active.member, active_active.joining;
+            DROP VIEW active_active.node_status, active_active.peer_status;
+            DROP TABLE active_active.report, active_active.command, active_active.paused_peer, active_active.tombstone_block, active_active.orphan, active_active.unique_loser, active_active.table_file, active_active.rewriter, active_active.logged_write, active_active.logged_transaction, active_active.member, active_active.joining;
             DROP FUNCTION active_active.refuse_while_joining;
             ALTER TABLE active_active.version_override DROP COLUMN is_kept;
             DELETE FROM active_active.schema_version WHERE step > 1;
@@ -129,7 +130,7 @@ public sealed class PostgresSetUpTests(SetUpServers servers)
 
         Assert.Equal(first, await database.SetUpAsync());
 
-        Assert.Equal("1,2,3,4,5,6", await database.ScalarAsync<string>("SELECT string_agg(step::text, ',' ORDER BY step) FROM active_active.schema_version"));
+        Assert.Equal("1,2,3,4,5,6,7", await database.ScalarAsync<string>("SELECT string_agg(step::text, ',' ORDER BY step) FROM active_active.schema_version"));
         Assert.Equal((1000L, 0L), (await database.ScalarAsync<long>("SELECT count(*) FROM active_active.conflict"), await database.ScalarAsync<long>("SELECT count(*) FROM active_active.unique_loser")));
         Assert.Equal("us", await database.ScalarAsync<string>("SELECT origin FROM active_active.version_override WHERE NOT is_kept"));
         Assert.Equal(checkpoint, await database.ScalarAsync<NpgsqlLogSequenceNumber>("SELECT position FROM active_active.checkpoint"));

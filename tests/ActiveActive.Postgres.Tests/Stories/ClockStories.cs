@@ -60,7 +60,7 @@ public sealed class ClockStories
         Assert.True(await a.ScalarAsync<bool>("SELECT pg_xact_commit_timestamp(xmin) < now() FROM notes WHERE id = 1"));
 
         // a applies b's write only once its own clock is past it.
-        foreach (var (node, peer) in new[] { (a, b), (b, a) }) node.Resume(peer);
+        foreach (var (node, peer) in new[] { (a, b), (b, a) }) await node.ResumeAsync(peer);
         await cluster.UntilAsync(b, "SELECT * FROM notes", "(1,a2)");
         clock.Set(TimeSpan.Zero);
         await cluster.QuietAsync();

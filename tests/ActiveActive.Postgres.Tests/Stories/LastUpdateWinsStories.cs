@@ -43,7 +43,7 @@ public sealed class LastUpdateWinsStories(StoryNodes nodes) : IClassFixture<Stor
         await B.ExecuteAsync("UPDATE notes SET body = 'newer' WHERE id = 51");
 
         // C gets the deletes first: the tombstone that they leave is all that tells the older update from the newer one.
-        C.Resume(A);
+        await C.ResumeAsync(A);
         await _cluster.UntilAsync(C, "SELECT id FROM notes WHERE id IN (50, 51)", "");
         await _cluster.ResumeAllAsync();
 
@@ -96,7 +96,7 @@ public sealed class LastUpdateWinsStories(StoryNodes nodes) : IClassFixture<Stor
             C.Node.Status.Peers.Single(p => p.Peer.Value == "b").Message?.Contains("waits for a ", StringComparison.Ordinal) == true));
         Assert.Equal("", await C.TextAsync("SELECT id FROM notes WHERE id = 70"));
 
-        C.Resume(A);
+        await C.ResumeAsync(A);
         await _cluster.QuietAsync();
         await _cluster.AssertEverywhereAsync("(70,ab)", "SELECT * FROM notes WHERE id = 70");
         foreach (var node in _cluster.Nodes) Assert.Equal("", await node.ConflictsAsync("notes", 70));
@@ -134,7 +134,7 @@ public sealed class LastUpdateWinsStories(StoryNodes nodes) : IClassFixture<Stor
         await A.ExecuteAsync("INSERT INTO emptied_notes VALUES (6, 'own')");
 
         // C gets the truncate before b's older row: only the table's tombstone tells it from the newer one.
-        C.Resume(A);
+        await C.ResumeAsync(A);
         await _cluster.UntilAsync(C, "SELECT * FROM emptied_notes", "(2,newer) (6,own)");
         await _cluster.ResumeAllAsync();
         await _cluster.AssertEverywhereAsync("(2,newer) (5,newer) (6,own)", "SELECT * FROM emptied_notes");
@@ -186,7 +186,7 @@ public sealed class LastUpdateWinsStories(StoryNodes nodes) : IClassFixture<Stor
             await B.ExecuteAsync("BEGIN; INSERT INTO notes VALUES (360, 'b'); DELETE FROM notes WHERE id = 360; COMMIT");
             const string sessions = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE 'active_active apply%'";
             var others = await B.ScalarAsync<long>(sessions);
-            B.Resume(A);
+            await B.ResumeAsync(A);
             // It takes nothing before capture has passed what stands here.
             await _cluster.UntilAsync("b has a session for a again", async () => await B.ScalarAsync<long>(sessions) > others);
             Assert.Equal("", await B.TextAsync("SELECT id FROM notes WHERE id = 360"));

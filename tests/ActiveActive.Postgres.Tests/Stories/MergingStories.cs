@@ -39,7 +39,7 @@ public sealed class MergingStories(StoryNodes nodes) : IClassFixture<StoryNodes>
         await B.ExecuteAsync("UPDATE accounts SET owner = 'b', balance = balance + 5 WHERE id = 130");
 
         // The delta that a adds has given b's row a's stamp, to which c's update would be the later one.
-        B.Resume(A);
+        await B.ResumeAsync(A);
         await _cluster.UntilAsync(B, "SELECT * FROM accounts WHERE id = 130", "(130,b,115)");
         await _cluster.ResumeAllAsync();
         await _cluster.AssertEverywhereAsync("(130,b,115)", "SELECT * FROM accounts WHERE id = 130");

@@ -48,7 +48,7 @@ internal static class StoryActs
     {
         foreach (var node in cluster.Nodes)
         {
-            foreach (var peer in node.Node.Status.Peers) node.Node.ResumePeer(peer.Peer);
+            foreach (var peer in node.Node.Status.Peers) await node.Node.ResumePeerAsync(peer.Peer);
         }
 
         await cluster.QuietAsync();
@@ -57,12 +57,12 @@ internal static class StoryActs
     /// <summary>From here on the node applies nothing of these peers.</summary>
     public static async Task PauseAsync(this TestCluster cluster, ClusterNode node, params ClusterNode[] peers)
     {
-        foreach (var peer in peers) node.Node.PausePeer(new NodeName(peer.Name));
+        foreach (var peer in peers) await node.Node.PausePeerAsync(new NodeName(peer.Name));
         await cluster.UntilAsync($"node {node.Name} has paused {string.Join(", ", peers.Select(p => p.Name))}", () => Task.FromResult(
             node.Node.Status.Peers.Where(p => peers.Any(peer => peer.Name == p.Peer.Value)).All(p => p.Receiving == PeerLinkState.Paused)));
     }
 
-    public static void Resume(this ClusterNode node, ClusterNode peer) => node.Node.ResumePeer(new NodeName(peer.Name));
+    public static Task ResumeAsync(this ClusterNode node, ClusterNode peer) => node.Node.ResumePeerAsync(new NodeName(peer.Name));
 
     public static Task UntilAsync(this TestCluster cluster, ClusterNode node, string query, string expected) => cluster.UntilAsync(
         $"node {node.Name} answers [{expected}] to {query}", async () => await node.TextAsync(query) == expected);

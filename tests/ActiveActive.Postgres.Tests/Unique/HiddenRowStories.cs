@@ -84,7 +84,7 @@ public sealed class HiddenRowStories(ClusterServers servers) : IAsyncLifetime
         await B.ExecuteAsync("UPDATE people SET note = 'b' WHERE id = 1");
         await A.ExecuteAsync("UPDATE people SET email = 'x' WHERE id = 1");
         await C.ExecuteAsync("INSERT INTO people VALUES (2, 'x', 'c')");
-        A.Resume(C);
+        await A.ResumeAsync(C);
         await _cluster.UntilAsync(A, "SELECT id FROM people", "(2)");
         await _cluster.ResumeAllAsync();
         await _cluster.AssertEverywhereAsync("(2)", "SELECT id FROM people");

@@ -37,11 +37,11 @@ public sealed class UniqueRuleStories(UniqueRuleNodes nodes) : IClassFixture<Uni
     {
         await _cluster.PauseAllAsync();
         await A.ExecuteAsync("INSERT INTO accounts VALUES (11, 'x11', 10), (16, 'x16', 20)");
-        C.Resume(A);
+        await C.ResumeAsync(A);
         await _cluster.UntilAsync(C, "SELECT id FROM accounts WHERE id = 16", "(16)");
         await C.ExecuteAsync("UPDATE accounts SET balance = balance + 5 WHERE id = 11; DELETE FROM accounts WHERE id = 16");
         await B.ExecuteAsync("INSERT INTO accounts VALUES (12, 'x11', 1), (17, 'x16', 2)");
-        B.Resume(A);
+        await B.ResumeAsync(A);
         await _cluster.UntilAsync("node b has hidden both", async () => await B.LosersAsync("accounts") is var losers && losers.Contains("[\"11\"]", StringComparison.Ordinal) && losers.Contains("[\"16\"]", StringComparison.Ordinal));
         await _cluster.ResumeAllAsync();
         await _cluster.AssertEverywhereAsync("(12,x11,1) (17,x16,2)", "SELECT * FROM accounts WHERE id BETWEEN 10 AND 19");
@@ -72,7 +72,7 @@ public sealed class UniqueRuleStories(UniqueRuleNodes nodes) : IClassFixture<Uni
         await C.ExecuteAsync("TRUNCATE emptied_accounts");
         await A.ExecuteAsync("INSERT INTO emptied_accounts VALUES (1, 'x', 10)");
         await B.ExecuteAsync("INSERT INTO emptied_accounts VALUES (2, 'x', 5)");
-        A.Resume(B);
+        await A.ResumeAsync(B);
         await _cluster.UntilAsync(A, "SELECT id FROM emptied_accounts", "(2)");
         await _cluster.ResumeAllAsync();
         await _cluster.UntilEverywhereAsync("", "SELECT * FROM emptied_accounts");
@@ -103,7 +103,7 @@ public sealed class UniqueRuleStories(UniqueRuleNodes nodes) : IClassFixture<Uni
         await C.ExecuteAsync("UPDATE profiles SET tags = tags || '{c}' WHERE id = 11");
         await B.ExecuteAsync("UPDATE profiles SET handle = 'x11', tags = tags || '{b}' WHERE id = 11");
         await C.ExecuteAsync("INSERT INTO profiles VALUES (12, 'x11', '{}')");
-        A.Resume(B);
+        await A.ResumeAsync(B);
         await _cluster.UntilAsync(A, "SELECT tags FROM profiles WHERE id = 11", "(\"{a,b,base}\")");
         await _cluster.ResumeAllAsync();
         await _cluster.AssertEverywhereAsync("(12,x11,{})", "SELECT * FROM profiles WHERE id BETWEEN 10 AND 19");

@@ -102,7 +102,7 @@ public sealed class UniqueStories(UniqueNodes nodes) : IClassFixture<UniqueNodes
         await A.ExecuteAsync("INSERT INTO members VALUES (61, 'x61', 'a')");
         await B.ExecuteAsync("INSERT INTO members VALUES (62, 'x61', 'b')");
         await B.ExecuteAsync("UPDATE members SET email = 'y61' WHERE id = 62");
-        C.Resume(B);
+        await C.ResumeAsync(B);
         await _cluster.UntilAsync(C, "SELECT * FROM members WHERE id = 62", "(62,y61,b)");
         await _cluster.ResumeAllAsync();
 
@@ -250,11 +250,11 @@ public sealed class UniqueStories(UniqueNodes nodes) : IClassFixture<UniqueNodes
     {
         await _cluster.PauseAllAsync();
         await A.ExecuteAsync($"INSERT INTO members VALUES ({id}, 'x{id}', 'a'), ({id + 5}, 'x{id + 5}', 'a')");
-        C.Resume(A);
+        await C.ResumeAsync(A);
         await _cluster.UntilAsync(C, $"SELECT id FROM members WHERE id = {id + 5}", $"({id + 5})");
         foreach (var write in writes) await C.ExecuteAsync(write);
         await B.ExecuteAsync($"INSERT INTO members VALUES ({id + 1}, 'x{id}', 'b'), ({id + 6}, 'x{id + 5}', 'b')");
-        B.Resume(A);
+        await B.ResumeAsync(A);
         await _cluster.UntilAsync("node b has hidden a's rows", async () => await B.LosersAsync("members") is var losers
             && losers.Contains($"[\"{id}\"]", StringComparison.Ordinal) && losers.Contains($"[\"{id + 5}\"]", StringComparison.Ordinal));
         await _cluster.ResumeAllAsync();

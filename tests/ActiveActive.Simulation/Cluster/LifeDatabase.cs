@@ -23,6 +23,9 @@ internal sealed class LifeDatabase(SimulatedNode node, InMemoryDatabase inner, E
 
     public OwnTransactions OwnTransactions => inner.OwnTransactions;
 
+    /// <summary>Nobody operates a simulated node.</summary>
+    public INodeDesk Desk => inner.Desk;
+
     /// <summary>How many checks in a row have found an orphan, and what the node had seen at the first.</summary>
     public Dictionary<(string Key, string Parent), (int Count, Acknowledged First)> OrphanSights { get; set; } = [];
 
@@ -37,6 +40,8 @@ internal sealed class LifeDatabase(SimulatedNode node, InMemoryDatabase inner, E
         await PauseAsync();
         return await inner.LeadAsync(standsBy, cancellationToken);
     }
+
+    public ValueTask<IReadOnlyList<SetUpProblem>> CheckAsync(CancellationToken cancellationToken) => inner.CheckAsync(cancellationToken);
 
     public async ValueTask<DatabaseIdentity> SetUpAsync(bool isJoining, CancellationToken cancellationToken)
     {

@@ -35,7 +35,7 @@ public sealed class InMemoryClusterTests
         await using var cluster = await TestTables.StartAsync("a", "b", "c");
         var (a, b, c) = (cluster[0], cluster[1], cluster[2]);
         // What is paused is not relayed either.
-        c.Replication.PausePeer(a.Name);
+        await c.Replication.PausePeerAsync(a.Name);
         await cluster.UntilAsync("c takes nothing from a", () => c.StatusOf(a).Receiving == PeerLinkState.Paused);
         await a.PutAsync("lww", "1", "inserted");
         await cluster.UntilAsync("b has a's row", () => b.Text("lww", "1") is not null);
@@ -43,7 +43,7 @@ public sealed class InMemoryClusterTests
         await cluster.UntilAsync("c holds b's update and says why", () => c.StatusOf(b).Message?.Contains("waits for a ", StringComparison.Ordinal) == true);
         Assert.Null(c.Text("lww", "1"));
 
-        c.Replication.ResumePeer(a.Name);
+        await c.Replication.ResumePeerAsync(a.Name);
         await cluster.ConvergeAsync();
         Assert.Equal("updated", c.Text("lww", "1"));
         Assert.All(cluster.Nodes, node => Assert.Empty(node.Conflicts));

@@ -1,6 +1,7 @@
 using System.Collections.Concurrent;
 using System.Diagnostics;
 using System.Diagnostics.Metrics;
+using ActiveActive.Commands;
 using ActiveActive.Diagnostics;
 using ActiveActive.Testing;
 using ActiveActive.Tests.Cluster;
@@ -16,7 +17,7 @@ public sealed class NodeTests
     {
         await using var cluster = await TestTables.StartAsync("a", "b", "c");
         var (a, b, c) = (cluster[0], cluster[1], cluster[2]);
-        b.Replication.PausePeer(a.Name);
+        await b.Replication.PausePeerAsync(a.Name);
         await cluster.UntilAsync("b has paused a", () => b.StatusOf(a).Receiving == PeerLinkState.Paused);
         for (var i = 0; i < 30; i++) await a.PutAsync("lww", $"{i}", "x");
         await c.PutAsync("delta", "1", "of c", "1");
@@ -25,10 +26,49 @@ public sealed class NodeTests
         Assert.Null(b.Text("lww", "0"));
         Assert.Equal(HealthStatus.Degraded, (await HealthAsync(b)).Status);
 
-        b.Replication.ResumePeer(a.Name);
+        await b.Replication.ResumePeerAsync(a.Name);
         await cluster.ConvergeAsync();
         Assert.NotNull(b.Text("lww", "29"));
-        Assert.Throws<ArgumentException>(() => b.Replication.PausePeer(new NodeName("nobody")));
+        await Assert.ThrowsAsync<ArgumentException>(() => b.Replication.PausePeerAsync(new NodeName("nobody")));
+    }
+
+    [Fact]
+    public async Task Pause_outlasts_the_host_and_ends_where_the_database_says_so()
+    {
+        await using var cluster = await TestTables.StartAsync("a", "b");
+        var (a, b) = (cluster[0], cluster[1]);
+        await b.Replication.PausePeerAsync(a.Name);
+        cluster.Crash(b);
+        await a.PutAsync("lww", "1", "x");
+        await cluster.RestartAsync(b);
+        await cluster.UntilAsync("b has paused a again", () => b.StatusOf(a) is { Receiving: PeerLinkState.Paused, IsPaused: true });
+        Assert.Null(b.Text("lww", "1"));
+
+        // By whichever instance, or by hand: whoever leads follows.
+        await b.Database.Desk.SavePauseAsync(a.Name, isPaused: false, CancellationToken.None);
+        await cluster.ConvergeAsync();
+        Assert.Equal("x", b.Text("lww", "1"));
+        Assert.Equal(PeerMembership.Joined, b.StatusOf(a).Membership);
+    }
+
+    [Fact]
+    public async Task Idle_cluster_has_nothing_new_to_report()
+    {
+        await using var cluster = await TestTables.StartAsync("a", "b");
+        var (a, b) = (cluster[0], cluster[1]);
+        await a.PutAsync("lww", "1", "x");
+        await cluster.ConvergeAsync();
+        await cluster.UntilAsync("a knows what b applied", () => a.StatusOf(b).AcknowledgedPosition >= a.Replication.Status.PublishedPosition);
+        var (before, after) = (b.Replication.Status, b.Replication.Status);
+        await cluster.UntilAsync("heartbeats have passed", () => (after = b.Replication.Status).CheckpointPosition > before.CheckpointPosition);
+        Assert.NotEqual(StatusReport.Of(before).ToJsonString(), StatusReport.Of(after).ToJsonString());
+        Assert.Equal((StatusReport.StatesOf(before).ToJsonString(), StatusReport.CountOf(before)), (StatusReport.StatesOf(after).ToJsonString(), StatusReport.CountOf(after)));
+
+        await a.PutAsync("lww", "2", "x");
+        await cluster.ConvergeAsync();
+        Assert.NotEqual(StatusReport.CountOf(after), StatusReport.CountOf(b.Replication.Status));
+        await b.Replication.PausePeerAsync(a.Name);
+        Assert.NotEqual(StatusReport.StatesOf(after).ToJsonString(), StatusReport.StatesOf(b.Replication.Status).ToJsonString());
     }
 
     [Fact]

@@ -108,6 +108,21 @@ public sealed class HandshakeTests
 
     [Fact]
     [Trait("Story", "32")]
+    public void Dialler_tells_its_versions_and_which_settings_differ()
+    {
+        var told = Node().Introduce(Node(s_us, 2).Hello(s_eu, s_eu, default, HelloPurpose.Changes, takesCompressed: true) with { Settings = ClusterSettings.Of([new TableRule { Pattern = "app.*" }], null) });
+        Assert.Equal((2, ActiveActive.Hosting.LibraryVersion.Text), (told.Protocol, told.LibraryVersion));
+        Assert.Contains(told.SettingDifferences, d => d.StartsWith("table app.*: 'not set' on 'eu'", StringComparison.Ordinal));
+
+        // An older one, whose hello has no features; and one with which no protocol is common.
+        var older = Node().Introduce((Node(s_us, 2) with { NewestProtocol = 1 }).Hello(s_eu, s_eu, default, HelloPurpose.Changes, takesCompressed: true));
+        Assert.Equal((1, null), (older.Protocol, older.LibraryVersion));
+        Assert.Empty(older.SettingDifferences);
+        Assert.Null(Node().Introduce(Hello() with { MinProtocol = 3, MaxProtocol = 4, Features = [] }).Protocol);
+    }
+
+    [Fact]
+    [Trait("Story", "32")]
     public void Unknown_features_are_passed_over_and_none_is_used_that_one_side_does_not_want()
     {
         var hello = Node(s_us, 2).Hello(s_eu, s_eu, default, HelloPurpose.Changes, takesCompressed: true) with { Features = ["teleport", Handshake.Brotli, ""] };
@@ -116,7 +131,7 @@ public sealed class HandshakeTests
         Assert.Empty(Features(hello with { Features = ["teleport"] })!);
         Assert.Empty(Features(hello, compresses: false)!);
         Assert.Empty(Features(hello with { Purpose = HelloPurpose.Rows })!);
-        Assert.Empty(Node(s_us, 2).Hello(s_eu, s_eu, default, HelloPurpose.Changes, takesCompressed: false).Features!);
+        Assert.DoesNotContain(Handshake.Brotli, Node(s_us, 2).Hello(s_eu, s_eu, default, HelloPurpose.Changes, takesCompressed: false).Features!);
         var fault = Assert.Throws<ReplicationException>(() => Node(s_us, 2).Accept(new WelcomeFrame(2, s_eu, Identity(1), default, ["teleport"]), hello with { Features = [Handshake.Brotli] }));
         Assert.Equal(ReplicationErrorKind.Corrupt, fault.Kind);
         Assert.Contains("'teleport', which node 'us' did not offer", fault.Message, StringComparison.Ordinal);

@@ -39,6 +39,10 @@ internal sealed record InstanceName(string Id, string Place)
     public static InstanceName New() => new(
         Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(4)), string.Create(CultureInfo.InvariantCulture, $"{Environment.MachineName}:{Environment.ProcessId}"));
 
+    /// <summary>The id in a <see cref="LeaseApplication"/>; empty where it is none.</summary>
+    public static string IdIn(string application) =>
+        application.StartsWith(LeasePrefix, StringComparison.Ordinal) && application.Length >= LeasePrefix.Length + 8 ? application.Substring(LeasePrefix.Length, 8) : "";
+
     /// <summary>The place in a <see cref="LeaseApplication"/>; the whole text where it is none.</summary>
     public static string PlaceIn(string application) =>
         application.StartsWith(LeasePrefix, StringComparison.Ordinal) && application.Length > LeasePrefix.Length + 9 ? application[(LeasePrefix.Length + 9)..] : application;

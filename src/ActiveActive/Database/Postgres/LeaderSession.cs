@@ -106,6 +106,16 @@ internal sealed class LeaderSession : ILeaderLease
         }
     }
 
+    /// <summary>Which instance leads a node, over another session; null where none does.</summary>
+    public static async Task<Leader?> FindLeaderAsync(NpgsqlConnection session, NodeName node, CancellationToken cancellationToken)
+    {
+        await using var command = new NpgsqlCommand(LeaderSql, session) { Parameters = { SqlParameters.Number(KeyOf(node)) } };
+        await using var reader = await command.ExecuteReaderAsync(cancellationToken);
+        if (!await reader.ReadAsync(cancellationToken)) return null;
+        var application = reader.GetString(0);
+        return new Leader(InstanceName.IdIn(application), InstanceName.PlaceIn(application), reader.IsDBNull(1) ? null : reader.GetString(1));
+    }
+
     /// <summary>Asks the server, over another session.</summary>
     /// <exception cref="ReplicationException">InUse: the lock is gone.</exception>
     public async ValueTask EnsureHeldAsync(NpgsqlConnection session, CancellationToken cancellationToken)
@@ -156,11 +166,8 @@ internal sealed class LeaderSession : ILeaderLease
 
     private async Task<string?> ReadLeaderAsync(CancellationToken cancellationToken)
     {
-        await using var command = new NpgsqlCommand(LeaderSql, _connection) { Parameters = { SqlParameters.Number(_key) } };
         using var patience = Patience(cancellationToken);
-        await using var reader = await command.ExecuteReaderAsync(patience.Token);
-        if (!await reader.ReadAsync(patience.Token)) return null;
-        return $"{InstanceName.PlaceIn(reader.GetString(0))}{(reader.IsDBNull(1) ? "" : $" at {reader.GetString(1)}")}";
+        return (await FindLeaderAsync(_connection, _node, patience.Token))?.ToString();
     }
 
     /// <summary>
@@ -229,4 +236,13 @@ internal sealed class LeaderSession : ILeaderLease
 
     private ReplicationException LostLead(string why, Exception? cause = null) =>
         new(ReplicationErrorKind.InUse, $"This instance does not lead node {_node} any more: {why}. Another instance may lead; this one stands by.", cause);
+}
+
+/// <summary>An instance that leads, as the server shows its session.</summary>
+/// <param name="Instance">See <see cref="InstanceName.Id"/>.</param>
+/// <param name="Place">The machine's name and the process id.</param>
+/// <param name="Address">Where it connects from; null for a local socket.</param>
+internal sealed record Leader(string Instance, string Place, string? Address)
+{
+    public override string ToString() => Address is null ? Place : $"{Place} at {Address}";
 }

@@ -44,6 +44,8 @@ internal sealed partial class PostgresDatabase : ILocalDatabase
         return _lease = lease;
     }
 
+    public ValueTask<IReadOnlyList<SetUpProblem>> CheckAsync(CancellationToken cancellationToken) => new PostgresSetUp(_options, _dataSource).CheckAsync(cancellationToken);
+
     public ValueTask<DatabaseIdentity> SetUpAsync(bool isJoining, CancellationToken cancellationToken) => new PostgresSetUp(_options, _dataSource).RunAsync(isJoining, cancellationToken);
 
     public ValueTask<CaptureCheckpoint?> FindCheckpointAsync(CancellationToken cancellationToken) => RunAsync("reading the checkpoint", async () =>

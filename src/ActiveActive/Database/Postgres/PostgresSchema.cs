@@ -213,5 +213,68 @@ internal static class PostgresSchema
             RETURN NULL;
         END $guard$;
         """,
+        """
+        -- What the instance that leads says of the node and its peers, as JSON (docs/TOOL.md). Unlogged: it costs no log, and is made anew after a crash. Nothing here replicates.
+        CREATE UNLOGGED TABLE active_active.report (
+            only_row    boolean PRIMARY KEY DEFAULT true CHECK (only_row),
+            instance    text NOT NULL,
+            reported_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+            content     jsonb NOT NULL
+        ) WITH (fillfactor = 50);
+
+        -- What the node is asked to do, by the tool or by anyone: the instance that leads takes it up within a second.
+        CREATE TABLE active_active.command (
+            id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+            verb        text NOT NULL,
+            arguments   jsonb NOT NULL DEFAULT '{}',
+            asked_by    text NOT NULL DEFAULT session_user,
+            asked_at    timestamptz NOT NULL DEFAULT clock_timestamp(),
+            valid_until timestamptz NOT NULL DEFAULT clock_timestamp() + interval '30 seconds',
+            state       text NOT NULL DEFAULT 'asked' CHECK (state IN ('asked', 'running', 'done', 'failed', 'withdrawn')),
+            taken_by    text,
+            taken_at    timestamptz,
+            ended_at    timestamptz,
+            result      jsonb,
+            code        text,
+            error       text
+        );
+        COMMENT ON COLUMN active_active.command.valid_until IS 'taken up by then, or never';
+        CREATE INDEX command_open ON active_active.command (id) WHERE state IN ('asked', 'running');
+
+        -- Peers whose transactions are not applied here until somebody resumes them.
+        CREATE TABLE active_active.paused_peer (
+            peer  text PRIMARY KEY,
+            since timestamptz NOT NULL DEFAULT clock_timestamp()
+        );
+
+        -- The node as it reports itself, and what the catalogs say now. is_live: whether the instance that reported still has its session.
+        CREATE VIEW active_active.node_status AS
+        SELECT
+            c.node, c.state, c.message, c.instance,
+            EXISTS (SELECT FROM pg_catalog.pg_stat_activity a WHERE a.datname = pg_catalog.current_database() AND starts_with(a.application_name, 'active_active instance ' || r.instance || ' ')) AS is_live,
+            r.reported_at, c."libraryVersion" AS library_version, pg_catalog.current_setting('server_version') AS server_version,
+            c."publishedPosition" AS published_position, p.position AS checkpoint_position, s.slot_name::text AS slot, s.wal_status,
+            pg_catalog.pg_wal_lsn_diff(pg_catalog.pg_current_wal_lsn(), s.restart_lsn)::bigint AS retained_bytes,
+            c.conflicts, (SELECT count(*) FROM active_active.quarantine) AS quarantined
+        FROM active_active.report r
+        CROSS JOIN LATERAL jsonb_to_record(r.content) AS c (node text, state text, message text, instance text, "libraryVersion" text, "publishedPosition" pg_lsn, conflicts bigint)
+        LEFT JOIN active_active.checkpoint p ON true
+        LEFT JOIN pg_catalog.pg_replication_slots s ON s.slot_name = 'active_active_' || (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database());
+
+        -- Each other node of the cluster as this one sees it.
+        CREATE VIEW active_active.peer_status AS
+        SELECT
+            c.node, p.peer, p.addresses, p.membership, p.receiving, p.sending, m.since AS paused_since, p.message, p."settingDifferences" AS setting_differences,
+            p."appliedPosition" AS applied_position, p."receivedPosition" AS received_position, p."sentPosition" AS sent_position, p."acknowledgedPosition" AS acknowledged_position,
+            p."lagBytes" AS lag_bytes, p."lagSeconds" * interval '1 second' AS lag_time, p."relayedBy" AS relayed_by,
+            p.protocol, p."libraryVersion" AS library_version, p."serverVersion" AS server_version, r.reported_at
+        FROM active_active.report r
+        CROSS JOIN LATERAL jsonb_to_record(r.content) AS c (node text, peers jsonb)
+        CROSS JOIN LATERAL jsonb_to_recordset(c.peers) AS p (
+            peer text, addresses text[], membership text, receiving text, sending text, message text, "settingDifferences" text[],
+            "appliedPosition" pg_lsn, "receivedPosition" pg_lsn, "sentPosition" pg_lsn, "acknowledgedPosition" pg_lsn,
+            "lagBytes" bigint, "lagSeconds" double precision, "relayedBy" text, protocol integer, "libraryVersion" text, "serverVersion" text)
+        LEFT JOIN active_active.paused_peer m ON m.peer = p.peer;
+        """,
     ];
 }

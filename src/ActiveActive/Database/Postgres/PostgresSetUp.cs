@@ -39,6 +39,23 @@ internal sealed class PostgresSetUp
     public ValueTask<DatabaseIdentity> RunAsync(bool isJoining, CancellationToken cancellationToken) =>
         RunAloneAsync((connection, stop) => RunLockedAsync(connection, isJoining, stop), $"setting up node {_options.Node}", cancellationToken);
 
+    /// <summary>Checks, and changes nothing. The node may run meanwhile.</summary>
+    /// <param name="cancellationToken">Gives up.</param>
+    /// <returns>All problems.</returns>
+    public async ValueTask<IReadOnlyList<SetUpProblem>> CheckAsync(CancellationToken cancellationToken)
+    {
+        await using var connection = await OpenAsync(cancellationToken);
+        try
+        {
+            var version = await ServerCatalog.ReadVersionAsync(connection, cancellationToken);
+            return version < ServerCheck.OldestVersion ? [ServerCheck.TooOld(version)] : SetUpCheck.Find(await ReadFactsAsync(connection, cancellationToken));
+        }
+        catch (Exception e) when (e is NpgsqlException or TimeoutException or IOException)
+        {
+            throw PostgresErrors.Translate(e, $"checking the database of node {_options.Node}");
+        }
+    }
+
     /// <summary>Publishes the tables that the rules match and that are not published yet, while the node runs.</summary>
     /// <param name="only">The one to publish; null for all.</param>
     /// <param name="added">Told of each, once it is published.</param>

@@ -1,0 +1,1 @@
+return await ActiveActive.CommandLine.AaCommand.RunAsync(args);
