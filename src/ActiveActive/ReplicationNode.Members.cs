@@ -129,8 +129,9 @@ public sealed partial class ReplicationNode
         : run.Parted.Any(m => m.Name == link.Peer) ? PeerLinkState.Parted
         : PeerLinkState.Expected;
 
-    private static string? LeavingMessage(NodeName peer, NodeRun? run) =>
-        run?.Partings.GetValueOrDefault(peer)?.Message ?? (run?.Parted.FirstOrDefault(m => m.Name == peer) is { } parted ? $"Parted from the cluster ({parted.Reason}); its transactions end with {parted.Reach}." : null);
+    private static string? LeavingMessage(PeerLink link, NodeRun? run) =>
+        run?.Partings.GetValueOrDefault(link.Peer) is { } parting ? link.IsPaused ? $"{parting.Message} It is paused here, and that does not go on before it is resumed." : parting.Message
+        : (run?.Parted.FirstOrDefault(m => m.Name == link.Peer) is { } parted ? $"Parted from the cluster ({parted.Reason}); its transactions end with {parted.Reach}." : null);
 
     private async Task SendMembersAsync(FrameConnection frames, NodeRun run, CancellationToken cancellationToken)
     {

@@ -460,7 +460,7 @@ public sealed partial class ReplicationNode : IPeerAcceptor, IAsyncDisposable
             SettingDifferences = introduction?.SettingDifferences ?? [],
             Receiving = run is null ? PeerLinkState.Disconnected : StateOf(link, run),
             Sending = feed.State,
-            Message = LeavingMessage(link.Peer, run) ?? status.Message ?? WaitingFor(status, run)
+            Message = LeavingMessage(link, run) ?? status.Message ?? WaitingFor(status, run)
                 ?? (ahead > _options.MaxClockSkew ? $"The clock of peer '{link.Peer}' is {ahead.TotalSeconds:0.0} s ahead of this node's database server: its transactions wait. Set the clocks." : null),
             UniqueKeyDifferences = _uniqueKeys.DifferencesWith(link.Peer),
             AppliedPosition = applied,

@@ -19,7 +19,7 @@ internal abstract class Verb(string name, string description)
 
     public static IReadOnlyList<Verb> All() =>
     [
-        new CheckVerb(), new SetUpVerb(), new StatusVerb(), new JoinVerb(), new PauseVerb(), new ResumeVerb(), new ConflictsVerb(),
+        new CheckVerb(), new SetUpVerb(), new StatusVerb(), new JoinVerb(), new PauseVerb(), new ResumeVerb(), new RemoveVerb(), new ResyncVerb(), new ConflictsVerb(),
         new QuarantineListVerb(), new QuarantineRetryVerb(), new QuarantineDiscardVerb(),
     ];
 }

@@ -14,6 +14,10 @@ internal static class NodeVerbs
 
     public const string Resume = "resume";
 
+    public const string Remove = "remove";
+
+    public const string Resync = "resync";
+
     public const string QuarantineRetry = "quarantine retry";
 
     public const string QuarantineDiscard = "quarantine discard";
@@ -25,6 +29,8 @@ internal static class NodeVerbs
             [Report] = static async (node, _, stop) => await DoneAsync(node.ReportAsync(stop)),
             [Pause] = static async (node, arguments, stop) => await DoneAsync(node.PausePeerAsync(PeerIn(arguments), stop)),
             [Resume] = static async (node, arguments, stop) => await DoneAsync(node.ResumePeerAsync(PeerIn(arguments), stop)),
+            [Remove] = static async (node, arguments, stop) => await DoneAsync(node.PartAsync(PeerIn(arguments), stop)),
+            [Resync] = static async (node, arguments, stop) => await DoneAsync(node.ResyncAsync(PeerIn(arguments), stop)),
             [QuarantineRetry] = static async (node, arguments, stop) => new JsonObject { ["applied"] = await RetryAsync(node, arguments, stop) },
             [QuarantineDiscard] = static async (node, arguments, stop) => await DoneAsync(node.Quarantine.DiscardAsync(arguments.GetProperty("id").GetInt64(), stop)),
         }.ToFrozenDictionary();
