@@ -58,11 +58,12 @@ public sealed partial class ReplicationNode : IPeerAcceptor, IAsyncDisposable
         Quarantine = new TransactionQuarantine(Name, database, _links, () => _run, _logger, _stopping.Token);
         var rules = new ReplicatedTables(options.Tables, options.DefaultResolver);
         _metrics = new NodeMetrics(this);
-        _uniqueKeys = new UniqueKeyWatch(Name, database, _logger);
+        _uniqueKeys = new UniqueKeyWatch(Name, rules.Routes, database, _logger);
         var context = _context = new PeerLinkContext
         {
             Self = Name,
             Database = database,
+            Routes = rules.Routes,
             Transport = transport,
             TimeProvider = timeProvider,
             ConflictsRecorded = OnConflicts,
@@ -215,8 +216,8 @@ public sealed partial class ReplicationNode : IPeerAcceptor, IAsyncDisposable
                 if (refuse.Code != PeerGreeting.StandbyCode) LogRefused(Name, hello.From, refuse.Code, refuse.Message);
             }
             else if (hello.Purpose == HelloPurpose.Join) await SendMembersAsync(frames, run!, greeting.Token);
-            else if (hello.Purpose == HelloPurpose.Copy) await new SnapshotFeed(Name, _database, run!.Capture, run.Snapshots, _timeProvider, _logger).RunAsync(frames, hello.From, ended.Token);
-            else if (hello.Purpose == HelloPurpose.Rows) await new RowFeed(Name, hello.Origin, _database, run!.Progress, run.Capture, _timeProvider).RunAsync(frames, ended.Token);
+            else if (hello.Purpose == HelloPurpose.Copy) await new SnapshotFeed(Name, _context.Routes, _database, run!.Capture, run.Snapshots, _timeProvider, _logger).RunAsync(frames, hello.From, ended.Token);
+            else if (hello.Purpose == HelloPurpose.Rows) await new RowFeed(Name, hello.Origin, hello.From, _context.Routes, _database, run!.Progress, run.Capture, _timeProvider).RunAsync(frames, ended.Token);
             else
             {
                 // A peer that dials is there again: its own stream need not wait for the end of the back-off.
@@ -278,7 +279,7 @@ public sealed partial class ReplicationNode : IPeerAcceptor, IAsyncDisposable
     }
 
     private Handshake HandshakeOf(DatabaseIdentity identity, IReadOnlyCollection<NodeName> peers, IReadOnlyList<KeyValuePair<string, string>> settings) =>
-        new(Name, identity, peers, settings) { NewestProtocol = _options.NewestProtocol, Compresses = _options.SendsCompressedTo };
+        new(Name, identity, peers, settings) { NewestProtocol = _options.NewestProtocol, Compresses = _options.SendsCompressedTo, Routes = _context.Routes };
 
     private void StandBy(string? leader)
     {
@@ -310,7 +311,7 @@ public sealed partial class ReplicationNode : IPeerAcceptor, IAsyncDisposable
         var losers = new UniqueLosers();
         foreach (var table in await _database.ReadTablesWithLosersAsync(cancellationToken)) losers.Enter(table);
         await _uniqueKeys.ReadAsync(cancellationToken);
-        var capture = new ChangeCapture(_database, progress, checkpoint, new TransactionEncoder(_options.MaxFrameBytes), _options.ChangeLogBytes, _logger) { Captured = losers.Note };
+        var capture = new ChangeCapture(_database, progress, checkpoint, new TransactionEncoder(_options.MaxFrameBytes, _context.Routes, [.. _links.Keys]), _options.ChangeLogBytes, _logger) { Captured = losers.Note };
         using var ended = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         var handshake = HandshakeOf(identity, peers, settings) with { Expected = [.. _links.Keys.Except(peers)] };
         var run = new NodeRun(handshake, progress, capture, new KeyGate(peers), quarantine, losers, new OriginPositions(), new OriginPositions(), ended.Token) { Members = members };

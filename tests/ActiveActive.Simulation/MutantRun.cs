@@ -105,6 +105,10 @@ internal static class MutantRun
         Safeguard.RepairStableOrphans => WithOrphans(options),
         Safeguard.RepairWhatIsStillOrphaned => WithOrphans(Calm(options)) with { Nodes = 3, Slowness = 20, ThinkMicroseconds = 500, HoldMicroseconds = 50, LatencyMicroseconds = 100, HeartbeatMicroseconds = 2000, Transactions = 200 },
         Safeguard.RepairByOneNode => WithOrphans(options) with { Nodes = 4 },
+        Safeguard.RouteOnStream => options with { Nodes = 3, Tables = [0, 1], Orphans = null, Routes = true },
+        Safeguard.RouteOnRelay or Safeguard.RelayOfWholeRoutes => options with { Nodes = 4, Tables = [0, 1], Orphans = null, Routes = true, NetworkFaults = true, RelayAfterMicroseconds = 0, Deaths = false },
+        Safeguard.RouteOnJoinCopy => options with { Nodes = 3, Tables = [0, 1], Orphans = null, Routes = true, Joins = true, Deaths = false },
+        Safeguard.RouteOnRowFetch => options with { Nodes = 4, Tables = [0, 1], Keys = 1, DeletePercent = 0, Orphans = null, Routes = true, NetworkFaults = true, Deaths = false },
         _ => options,
     };
 

@@ -43,7 +43,25 @@ internal sealed record SimulationOptions
     public bool Joins { get; init; }
 
     /// <summary>All members must be there to add it; and who treats orphans must be known from the start.</summary>
-    public bool HasJoin => Joins && Nodes > 1 && !Deaths && Orphans is null;
+    public bool HasJoin => Joins && Nodes > 1 && !Deaths && Orphans is null && Donors.Any();
+
+    /// <summary>Of whom the last node can get its data: those that hold all that it holds.</summary>
+    public IEnumerable<int> Donors => Enumerable.Range(0, Nodes - 1).Where(n => Tables.All(t => !Holds(Nodes - 1, t) || Holds(n, t)));
+
+    /// <summary>Whether tables are on some of the nodes only.</summary>
+    public bool Routes { get; init; }
+
+    /// <summary>By table, the nodes that hold it, as bits.</summary>
+    public IReadOnlyList<int> RouteMasks { get; init; } = [];
+
+    /// <summary>Whether a node holds a table. Every node holds one at least.</summary>
+    public bool Holds(int node, int table)
+    {
+        if (!Routes || !Tables.Contains(table) || IsNamed(node, table)) return true;
+        return table == Tables[0] && !Tables.Any(t => IsNamed(node, t));
+    }
+
+    private bool IsNamed(int node, int table) => (RouteMasks[table] & ((1 << Nodes) - 1)) is var mask && (mask == 0 || (mask & (1 << node)) != 0);
 
     /// <summary>How long a node is away before others are asked for its transactions, microseconds.</summary>
     public int RelayAfterMicroseconds { get; init; } = 10_000;
@@ -126,7 +144,7 @@ internal sealed record SimulationOptions
         // Small histories find most and are easy to read; large ones meet what needs time.
         var transactions = random.Next(4) switch { 0 => random.Between(4, 20), 1 => random.Between(20, 80), _ => random.Between(80, 200) };
         IReadOnlyList<int> tables = random.Next(4) switch { 0 => [0], 1 => [1], 2 => [2], _ => [0, 1, 2] };
-        return WithJoin(WithLateNotice(WithAborts(WithOtherUniqueTables(WithForeignKey(WithUniqueKeys(WithDeaths(new SimulationOptions
+        return WithRoutes(WithJoin(WithLateNotice(WithAborts(WithOtherUniqueTables(WithForeignKey(WithUniqueKeys(WithDeaths(new SimulationOptions
         {
             Seed = seed,
             Nodes = random.Between(2, 4),
@@ -151,9 +169,15 @@ internal sealed record SimulationOptions
             CommitMicroseconds = random.Pick([20, 200, 3000]),
             ChangesPerPart = random.Pick([1, 2, 5000, 5000]),
             QuarantinePercent = random.Pick([0, 0, 0, 0, 0, 2, 5]),
-        })))))));
+        }))))))));
 
         SimulationOptions WithLateNotice(SimulationOptions options) => options with { LateNotice = random.Chance(50) };
+
+        SimulationOptions WithRoutes(SimulationOptions options) => options with
+        {
+            Routes = options.Orphans is null && random.Chance(25),
+            RouteMasks = [.. Enumerable.Range(0, SimulatedTables.Child).Select(_ => random.Between(1, 15) | random.Between(0, 15))],
+        };
 
         SimulationOptions WithJoin(SimulationOptions options) => options with { Joins = random.Chance(20) };
 
@@ -194,5 +218,6 @@ internal sealed record SimulationOptions
         $"seed {Seed}: {Nodes} nodes, {Keys} keys, {Transactions} transactions, {ClientsPerNode} clients a node, tables {string.Join('+', Tables)}{(UniqueKeys > 0 ? $" ({UniqueKeys} unique)" : "")}, deletes {DeletePercent} %"
         + $"{(Truncates ? ", truncates" : "")}{(Crashes ? LateNotice ? ", crashes that capture may notice late" : ", crashes" : "")}{(NetworkFaults ? ", network faults" : "")}{(SlowCapture ? ", slow capture" : "")}{(Deaths ? ", a death" : "")}{(HasJoin ? ", a join" : "")}, relay after {RelayAfterMicroseconds} µs"
         + $", skew {SkewMicroseconds} µs, granule {GranuleMicroseconds} µs{(TiesWithinNode ? " (with ties)" : "")}, latency {LatencyMicroseconds} µs, steps {ClockStepMicroseconds} µs, {ChangesPerPart} changes a part, think {ThinkMicroseconds} µs, commit {CommitMicroseconds} µs, hold {HoldMicroseconds} µs, heartbeat {HeartbeatMicroseconds} µs, log {LogEntries}, interrupts {InterruptPercent} %, quarantine {QuarantinePercent} %{(AbortPercent > 0 ? $", aborts {AbortPercent} %" : "")}"
+        + (Routes ? $", {string.Join(", ", Tables.Select(t => $"{SimulatedTables.Names[t]} on {string.Concat(Enumerable.Range(0, Nodes).Where(n => Holds(n, t)).Select(n => (char)('a' + n)))}"))}" : "")
         + (Orphans is null ? "" : $", children of {SimulatedTables.Names[Parent]}, orphans {Orphans}, checks {OrphanCheckMicroseconds} µs");
 }

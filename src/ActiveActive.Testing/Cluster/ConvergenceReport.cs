@@ -69,15 +69,16 @@ internal sealed class ConvergenceReport(InMemoryCluster cluster)
     private static List<(LocalTable Table, string Key, string[] States)> Differences(InMemoryNode[] nodes)
     {
         var differences = new List<(LocalTable, string, string[])>();
-        if (nodes.Length < 2) return differences;
-        for (var t = 0; t < nodes[0].Tables.Count; t++)
+        foreach (var table in nodes.SelectMany(static n => n.Tables).DistinctBy(static t => t.Name))
         {
-            var tables = nodes.Select(n => n.Database.ReadVersions(n.Tables[t]).ToDictionary(v => v.Key)).ToArray();
+            // Which nodes hold it, the table rules say.
+            var tables = nodes.SelectMany(n => n.Tables.Where(t => t.Name == table.Name).Select(t => n.Database.ReadVersions(t).ToDictionary(v => v.Key))).ToArray();
             foreach (var key in tables.SelectMany(table => table.Keys).Distinct().OrderBy(k => k.ToText(), StringComparer.Ordinal))
             {
                 var rows = tables.Select(table => table.TryGetValue(key, out var found) ? found : (key, null, default)).ToArray();
                 if (rows.All(row => AreEqual(row.Row, rows[0].Row))) continue;
-                differences.Add((nodes[0].Tables[t], key.ToText(), [.. rows.Select(row => StateOf(nodes[0].Tables[t], row.Row, row.Version))]));
+                var states = new Queue<string>(rows.Select(row => StateOf(table, row.Row, row.Version)));
+                differences.Add((table, key.ToText(), [.. nodes.Select(n => n.Tables.Any(t => t.Name == table.Name) ? states.Dequeue() : "not on this node")]));
             }
         }
 

@@ -190,6 +190,21 @@ internal enum Safeguard
 
     /// <summary>As a rule one node treats an orphan: each further one by name lets one more turn pass.</summary>
     RepairByOneNode,
+
+    /// <summary>A peer is sent nothing of a table that it does not hold (M8).</summary>
+    RouteOnStream,
+
+    /// <summary>Nor from a node that relays (M8).</summary>
+    RouteOnRelay,
+
+    /// <summary>Nor when it joins (M8).</summary>
+    RouteOnJoinCopy,
+
+    /// <summary>A row of a table is asked of those alone that hold the table: who asks names its key (M8).</summary>
+    RouteOnRowFetch,
+
+    /// <summary>Who lacks rows of a node that another one must get does not relay them (M1).</summary>
+    RelayOfWholeRoutes,
 }
 
 /// <summary>Switches one of them off, in tests only.</summary>

@@ -156,6 +156,7 @@ internal static class ReplicationNodeConfiguration
                     case "EXCLUDE": rule.Exclude = Parse<bool>(entry); break;
                     case "ALLOWSEQUENCEKEYS": rule.AllowSequenceKeys = Parse<bool>(entry); break;
                     case "ONAPPLYERROR": rule.OnApplyError = ParsePolicy<ApplyErrorPolicy>(entry); break;
+                    case "ONLYON": AddAll(entry, rule.OnlyOn); break;
                     case "ONORPHAN": BindOrphans(entry, rule); break;
                     case "DELTACOLUMNS":
                         foreach (var column in entry.GetChildren()) rule.DeltaColumns.Add(column.Value ?? "");

@@ -128,7 +128,21 @@ internal static class ReplicationNodeOptionsValidator
         {
             if (string.IsNullOrWhiteSpace(rule.Pattern)) problems.Add("A table rule has no pattern.");
             else if (rule.DeltaColumns.Count > 0 && rule.Resolver is not null) problems.Add($"Rule '{rule.Pattern}' has delta columns and a resolver; choose one.");
+            CheckRoute(rule, options, problems);
             if (rule.OnOrphanOf.Keys.Any(string.IsNullOrWhiteSpace)) problems.Add($"Rule '{rule.Pattern}' has an orphan policy for a foreign key without a name: name the constraint or its columns.");
+        }
+    }
+
+    private static void CheckRoute(TableRule rule, ReplicationNodeOptions options, List<string> problems)
+    {
+        foreach (var node in rule.OnlyOn.Where(n => n != options.Name && !options.Peers.ContainsKey(n)))
+        {
+            problems.Add($"OnlyOn of rule '{rule.Pattern}' names '{node}', which is neither this node nor a peer: correct it, or add it with AddPeer(\"{node}\", …).");
+        }
+
+        if (options.JoinFrom is { } donor && rule.OnlyOn.Contains(options.Name ?? "") && !rule.OnlyOn.Contains(donor))
+        {
+            problems.Add($"JoinFrom names '{donor}', which does not hold the tables of rule '{rule.Pattern}', and this node does: name a peer that holds all tables that this node holds.");
         }
     }
 

@@ -18,6 +18,14 @@ public sealed class TableRuleBuilder
         return this;
     }
 
+    /// <summary>The nodes that hold these tables, and no others; see <see cref="TableRule.OnlyOn"/>.</summary>
+    public TableRuleBuilder OnlyOn(params IReadOnlyList<string> nodes)
+    {
+        ArgumentNullException.ThrowIfNull(nodes);
+        foreach (var node in nodes) _rule.OnlyOn.Add(node);
+        return this;
+    }
+
     /// <summary>The resolver of these tables.</summary>
     public TableRuleBuilder ResolveConflictsWith(IConflictResolver resolver)
     {

@@ -1,4 +1,6 @@
 using ActiveActive.Database;
+using ActiveActive.Diagnostics;
+using ActiveActive.Routes;
 using NpgsqlTypes;
 
 namespace ActiveActive.Transport;
@@ -9,6 +11,9 @@ internal sealed record Handshake(
 {
     /// <summary>Nodes that the options name and that are no members: they may join.</summary>
     public IReadOnlyCollection<NodeName> Expected { get; init; } = [];
+
+    /// <summary>Which nodes hold which tables.</summary>
+    public TableRoutes Routes { get; init; } = TableRoutes.None;
 
     public const int MinProtocol = 1;
     public const int MaxProtocol = 2;
@@ -46,6 +51,16 @@ internal sealed record Handshake(
             return new RefuseFrame("AA3048", $"Node '{Self}' can't relay transactions of '{hello.Origin}' after {hello.ResumeAfter}: those up to {extent.Forgotten} came with the copy of its data when it joined, or every member had them. Another node that has applied them can.");
         }
 
+        if (hello.Origin != Self && hello.Purpose == HelloPurpose.Changes && LackingOf(Routes, Self, hello.From, hello.Origin) is { } lacking)
+        {
+            return new RefuseFrame("AA3061", $"Node '{Self}' can't relay transactions of '{hello.Origin}' to '{hello.From}': it does not hold the tables of rule '{lacking}', which they both do. Another node that holds them can, or '{hello.Origin}' itself once it is back.");
+        }
+
+        if (hello.Purpose == HelloPurpose.Copy && Routes.FindLacking(Self, hello.From, hello.From) is { } missing)
+        {
+            return new RefuseFrame("AA3063", $"Node '{hello.From}' can't get its data from node '{Self}', which does not hold the tables of rule '{missing}'. Name another one with JoinFrom(…).");
+        }
+
         if (hello.Purpose is HelloPurpose.Changes or HelloPurpose.Rows && hello.ResumeAfter < extent.Forgotten)
         {
             return new RefuseFrame("AA3007",
@@ -56,6 +71,10 @@ internal sealed record Handshake(
         var protocol = Math.Min(NewestProtocol, hello.MaxProtocol);
         return new WelcomeFrame(protocol, Self, Identity, extent.Reach, protocol < FeatureProtocol ? null : [.. FeaturesFor(hello)]);
     }
+
+    /// <summary>The pattern of tables for which one node can't relay an origin's transactions to another; null where it can. What it received lacks the rows of tables that it does not hold.</summary>
+    public static string? LackingOf(TableRoutes routes, NodeName relayer, NodeName to, NodeName origin) =>
+        Safeguards.IsOff(Safeguard.RelayOfWholeRoutes) ? null : routes.FindLacking(relayer, to, origin);
 
     /// <summary>The answer to a peer that has applied what this node's log does not hold.</summary>
     public RefuseFrame RefuseRewound(HelloFrame hello) => new("AA3014",

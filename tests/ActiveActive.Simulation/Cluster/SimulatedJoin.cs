@@ -4,6 +4,7 @@ using ActiveActive.Database;
 using ActiveActive.Diagnostics;
 using ActiveActive.Membership;
 using ActiveActive.Simulation.Time;
+using ActiveActive.Simulation.Workload;
 using ActiveActive.Transport;
 using NpgsqlTypes;
 
@@ -44,14 +45,20 @@ internal sealed class SimulatedJoin(SimulatedNode late, SimulatedCluster cluster
         await late.Database.BeginJoinAsync(default);
         var members = cluster.Nodes.Where(n => n != late).ToList();
         foreach (var member in members) await AskAsync(member);
-        var donor = _loop.Random.Pick(members);
+        var donor = _loop.Random.Pick(members.Where(m => cluster.Options.Donors.Contains(m.Index)).ToList());
         var life = LifeOf(donor);
         cluster.Trace.Say(TraceEvent.Fault, late.Index, () => $"! copies from {donor.Name}");
         await using var snapshot = await life.Database.OpenSnapshotAsync(life.Ended);
         var (copied, stamp) = await life.Capture!.ReadAppliedBeforeAsync(snapshot.Position, life.Ended);
         var oldest = life.Capture.Index.OldestXid;
-        foreach (var table in await snapshot.ReadTablesAsync(life.Ended))
+        foreach (var table in SnapshotFeed.TablesFor(cluster.Routes, late.Name, await snapshot.ReadTablesAsync(life.Ended)))
         {
+            if (!cluster.Options.Holds(late.Index, SimulatedTables.IndexOf(table.Table.Name.Name)))
+            {
+                cluster.Findings.Violation($"node {donor.Name} copied {table.Table.Name} to {late.Name}, which does not hold it");
+                return;
+            }
+
             await life.Database.PauseAsync();
             await CopyAsync(life, snapshot, table, oldest);
         }

@@ -27,7 +27,7 @@ internal sealed class SimulatedNode
         {
             Node = Name,
             Clock = Clock,
-            Tables = SimulatedTables.Define(Tables, options),
+            Tables = [.. SimulatedTables.Define(Tables, options).Where((_, table) => options.Holds(index, table))],
             MaxChangesPerPart = options.ChangesPerPart,
             SystemIdentifier = (ulong)index + 1,
             LogWriterDelay = random.Pick([TimeSpan.FromMicroseconds(300), TimeSpan.FromMilliseconds(10), Timeout.InfiniteTimeSpan]),

@@ -13,7 +13,7 @@ internal sealed class Client(SimulatedNode node, SimulatedCluster cluster, Workl
     private readonly EventLoop _loop = cluster.Loop;
     private readonly SeededRandom _random = cluster.Loop.Random;
     private readonly SimulationOptions _options = cluster.Options;
-    private readonly IReadOnlyList<int> _tables = cluster.Options.WrittenTables;
+    private readonly IReadOnlyList<int> _tables = [.. cluster.Options.WrittenTables.Where(t => cluster.Options.Holds(node.Index, t))];
     private readonly List<Effect> _effects = [];
 
     public async Task RunAsync()

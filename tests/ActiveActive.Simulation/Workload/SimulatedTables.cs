@@ -66,6 +66,21 @@ internal static class SimulatedTables
         ForeignKeys = i == Child && options.Orphans is { } policy ? [ForeignKeyTo(tables[options.Parent], t, policy)] : [],
     })];
 
+    /// <summary>What says which nodes hold which table.</summary>
+    public static IEnumerable<TableRule> Rules(SimulationOptions options)
+    {
+        foreach (var table in options.Tables)
+        {
+            var rule = new TableRule { Pattern = $"public.{s_names[table]}" };
+            for (var node = 0; node < options.Nodes; node++)
+            {
+                if (options.Holds(node, table)) rule.OnlyOn.Add(((char)('a' + node)).ToString());
+            }
+
+            if (rule.OnlyOn.Count < options.Nodes) yield return rule;
+        }
+    }
+
     private static ForeignKey ForeignKeyTo(LocalTable parent, LocalTable child, OrphanPolicy policy) => new()
     {
         Table = child.Name, Name = "child_parent_fkey", Columns = ["parent"], Referenced = parent.Name, ReferencedColumns = ["id"], NullableColumns = ["parent"], Policy = policy,

@@ -53,6 +53,9 @@ internal static class SetUpCodes
     public const string OrphanDelta = "AA1603";
     public const string OrphanParentExcluded = "AA1604";
 
+    public const string OrphanRouted = "AA3064";
+    public const string PartitionRoute = "AA3065";
+
     public const string PeerIsSelf = "AA1501";
     public const string OtherNode = "AA1502";
     public const string OtherDatabase = "AA1503";
