@@ -311,12 +311,19 @@ public sealed partial class ReplicationNode : IPeerAcceptor, IAsyncDisposable
         var losers = new UniqueLosers();
         foreach (var table in await _database.ReadTablesWithLosersAsync(cancellationToken)) losers.Enter(table);
         await _uniqueKeys.ReadAsync(cancellationToken);
-        var capture = new ChangeCapture(_database, progress, checkpoint, new TransactionEncoder(_options.MaxFrameBytes, _context.Routes, [.. _links.Keys]), _options.ChangeLogBytes, _logger) { Captured = losers.Note };
+        var evictions = new RowEvictions(Name, _context.Routes);
+        var capture = new ChangeCapture(_database, progress, checkpoint, new TransactionEncoder(_options.MaxFrameBytes, _context.Routes, [.. _links.Keys]), _options.ChangeLogBytes, _logger) {
+            Captured = losers.Note, HeldBack = () => evictions.First,
+            Capturing = part =>
+            {
+                foreach (var table in evictions.Note(part)) losers.Touch(table);
+            },
+        };
         using var ended = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         var handshake = HandshakeOf(identity, peers, settings) with { Expected = [.. _links.Keys.Except(peers)] };
         var run = new NodeRun(handshake, progress, capture, new KeyGate(peers), quarantine, losers, new OriginPositions(), new OriginPositions(), ended.Token) { Members = members };
         var loops = new List<Task> { capture.RunAsync(ended.Token), HeartbeatAsync(capture, ended.Token), CollectAsync(progress, capture, ended.Token), _uniqueKeys.RunAsync(_timeProvider, losers.NoteKeyChange, ended.Token) };
-        loops.Add(new LoserSettler(new ApplyContext(_database, progress, capture.Index, run.Keys, quarantine, losers, run.InOrder, run.Looking, OnConflicts), _timeProvider, _logger).RunAsync(ended.Token));
+        loops.Add(new LoserSettler(new ApplyContext(_database, progress, capture.Index, run.Keys, quarantine, losers, run.InOrder, run.Looking, OnConflicts) { Evictions = evictions }, _timeProvider, _logger).RunAsync(ended.Token));
         loops.Add(new TableWatch(Name, _database, _timeProvider, _logger).RunAsync(ended.Token));
         if (_options.OrphanCheckInterval != TimeSpan.Zero)
         {

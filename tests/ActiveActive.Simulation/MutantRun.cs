@@ -108,6 +108,7 @@ internal static class MutantRun
         Safeguard.RouteOnStream => options with { Nodes = 3, Tables = [0, 1], Orphans = null, Routes = true },
         Safeguard.RouteOnRelay or Safeguard.RelayOfWholeRoutes => options with { Nodes = 4, Tables = [0, 1], Orphans = null, Routes = true, NetworkFaults = true, RelayAfterMicroseconds = 0, Deaths = false },
         Safeguard.RouteOnJoinCopy => options with { Nodes = 3, Tables = [0, 1], Orphans = null, Routes = true, Joins = true, Deaths = false },
+        Safeguard.MovesAreSplit or Safeguard.RouteMarkers or Safeguard.EvictMovedRows => options with { Nodes = 3, Tables = [0], Orphans = null, Routes = false, Values = true, Deaths = false },
         Safeguard.RouteOnRowFetch => options with { Nodes = 4, Tables = [0, 1], Keys = 1, DeletePercent = 0, Orphans = null, Routes = true, NetworkFaults = true, Deaths = false },
         _ => options,
     };

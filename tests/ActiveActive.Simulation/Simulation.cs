@@ -73,7 +73,7 @@ internal static class Simulation
         }
     }
 
-    private static bool IsSettled(SimulatedCluster cluster) => cluster.Nodes.All(n => n.IsDead || n.Life is { IsOver: false, Losers.IsIdle: true });
+    private static bool IsSettled(SimulatedCluster cluster) => cluster.Nodes.All(n => n.IsDead || n.Life is { IsOver: false, Losers.IsIdle: true, Evictions.First: null });
 
     private static bool IsCollected(SimulatedCluster cluster) => cluster.Nodes.All(n => n.Database.NoteCount == 0);
 

@@ -29,6 +29,7 @@ internal static class Trimming
     [
         o => o with { Orphans = null },
         o => o with { Routes = false },
+        o => o with { Values = false },
         o => o with { QuarantinePercent = 0 },
         o => o with { AbortPercent = 0 },
         o => o with { Crashes = false },

@@ -72,9 +72,10 @@ internal sealed class ReplicatedTables
             resolver = rule.Resolver ?? resolver;
         }
 
-        return deltas.Count == 0 && resolver is null && _defaultResolver is null
+        var route = Routes.RowRouteOf(table);
+        return deltas.Count == 0 && resolver is null && _defaultResolver is null && route is null
             ? TableSettings.Default
-            : new TableSettings(deltas, resolver ?? (deltas.Count == 0 ? _defaultResolver : null));
+            : new TableSettings(deltas, resolver ?? (deltas.Count == 0 ? _defaultResolver : null)) { Route = route };
     }
 
     /// <summary>What becomes of transactions that can't be applied, by the last matching rule that says it; also for a table that is not there.</summary>

@@ -205,6 +205,15 @@ internal enum Safeguard
 
     /// <summary>Who lacks rows of a node that another one must get does not relay them (M1).</summary>
     RelayOfWholeRoutes,
+
+    /// <summary>Of a row that moves, a node that it leaves gets its delete, and one that it enters all of it (R9).</summary>
+    MovesAreSplit,
+
+    /// <summary>Who may have a version, and not see the one that has replaced it, is told (R9).</summary>
+    RouteMarkers,
+
+    /// <summary>A row that a node writes for others, or moves to them, does not stay (M8).</summary>
+    EvictMovedRows,
 }
 
 /// <summary>Switches one of them off, in tests only.</summary>

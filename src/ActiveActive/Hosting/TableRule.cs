@@ -18,6 +18,9 @@ public sealed class TableRule
     /// </summary>
     public IList<string> OnlyOn { get; } = [];
 
+    /// <summary>Which nodes hold which rows of these tables, by a column's value. Of several matching rules the last counts. Default: null, every row on every node that holds the table.</summary>
+    public Residency? Residency { get; set; }
+
     /// <summary>Names of columns that add up (see <see cref="DeltaColumn"/>).</summary>
     public IList<string> DeltaColumns { get; } = [];
 

@@ -26,6 +26,15 @@ public sealed class TableRuleBuilder
         return this;
     }
 
+    /// <summary>Which nodes hold which rows, by a column's value; see <see cref="TableRule.Residency"/>.</summary>
+    public TableRuleBuilder Residency(string column, Action<Residency> configure)
+    {
+        ArgumentNullException.ThrowIfNull(column);
+        ArgumentNullException.ThrowIfNull(configure);
+        configure(_rule.Residency = new Residency(column));
+        return this;
+    }
+
     /// <summary>The resolver of these tables.</summary>
     public TableRuleBuilder ResolveConflictsWith(IConflictResolver resolver)
     {

@@ -61,6 +61,11 @@ internal sealed record Handshake(
             return new RefuseFrame("AA3063", $"Node '{hello.From}' can't get its data from node '{Self}', which does not hold the tables of rule '{missing}'. Name another one with JoinFrom(…).");
         }
 
+        if (hello.Purpose is HelloPurpose.Copy or HelloPurpose.Join && Routes.FindPartial(hello.From) is { } partial)
+        {
+            return new RefuseFrame("AA3066", $"Node '{hello.From}' holds some rows only of the tables of rule '{partial}' (Residency), and such a node can't join yet. Name it in every region, or let it be a node from the start.");
+        }
+
         if (hello.Purpose is HelloPurpose.Changes or HelloPurpose.Rows && hello.ResumeAfter < extent.Forgotten)
         {
             return new RefuseFrame("AA3007",

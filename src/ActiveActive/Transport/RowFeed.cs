@@ -110,6 +110,8 @@ internal sealed class RowFeed(NodeName self, NodeName origin, NodeName peer, Tab
                 $"A row of {stored.Table.Name} on node '{self}' has no commit timestamp any more, so it can't be told whether it is the one that transaction {request.Position} wrote. Update that row there.");
         }
 
+        // It has moved since, which the asker hears as a delete.
+        if (stored.Table.Settings.Route is { } route && !route.Holds(peer, row.Values[stored.Table.OrdinalOf(route.Column)])) return new FetchedRow(default, null);
         var position = PositionOf(stored, row, request);
         if (position != default && position < request.Position)
         {

@@ -127,11 +127,16 @@ internal class TransactionEncoder(int maxFrameBytes, TableRoutes? routes = null,
         var columns = change.Relation.Columns.Count;
         var shape = ShapeOf(change);
         var images = (change.OldRow is null ? 0 : 1) + (change.NewRow is null ? 0 : 1);
-        writer.WriteArrayHeader(2 + (images * columns));
+        writer.WriteArrayHeader(2 + (images * columns) + (shape == ChangeShape.Superseded ? FrameLimits.SupersededValues : 0));
         writer.Write((int)shape);
         writer.Write(relationId);
         if (change.OldRow is { } oldRow) WriteRow(ref writer, change, oldRow, change.OldIsKeyOnly);
         if (change.NewRow is { } newRow) WriteRow(ref writer, change, newRow, keyOnly: false);
+        if (shape != ChangeShape.Superseded) return;
+        writer.Write(change.Version.Stamp.Microseconds);
+        writer.WriteText(change.Version.Origin.Value);
+        writer.Write((ulong)change.Version.Position);
+        writer.WriteText(string.Join(',', change.Nodes));
     }
 
     private static void WriteRow(ref MessagePackWriter writer, Change change, ColumnValue[] row, bool keyOnly)
@@ -156,6 +161,7 @@ internal class TransactionEncoder(int maxFrameBytes, TableRoutes? routes = null,
         ChangeKind.Update => change.OldIsKeyOnly ? ChangeShape.UpdateWithOldKey : ChangeShape.UpdateWithOldRow,
         ChangeKind.Delete => change.OldIsKeyOnly ? ChangeShape.DeleteByKey : ChangeShape.DeleteWithRow,
         ChangeKind.Truncate => ChangeShape.Truncate,
+        ChangeKind.Superseded => ChangeShape.Superseded,
         _ => throw new InvalidOperationException($"{change} is no change that can be sent."),
     };
 

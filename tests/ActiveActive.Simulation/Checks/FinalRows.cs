@@ -37,6 +37,12 @@ internal sealed class FinalRows
 
     private void CheckKey(int table, string key)
     {
+        if (_cluster.Options.Values && table == SimulatedTables.LastUpdateWins)
+        {
+            CheckRouted(key);
+            return;
+        }
+
         var holders = _alive.Where(n => _cluster.Options.Holds(n.Index, table)).ToList();
         if (holders.Count == 0) return;
         var first = RowOf(holders[0].Index, table, key);
@@ -49,6 +55,20 @@ internal sealed class FinalRows
         var expected = _expected.Of(table, key);
         if (first == expected) return;
         _cluster.Findings.Loss($"{SimulatedTables.Names[table]}/{key}: its nodes have {Show(first)}, and the acknowledged writes come to {Show(expected)}", table, key);
+    }
+
+    /// <summary>Of a row that is not on every node: those that hold it have it, and no other.</summary>
+    private void CheckRouted(string key)
+    {
+        const int Table = SimulatedTables.LastUpdateWins;
+        var expected = _expected.Of(Table, key);
+        foreach (var node in _alive.Where(n => _cluster.Options.Holds(n.Index, Table)))
+        {
+            var wanted = expected is { } row && _cluster.Options.HoldsRow(node.Index, row.Amount) ? expected : null;
+            if (RowOf(node.Index, Table, key) == wanted) continue;
+            _cluster.Findings.Divergence($"{SimulatedTables.Names[Table]}/{key}: {node.Name} has {Show(RowOf(node.Index, Table, key))}, and should have {Show(wanted)}; the acknowledged writes come to {Show(expected)}", Table, key);
+            return;
+        }
     }
 
     private (string Value, long Amount)? RowOf(int node, int table, string key) => _rows[node, table].TryGetValue(key, out var row) ? row : null;

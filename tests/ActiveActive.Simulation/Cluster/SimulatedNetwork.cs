@@ -86,7 +86,7 @@ internal sealed class SimulatedNetwork(SimulatedCluster cluster)
     {
         ReplicationException? fault = null;
         var lacking = 0;
-        var asked = cluster.Nodes.Where(n => n != to && RowFetcher.MayBeAsked(cluster.Routes, n.Name, rows)).OrderByDescending(n => n == origin).ToList();
+        var asked = cluster.Nodes.Where(n => n != to && RowFetcher.MayBeAsked(cluster.Routes, n.Name, origin.Name, rows)).OrderByDescending(n => n == origin).ToList();
         foreach (var from in asked)
         {
             CheckNamed(from, to, rows);
@@ -215,6 +215,7 @@ internal sealed class SimulatedConnection(SimulatedCluster cluster, int via, int
     {
         foreach (var change in transaction.Changes)
         {
+            CheckRow(change, transaction);
             if (!cluster.Options.Holds(to, SimulatedTables.IndexOf(change.Relation.Name.Name))) cluster.Findings.Violation($"node {(char)('a' + via)} sent {(char)('a' + to)} a change of {change.Relation.Name} in {transaction}, which {(char)('a' + to)} does not hold");
         }
 
@@ -227,6 +228,22 @@ internal sealed class SimulatedConnection(SimulatedCluster cluster, int via, int
             _arrived.Enqueue(transaction);
             Wake();
         });
+    }
+
+    /// <summary>No row that the node does not hold, and no key of which it has never held a row.</summary>
+    private void CheckRow(Change change, ChangeTransaction transaction)
+    {
+        if (!cluster.Options.Values || change.Relation.Name.Name != SimulatedTables.Names[SimulatedTables.LastUpdateWins] || change.Kind == ChangeKind.Truncate) return;
+        foreach (var row in new[] { change.NewRow, change.OldIsKeyOnly ? null : change.OldRow })
+        {
+            if (row is not null && !cluster.Options.HoldsRow(to, long.Parse(row[2].Text!, System.Globalization.CultureInfo.InvariantCulture))) cluster.Findings.Violation($"node {(char)('a' + via)} sent {(char)('a' + to)} a row of {change.Relation.Name}/{row[0].Text} with {row[2].Text} in {change.Kind} of {transaction}", (SimulatedTables.LastUpdateWins, row[0].Text!));
+        }
+
+        var key = (change.OldRow ?? change.NewRow!)[0].Text!;
+        if (!cluster.History.Committed.Any(c => c.Any(t => t.Effects.Any(e => e is { Table: SimulatedTables.LastUpdateWins, IsDelete: false } && e.Key == key && (t.Node == to || cluster.Options.HoldsRow(to, e.Amount))))))
+        {
+            cluster.Findings.Violation($"node {(char)('a' + via)} named {change.Relation.Name}/{key} to {(char)('a' + to)}, which never had it, in {change.Kind} of {transaction}", (SimulatedTables.LastUpdateWins, key));
+        }
     }
 
     public bool EndsWith(ChangeTransaction part) => reach != default && part.IsLastPart && part.Position >= reach;
