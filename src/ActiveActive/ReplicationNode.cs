@@ -311,6 +311,8 @@ public sealed partial class ReplicationNode : IPeerAcceptor, IAsyncDisposable
         var losers = new UniqueLosers();
         foreach (var table in await _database.ReadTablesWithLosersAsync(cancellationToken)) losers.Enter(table);
         await _uniqueKeys.ReadAsync(cancellationToken);
+        if (_uniqueKeys.Own.FirstOrDefault(k => _context.Routes.RowRouteOf(k.Table) is not null) is { } key)
+            throw new ReplicationException(ReplicationErrorKind.Misconfigured, $"AA3071: {key.Table} has a unique key {key.Definition} besides its primary key, and rows that are not on every node (Residency): which of two rows with one value stands would differ from node to node. Drop the key or the residency.");
         var evictions = new RowEvictions(Name, _context.Routes);
         var capture = new ChangeCapture(_database, progress, checkpoint, new TransactionEncoder(_options.MaxFrameBytes, _context.Routes, [.. _links.Keys]), _options.ChangeLogBytes, _logger) {
             Captured = losers.Note, HeldBack = () => evictions.First,

@@ -30,6 +30,9 @@ internal sealed partial class ApplyWorker
         if (told.Count > 0) await _node.Database.PublishAsync(told, cancellationToken);
     }
 
+    private static ReplicationException UniqueAndRouted(LocalTable table) => new(ReplicationErrorKind.ApplyRefused,
+        $"{table.Name} has a unique key besides its primary key, and rows that are not on every node (Residency): which of two rows with one value stands would differ from node to node. Drop the key or the residency.");
+
     private Relation KeyRelationOf(LocalTable table)
     {
         if (!_keyRelations.TryGetValue(table, out var relation))

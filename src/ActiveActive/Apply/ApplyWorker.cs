@@ -526,6 +526,7 @@ internal sealed partial class ApplyWorker
         {
             if (_mappings.ContainsKey(change.Relation)) continue;
             _mappings = new(_mappings) { [change.Relation] = RelationMapping.Create(change.Relation, await _session.FindTableAsync(change.Relation, cancellationToken), _origin) };
+            if (MappingOf(change.Relation).Table is { Settings.Route: not null, HasUniqueKeys: true } table) throw UniqueAndRouted(table);
         }
     }
 

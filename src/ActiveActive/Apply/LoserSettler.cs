@@ -76,6 +76,6 @@ internal sealed partial class LoserSettler(ApplyContext node, TimeProvider timeP
         _worker = null;
     }
 
-    [LoggerMessage(EventId = 3027, Level = LogLevel.Warning, Message = "AA3027: node '{Node}' can't bring back rows of table {Table} that had lost a unique value: {Reason}")]
+    [LoggerMessage(EventId = 3027, Level = LogLevel.Warning, Message = "AA3027: node '{Node}' can't settle rows of table {Table}, which had lost a unique value or are other nodes': {Reason}")]
     private partial void LogRefused(NodeName node, TableName table, string reason);
 }

@@ -70,6 +70,69 @@ public sealed class RouteTests
         Assert.Throws<ReplicationException>(() => d.ReadAll("lww"));
     }
 
+    [Fact]
+    [Trait("Story", "30")]
+    public async Task Row_that_moves_to_another_region_and_back_is_where_its_value_says()
+    {
+        await using var cluster = await StartByCountryAsync();
+        var (home, eu, us) = (cluster[0], cluster[1], cluster[2]);
+        await eu.InsertAsync("people", ("id", "1"), ("country", "DE"), ("name", "Ada"));
+        await cluster.ConvergeAsync();
+        Assert.Equal("DE|Ada", home.Text("people", "1"));
+        Assert.Null(us.Text("people", "1"));
+
+        await eu.UpdateAsync("people", ("id", "1"), ("country", "US"));
+        await cluster.ConvergeAsync();
+        Assert.Equal("US|Ada", us.Text("people", "1"));
+        Assert.Equal("US|Ada", home.Text("people", "1"));
+        Assert.Null(eu.Text("people", "1"));
+
+        await us.UpdateAsync("people", ("id", "1"), ("name", "Ada L."));
+        await us.UpdateAsync("people", ("id", "1"), ("country", "DE"));
+        await cluster.ConvergeAsync();
+        Assert.Equal("DE|Ada L.", eu.Text("people", "1"));
+        Assert.Null(us.Text("people", "1"));
+        await us.InsertAsync("people", ("id", "2"), ("country", "DE"), ("name", "of another region"));
+        await eu.DeleteAsync("people", "1");
+        await cluster.ConvergeAsync();
+        Assert.Null(us.Text("people", "2"));
+        Assert.Equal("DE|of another region", eu.Text("people", "2"));
+        Assert.Null(home.Text("people", "1"));
+        Assert.All(cluster.Nodes, n => Assert.Empty(n.Conflicts));
+    }
+
+    /// <summary>The one moves the row while the other, which does not see that, writes it: the later write stands, and nothing of the earlier one.</summary>
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    [Trait("Story", "30")]
+    public async Task Move_that_meets_a_concurrent_write_leaves_one_row_on_the_nodes_of_the_later(bool moveIsLater)
+    {
+        await using var cluster = await StartByCountryAsync();
+        var (home, eu, us) = (cluster[0], cluster[1], cluster[2]);
+        await eu.InsertAsync("people", ("id", "1"), ("country", "DE"), ("name", "Ada"));
+        await cluster.ConvergeAsync();
+        cluster.Partition(home, eu);
+        if (!moveIsLater) await home.UpdateAsync("people", ("id", "1"), ("country", "US"));
+        await cluster.PassAsync(TimeSpan.FromMilliseconds(10));
+        await eu.UpdateAsync("people", ("id", "1"), ("name", "Ada L."));
+        await cluster.PassAsync(TimeSpan.FromMilliseconds(10));
+        if (moveIsLater) await home.UpdateAsync("people", ("id", "1"), ("country", "US"));
+        await cluster.PassAsync(TimeSpan.FromSeconds(1));
+        Assert.Equal("US|Ada", us.Text("people", "1"));
+
+        cluster.Heal();
+        await cluster.ConvergeAsync();
+        Assert.Equal(moveIsLater ? "US|Ada" : "DE|Ada L.", home.Text("people", "1"));
+        Assert.Equal(moveIsLater ? null : "DE|Ada L.", eu.Text("people", "1"));
+        Assert.Equal(moveIsLater ? "US|Ada" : null, us.Text("people", "1"));
+        Assert.Single(home.Conflicts);
+    }
+
+    private static Task<InMemoryCluster> StartByCountryAsync() => InMemoryCluster.StartAsync(["home", "eu", "us"], options => options
+        .Table("people", "id integer", "country text", "name text")
+        .Node(node => node.Replicate("public.people", table => table.Residency("country", map => map.Region("DE", "home", "eu").Elsewhere("home", "us"))).With(o => o.RelayAfter = TimeSpan.FromHours(1))));
+
     private static Task<InMemoryCluster> StartAsync(IReadOnlyList<string> names, params string[] nodes) => TestTables.StartAsync(names, o =>
     {
         o.RelayAfter = TimeSpan.Zero;

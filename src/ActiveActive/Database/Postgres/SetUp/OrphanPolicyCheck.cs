@@ -37,7 +37,7 @@ internal static class OrphanPolicyCheck
                 $"Choose OrphanPolicy.SetNull, {keep}");
         }
 
-        if (key.Policy == OrphanPolicy.Quarantine && rules.Routes.NodesOf(table.Name) is not null)
+        if (key.Policy == OrphanPolicy.Quarantine && rules.Routes.NodesOf(table.Name) is not null && table.Settings.Route is null)
         {
             yield return new(OrphanRouted, $"Orphans of foreign key {key.Name} of table {table.Name} are to be moved out of sight, into a table that every node has, and {table.Name} is on some nodes only (OnlyOn).",
                 $"Choose OrphanPolicy.SetNull, {keep}");

@@ -63,6 +63,12 @@ internal static class RuleCheck
                     $"Let a rule with the same OnlyOn match it: Replicate(\"{root}*\", table => table.OnlyOn({string.Join(", ", nodes.Order().Select(n => $"\"{n}\""))})), or rename it.");
             }
 
+            if (rootReplicates && rules.Routes.RowRouteOf(root) is { } route && rules.Routes.RowRouteOf(partition.Name) != route)
+            {
+                yield return new(PartitionRoute, $"Partition {partition.Name} of {root} is not matched by the rule that says which nodes hold rows of {root}: were it detached or dropped, what is still to be sent of it could go to other nodes.",
+                    $"Let that rule match it, too, for example by the pattern '{root}*', or rename it.");
+            }
+
             if (rules.IsElsewhere(root)) continue;
             if (rules.Contains(partition.Name) && !rootReplicates)
             {
