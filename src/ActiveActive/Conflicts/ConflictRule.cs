@@ -32,6 +32,7 @@ internal abstract class ConflictRule
     /// </summary>
     private static void Supersede(MappedChange change, in RowVersion version, PlanContext context)
     {
+        if (change.Table.Settings.Route is null) throw new ReplicationException(ReplicationErrorKind.Corrupt, $"Node '{context.Transaction.Origin}' says that a version of {change.Table.Name} was replaced out of sight, and every node has all rows of that table.");
         var state = context[change.Key];
         if (state.Row is not null)
         {

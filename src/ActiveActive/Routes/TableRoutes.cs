@@ -71,7 +71,7 @@ internal sealed class TableRoutes
         return route;
     }
 
-    /// <summary>Whether a node that is told a key of a table learns nothing by it: it holds all rows, or wrote the key itself.</summary>
+    /// <summary>Whether a node learns nothing by being told a key of a table: it holds all of its rows.</summary>
     public bool MayBeTold(NodeName node, TableName table) => Holds(node, table) && RowRouteOf(table)?.IsHome(node) != false;
 
     /// <summary>Whether a transaction writes a table of which not every node gets all.</summary>
@@ -138,7 +138,9 @@ internal sealed class TableRoutes
         {
             var relation = change.Relation;
             if (!Holds(node, relation) || !Holds(transaction.Origin, relation)) return relation.Root;
-            if (RowRouteOf(relation.Root) is not { } route || route.IsHome(node)) continue;
+            var route = RowRouteOf(relation.Root);
+            if (change.Kind == ChangeKind.Superseded && route?.IsHome(transaction.Origin) != true) return relation.Root;
+            if (route is null || route.IsHome(node)) continue;
             if (change.NewRow is { } row && !route.Holds(node, RegionOf(relation, row, route))) return relation.Root;
             if (change.OldRow is { } old && !change.OldIsKeyOnly && !route.Holds(node, RegionOf(relation, old, route))) return relation.Root;
         }

@@ -124,6 +124,64 @@ public sealed class TableRoutesTests
         Assert.Contains(problems, p => p.Contains("JoinFrom names 'us', which does not hold the tables of rule 'public.t'", StringComparison.Ordinal));
     }
 
+    /// <summary>eu is at home, us and ap each hold a region.</summary>
+    [Fact]
+    public void Row_enters_whole_and_leaves_by_its_key()
+    {
+        var routes = new TableRoutes([new TableRule { Pattern = "public.people", Residency = new Residency("country").Region("US", "eu", "us").Region("JP", "eu", "ap").Elsewhere("eu") }]);
+        var people = new Relation(new("public", "people"), new("public", "people"), [new("id", "int", 1), new("country", "text", 0), new("v", "text", 0)]);
+        ChangeTransaction Of(Change change) => Heartbeat() with { IsHeartbeat = false, Origin = Eu, Changes = [change] };
+        string To(NodeName peer, Change change) => string.Join(' ', routes.Project(Of(change), peer).Changes.Select(c =>
+            $"{c.Kind}{(c.OldRow is { } old ? $" {(c.OldIsKeyOnly ? old[0].Text : string.Join('|', old))}" : "")}{(c.NewRow is { } row ? $" {string.Join('|', row)}" : "")}"));
+
+        var insert = Change.Insert(people, Row("1", "US", "x"));
+        Assert.Equal(("Insert 1|US|x", ""), (To(Us, insert), To(s_ap, insert)));
+        var stays = Change.Update(people, Row("1", "US", "x"), false, Row("1", "US", "y"));
+        Assert.Equal(("Update 1|US|x 1|US|y", ""), (To(Us, stays), To(s_ap, stays)));
+        var moves = Change.Update(people, Row("1", "US", "x"), false, Row("1", "JP", "x"));
+        Assert.Equal(("Delete 1", "Insert 1|JP|x"), (To(Us, moves), To(s_ap, moves)));
+        Assert.Same(moves, routes.Project(Of(moves), Eu).Changes[0]);
+        var rekeyed = Change.Update(people, Row("1", "US", "x"), false, Row("2", "JP", "x"));
+        Assert.Equal(("Delete 1", "Insert 2|JP|x"), (To(Us, rekeyed), To(s_ap, rekeyed)));
+        var other = Change.Update(people, Row("1", "US", "x"), false, Row("1", null, "x"));
+        Assert.Equal(("Delete 1", ""), (To(Us, other), To(s_ap, other)));
+        var delete = Change.Delete(people, Row("1", "JP", "x"), false);
+        Assert.Equal(("", "Delete 1|JP|x"), (To(Us, delete), To(s_ap, delete)));
+        // Where the log lacks the old row, a home tells who had it.
+        Assert.Equal(("", ""), (To(Us, Change.Delete(people, Row("1", null, null), true)), To(s_ap, Change.Update(people, null, false, Row("1", "US", "x")))));
+        Assert.Equal(("Truncate", "Truncate"), (To(Us, Change.Truncate(people)), To(s_ap, Change.Truncate(people))));
+        var told = Change.Superseded(people, Row("1", null, null), new RowVersion(new(5), Eu, new(9)), [Us]);
+        Assert.Equal(("Superseded 1", "", "Superseded 1"), (To(Us, told), To(s_ap, told), To(Eu, told)));
+
+        foreach (var change in (Change[])[insert, stays, moves, rekeyed, other, delete])
+        {
+            Assert.Null(routes.FindForbidden(routes.Project(Of(change), Us), Us));
+            Assert.Null(routes.FindForbidden(routes.Project(Of(change), s_ap), s_ap));
+        }
+
+        Assert.NotNull(routes.FindForbidden(Of(moves), Us));
+        Assert.NotNull(routes.FindForbidden(Of(moves), s_ap));
+        Assert.Null(routes.FindForbidden(Of(told), Us));
+        Assert.NotNull(routes.FindForbidden(Of(told) with { Origin = s_ap }, Us));
+        Assert.Null(routes.FindLacking(Eu, Us, s_ap));
+        Assert.Equal("public.people", routes.FindLacking(Us, s_ap, Eu));
+        Assert.Equal("public.people", routes.FindPartial(Us));
+        Assert.Null(routes.FindPartial(Eu));
+        Assert.True(routes.MayBeTold(Eu, people.Root));
+        Assert.False(routes.MayBeTold(Us, people.Root));
+    }
+
+    [Fact]
+    public void What_has_replaced_a_version_is_read_as_it_was_written()
+    {
+        var people = new Relation(new("public", "people"), new("public", "people"), [new("id", "int", 1)]);
+        var version = new RowVersion(new CommitTimestamp(842_000_000_123_456), s_ap, new(0x77));
+        var part = Heartbeat() with { IsHeartbeat = false, Origin = Eu, Changes = [Change.Superseded(people, Row("7"), version, [Us, s_ap])] };
+        var read = Assert.Single(StoredTransaction.Decode(StoredTransaction.Encode(part)).Changes);
+        Assert.Equal((ChangeKind.Superseded, "7", true, version), (read.Kind, read.OldRow![0].Text, read.OldIsKeyOnly, read.Version));
+        Assert.Equal([Us, s_ap], read.Nodes);
+    }
+
     private static string TextOf(EncodedTransaction encoded) =>
         string.Concat(encoded.Relations.Select(r => Encoding.UTF8.GetString(r.FrameBytes.Span))) + Encoding.UTF8.GetString(encoded.FrameBytes.Span);
 
