@@ -274,7 +274,7 @@ internal sealed partial class ChangeCapture
         {
             // What is not visible yet stays in the index, which apply asks for it.
             var shown = Index.FirstOf(await _database.ReadUnfinishedAsync(cancellationToken));
-            if (HeldBack() is { } held && held < shown) shown = held;
+            if (HeldBack() is { } held && held < shown && !Safeguards.IsOff(Safeguard.EvictBeforeCheckpoint)) shown = held;
             lock (_lock)
             {
                 var stable = 0;

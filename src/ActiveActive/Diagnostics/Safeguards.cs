@@ -214,6 +214,9 @@ internal enum Safeguard
 
     /// <summary>A row that a node writes for others, or moves to them, does not stay (M8).</summary>
     EvictMovedRows,
+
+    /// <summary>No checkpoint passes a row that has not left yet: after a crash it is found again.</summary>
+    EvictBeforeCheckpoint,
 }
 
 /// <summary>Switches one of them off, in tests only.</summary>
