@@ -65,11 +65,12 @@ public sealed partial class ReplicationNode : IPeerAcceptor, IAsyncDisposable
         _metrics = new NodeMetrics(this);
         _walBudget = new WalBudget(options, timeProvider);
         _commands = new CommandLoop(this, database.Desk, timeProvider, _logger, _stopping.Token);
-        _uniqueKeys = new UniqueKeyWatch(Name, database, _logger);
+        _uniqueKeys = new UniqueKeyWatch(Name, rules.Routes, database, _logger);
         var context = _context = new PeerLinkContext
         {
             Self = Name,
             Database = database,
+            Routes = rules.Routes,
             Transport = transport,
             TimeProvider = timeProvider,
             ConflictsRecorded = OnConflicts,
@@ -228,8 +229,8 @@ public sealed partial class ReplicationNode : IPeerAcceptor, IAsyncDisposable
             }
             else if (hello.Purpose == HelloPurpose.Part) return;
             else if (hello.Purpose == HelloPurpose.Join) await SendMembersAsync(frames, run!, greeting.Token);
-            else if (hello.Purpose == HelloPurpose.Copy) await new SnapshotFeed(Name, _database, run!.Capture, run.Snapshots, _timeProvider, _logger).RunAsync(frames, hello.From, ended.Token);
-            else if (hello.Purpose == HelloPurpose.Rows) await new RowFeed(Name, hello.Origin, _database, run!.Progress, run.Capture, _timeProvider).RunAsync(frames, ended.Token);
+            else if (hello.Purpose == HelloPurpose.Copy) await new SnapshotFeed(Name, _context.Routes, _database, run!.Capture, run.Snapshots, _timeProvider, _logger).RunAsync(frames, hello.From, ended.Token);
+            else if (hello.Purpose == HelloPurpose.Rows) await new RowFeed(Name, hello.Origin, hello.From, _context.Routes, _database, run!.Progress, run.Capture, _timeProvider).RunAsync(frames, ended.Token);
             else
             {
                 // A peer that dials is there again: its own stream need not wait for the end of the back-off.
@@ -298,7 +299,7 @@ public sealed partial class ReplicationNode : IPeerAcceptor, IAsyncDisposable
     }
 
     private Handshake HandshakeOf(DatabaseIdentity identity, IReadOnlyCollection<NodeName> peers, IReadOnlyList<KeyValuePair<string, string>> settings) =>
-        new(Name, identity, peers, settings) { NewestProtocol = _options.NewestProtocol, Compresses = _options.SendsCompressedTo };
+        new(Name, identity, peers, settings) { NewestProtocol = _options.NewestProtocol, Compresses = _options.SendsCompressedTo, Routes = _context.Routes };
 
     private void StandBy(string? leader)
     {
@@ -351,7 +352,16 @@ public sealed partial class ReplicationNode : IPeerAcceptor, IAsyncDisposable
         var losers = new UniqueLosers();
         foreach (var table in await _database.ReadTablesWithLosersAsync(cancellationToken)) losers.Enter(table);
         await _uniqueKeys.ReadAsync(cancellationToken);
-        var capture = new ChangeCapture(_database, progress, checkpoint, new TransactionEncoder(_options.MaxFrameBytes), _options.ChangeLogBytes, _logger) { Captured = losers.Note };
+        if (_uniqueKeys.Own.FirstOrDefault(k => _context.Routes.RowRouteOf(k.Table) is not null) is { } key)
+            throw new ReplicationException(ReplicationErrorKind.Misconfigured, $"AA3071: {key.Table} has a unique key {key.Definition} besides its primary key, and rows that are not on every node (Residency): which of two rows with one value stands would differ from node to node. Drop the key or the residency.");
+        var evictions = new RowEvictions(Name, _context.Routes);
+        var capture = new ChangeCapture(_database, progress, checkpoint, new TransactionEncoder(_options.MaxFrameBytes, _context.Routes, [.. _links.Keys]), _options.ChangeLogBytes, _logger) {
+            Captured = losers.Note, HeldBack = () => evictions.First,
+            Capturing = part =>
+            {
+                foreach (var table in evictions.Note(part)) losers.Touch(table);
+            },
+        };
         using var ended = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         var handshake = HandshakeOf(identity, peers, settings) with { Expected = [.. _links.Keys.Except(all.Select(m => m.Name))], Leaving = [.. all.Where(static m => !m.IsKeptFor)] };
         var run = new NodeRun(handshake, progress, capture, new KeyGate(peers), quarantine, losers, new OriginPositions(), new OriginPositions(), ended.Token)
@@ -361,7 +371,7 @@ public sealed partial class ReplicationNode : IPeerAcceptor, IAsyncDisposable
             Partings = members.Where(static m => m.State == MemberState.Parting).ToDictionary(m => m.Name, m => new Parting(m, _context, _logger)),
         };
         var loops = new List<Task> { capture.RunAsync(ended.Token), HeartbeatAsync(run, ended.Token), CollectAsync(progress, capture, ended.Token), _uniqueKeys.RunAsync(_timeProvider, losers.NoteKeyChange, ended.Token) };
-        loops.Add(new LoserSettler(new ApplyContext(_database, progress, capture.Index, run.Keys, quarantine, losers, run.InOrder, run.Looking, OnConflicts), _timeProvider, _logger).RunAsync(ended.Token));
+        loops.Add(new LoserSettler(new ApplyContext(_database, progress, capture.Index, run.Keys, quarantine, losers, run.InOrder, run.Looking, OnConflicts) { Evictions = evictions }, _timeProvider, _logger).RunAsync(ended.Token));
         loops.Add(new TableWatch(Name, _database, _timeProvider, _logger).RunAsync(ended.Token));
         if (_options.OrphanCheckInterval != TimeSpan.Zero)
         {

@@ -16,7 +16,7 @@ internal sealed record CommandLine
           --determinism     run each seed twice and compare the traces
           --mutants         switch each safeguard off in turn: every one must be missed
           --mutant NAME     only that one
-        Options of all seeds instead of drawn ones: --nodes --keys --transactions --clients --tables 0,1,2 --truncates --crashes --late-notice --network --slow-capture --ties --deaths --joins --partings (0 or 1)
+        Options of all seeds instead of drawn ones: --nodes --keys --transactions --clients --tables 0,1,2 --truncates --crashes --late-notice --network --slow-capture --ties --deaths --joins --partings --routes --values (0 or 1)
         --deletes --skew --granule --latency --think --hold --heartbeat --log --commit --steps --part --relay-after --quarantine --interrupts --slowness --slowness-back --truncate-percent --same --unique
         --orphans none|keep|setnull|quarantine --parent-at --orphan-check
         """;
@@ -103,6 +103,8 @@ internal sealed record CommandLine
                 "--late-notice" => options with { LateNotice = value == "1" },
                 "--network" => options with { NetworkFaults = value == "1" },
                 "--slow-capture" => options with { SlowCapture = value == "1" },
+                "--routes" => options with { Routes = value == "1", Orphans = value == "1" ? null : options.Orphans },
+                "--values" => options with { Values = value == "1", Tables = value != "1" || options.Tables.Contains(0) ? options.Tables : [0], Deaths = value != "1" && options.Deaths, Orphans = value == "1" ? null : options.Orphans },
                 "--joins" => options with { Joins = value == "1" },
                 "--partings" => options with { Partings = value == "1" },
                 "--deaths" => options with { Deaths = value == "1" },

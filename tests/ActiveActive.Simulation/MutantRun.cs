@@ -106,6 +106,12 @@ internal static class MutantRun
         Safeguard.RepairStableOrphans => WithOrphans(options),
         Safeguard.RepairWhatIsStillOrphaned => WithOrphans(Calm(options)) with { Nodes = 3, Slowness = 20, ThinkMicroseconds = 500, HoldMicroseconds = 50, LatencyMicroseconds = 100, HeartbeatMicroseconds = 2000, Transactions = 200 },
         Safeguard.RepairByOneNode => WithOrphans(options) with { Nodes = 4 },
+        Safeguard.RouteOnStream => options with { Nodes = 3, Tables = [0, 1], Orphans = null, Routes = true },
+        Safeguard.RouteOnRelay or Safeguard.RelayOfWholeRoutes => options with { Nodes = 4, Tables = [0, 1], Orphans = null, Routes = true, NetworkFaults = true, RelayAfterMicroseconds = 0, Deaths = false },
+        Safeguard.RouteOnJoinCopy => options with { Nodes = 3, Tables = [0, 1], Orphans = null, Routes = true, Joins = true, Deaths = false },
+        Safeguard.MovesAreSplit or Safeguard.RouteMarkers or Safeguard.EvictMovedRows => options with { Nodes = 3, Tables = [0], Orphans = null, Routes = false, Values = true, Deaths = false },
+        Safeguard.EvictBeforeCheckpoint => options with { Nodes = 2, Tables = [0], Keys = 8, Transactions = 60, Orphans = null, Routes = false, Values = true, Joins = false, Deaths = false, Truncates = false, NetworkFaults = false, SlowCapture = false, Crashes = true, LateNotice = false, Slowness = 20, LatencyMicroseconds = 100, HeartbeatMicroseconds = 500, HoldMicroseconds = 20_000, CommitMicroseconds = 3000, DeletePercent = 0, QuarantinePercent = 0 },
+        Safeguard.RouteOnRowFetch => options with { Nodes = 4, Tables = [0, 1], Keys = 1, DeletePercent = 0, Orphans = null, Routes = true, NetworkFaults = true, Deaths = false },
         _ => options,
     };
 

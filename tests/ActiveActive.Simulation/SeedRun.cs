@@ -34,7 +34,7 @@ internal static class SeedRun
         var seconds = watch.Elapsed.TotalSeconds;
         // Other processes take their share of a shared machine, and the compiler its own: this one's own time tells more.
         var busy = (Environment.CpuUsage.UserTime - processor).TotalSeconds;
-        Console.WriteLine($"{seconds:0.0} s ({busy:0.0} s of processor time, {seeds / busy:0} seeds each), {seeds / seconds:0} seeds/s, {transactions / seconds:0} transactions/s, {steps / seconds:0} steps/s, {operations / (double)seeds:0} row operations a seed, {groups} commits of several transactions, {relays} relays, {treatments} orphans treated, {nowhere} runs that a dead node's large value ended");
+        Console.WriteLine($"{seconds:0.0} s ({busy:0.0} s of processor time, {seeds / busy:0} seeds each), {seeds / seconds:0} seeds/s, {transactions / seconds:0} transactions/s, {steps / seconds:0} steps/s, {operations / (double)seeds:0} row operations a seed, {groups} commits of several transactions, {relays} relays, {treatments} orphans treated, {nowhere} runs that ended since a dead node had taken something with it");
         Console.WriteLine($"seeds {seeds}, divergences {divergences}, losses {losses}, violations {violations}");
         return divergences + losses + violations == 0 ? 0 : 1;
     }

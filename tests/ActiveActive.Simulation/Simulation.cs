@@ -43,8 +43,8 @@ internal static class Simulation
         var isNowhere = false;
         if (findings.IsClean && !cluster.Loop.Run(() => (cluster.History.IsComplete && IsWhole(cluster)) || !findings.IsClean, MostSteps, healed + DrainTime))
         {
-            // README, limits: what a node that died for good left unchanged in its last update can be lost with it. Nothing more can be said of that run.
-            isNowhere = cluster.Network.Nowhere.Count > 0 && cluster.Loop.Escaped is null;
+            // README, limits: what only such nodes have of a dead one that do not hold all that another does of it, nobody relays; and what a node that died for good left unchanged in its last update can be lost with it. Nothing more can be said of that run.
+            isNowhere = (cluster.Network.Nowhere.Count > 0 || cluster.Network.NotRelayed.Count > 0) && cluster.Loop.Escaped is null;
             if (!isNowhere) Stuck(cluster, "the nodes did not take all transactions");
         }
 
@@ -76,7 +76,7 @@ internal static class Simulation
     /// <summary>Nobody is on the way out or back.</summary>
     private static bool IsWhole(SimulatedCluster cluster) => cluster.Nodes.All(n => n.IsDead ? n.IsParted || !cluster.Options.HasParting : !n.IsAway);
 
-    private static bool IsSettled(SimulatedCluster cluster) => cluster.Nodes.All(n => n.IsDead || n.Life is { IsOver: false, Losers.IsIdle: true });
+    private static bool IsSettled(SimulatedCluster cluster) => cluster.Nodes.All(n => n.IsDead || n.Life is { IsOver: false, Losers.IsIdle: true, Evictions.First: null });
 
     private static bool IsCollected(SimulatedCluster cluster) => cluster.Nodes.All(n => n.IsDead || n.Database.NoteCount == 0);
 

@@ -43,13 +43,50 @@ internal sealed record SimulationOptions
     public bool Joins { get; init; }
 
     /// <summary>All members must be there to add it; and who treats orphans must be known from the start.</summary>
-    public bool HasJoin => Joins && Nodes > 1 && !Deaths && Orphans is null;
+    public bool HasJoin => Joins && Nodes > 1 && !Deaths && Orphans is null && Donors.Any() && (!Values || IsHome(Nodes - 1));
+
+    /// <summary>Of whom the last node can get its data: those that hold all that it holds.</summary>
+    public IEnumerable<int> Donors => Enumerable.Range(0, Nodes - 1).Where(n => (!Values || IsHome(n)) && Tables.All(t => !Holds(Nodes - 1, t) || Holds(n, t)));
+
+    /// <summary>Whether tables are on some of the nodes only.</summary>
+    public bool Routes { get; init; }
+
+    /// <summary>By table, the nodes that hold it, as bits.</summary>
+    public IReadOnlyList<int> RouteMasks { get; init; } = [];
+
+    /// <summary>Whether rows of the last-update-wins table are on some nodes only, by their amount.</summary>
+    public bool Values { get; init; }
+
+    /// <summary>By region, the nodes that hold its rows, as bits; the last for any other value.</summary>
+    public IReadOnlyList<int> RegionMasks { get; init; } = [];
+
+    /// <summary>Whether a node holds a row of the table whose rows are not on every node.</summary>
+    public bool HoldsRow(int node, long amount) => !Values || (MaskOf(amount) & (1 << node)) != 0;
+
+    public int MaskOf(long region) => RegionMasks[region < 0 || region >= RegionMasks.Count ? RegionMasks.Count - 1 : (int)region] | HomeMask;
+
+    /// <summary>The first node holds every row, and others where there are many.</summary>
+    public bool IsHome(int node) => Enumerable.Range(0, RegionMasks.Count).All(r => HoldsRow(node, r));
+
+    private int HomeMask => 1 << HomeAt % Nodes;
+
+    public int HomeAt { get; init; }
+
+    /// <summary>Whether a node holds a table. Every node holds one at least.</summary>
+    public bool Holds(int node, int table)
+    {
+        if (Values && table == SimulatedTables.LastUpdateWins) return Enumerable.Range(0, RegionMasks.Count).Any(r => HoldsRow(node, r));
+        if (!Routes || !Tables.Contains(table) || IsNamed(node, table)) return true;
+        return table == Tables[0] && !Tables.Any(t => IsNamed(node, t));
+    }
+
+    private bool IsNamed(int node, int table) => (RouteMasks[table] & ((1 << Nodes) - 1)) is var mask && (mask == 0 || (mask & (1 << node)) != 0);
 
     /// <summary>Whether the node that dies is parted from the cluster by the others; or it is parted while it lives, and gets another one's data later.</summary>
     public bool Partings { get; init; }
 
-    /// <summary>Who treats orphans must be known from the start.</summary>
-    public bool HasParting => Partings && Deaths && Nodes > 2 && Orphans is null;
+    /// <summary>Who treats orphans must be known from the start; and where tables are on some nodes, not everyone can relay what a node that leaves has sent.</summary>
+    public bool HasParting => Partings && Deaths && Nodes > 2 && Orphans is null && !Routes && !Values;
 
     /// <summary>How long a node is away before others are asked for its transactions, microseconds.</summary>
     public int RelayAfterMicroseconds { get; init; } = 10_000;
@@ -132,7 +169,7 @@ internal sealed record SimulationOptions
         // Small histories find most and are easy to read; large ones meet what needs time.
         var transactions = random.Next(4) switch { 0 => random.Between(4, 20), 1 => random.Between(20, 80), _ => random.Between(80, 200) };
         IReadOnlyList<int> tables = random.Next(4) switch { 0 => [0], 1 => [1], 2 => [2], _ => [0, 1, 2] };
-        return WithParting(WithJoin(WithLateNotice(WithAborts(WithOtherUniqueTables(WithForeignKey(WithUniqueKeys(WithDeaths(new SimulationOptions
+        return WithParting(WithValues(WithRoutes(WithJoin(WithLateNotice(WithAborts(WithOtherUniqueTables(WithForeignKey(WithUniqueKeys(WithDeaths(new SimulationOptions
         {
             Seed = seed,
             Nodes = random.Between(2, 4),
@@ -157,11 +194,25 @@ internal sealed record SimulationOptions
             CommitMicroseconds = random.Pick([20, 200, 3000]),
             ChangesPerPart = random.Pick([1, 2, 5000, 5000]),
             QuarantinePercent = random.Pick([0, 0, 0, 0, 0, 2, 5]),
-        }))))))));
+        }))))))))));
 
         SimulationOptions WithParting(SimulationOptions options) => options with { Partings = random.Chance(70) };
 
         SimulationOptions WithLateNotice(SimulationOptions options) => options with { LateNotice = random.Chance(50) };
+
+        SimulationOptions WithRoutes(SimulationOptions options) => options with
+        {
+            Routes = options.Orphans is null && random.Chance(25),
+            RouteMasks = [.. Enumerable.Range(0, SimulatedTables.Child).Select(_ => random.Between(1, 15) | random.Between(0, 15))],
+        };
+
+        SimulationOptions WithValues(SimulationOptions options)
+        {
+            var masks = Enumerable.Range(0, 3).Select(_ => random.Between(1, 15)).ToList();
+            var home = random.Next(4);
+            return options.Orphans is not null || options.Deaths || !options.Tables.Contains(SimulatedTables.LastUpdateWins) || !random.Chance(40) ? options with { RegionMasks = masks, HomeAt = home }
+                : options with { Values = true, RegionMasks = masks, HomeAt = home };
+        }
 
         SimulationOptions WithJoin(SimulationOptions options) => options with { Joins = random.Chance(20) };
 
@@ -202,5 +253,7 @@ internal sealed record SimulationOptions
         $"seed {Seed}: {Nodes} nodes, {Keys} keys, {Transactions} transactions, {ClientsPerNode} clients a node, tables {string.Join('+', Tables)}{(UniqueKeys > 0 ? $" ({UniqueKeys} unique)" : "")}, deletes {DeletePercent} %"
         + $"{(Truncates ? ", truncates" : "")}{(Crashes ? LateNotice ? ", crashes that capture may notice late" : ", crashes" : "")}{(NetworkFaults ? ", network faults" : "")}{(SlowCapture ? ", slow capture" : "")}{(HasParting ? ", a parting" : Deaths ? ", a death" : "")}{(HasJoin ? ", a join" : "")}, relay after {RelayAfterMicroseconds} µs"
         + $", skew {SkewMicroseconds} µs, granule {GranuleMicroseconds} µs{(TiesWithinNode ? " (with ties)" : "")}, latency {LatencyMicroseconds} µs, steps {ClockStepMicroseconds} µs, {ChangesPerPart} changes a part, think {ThinkMicroseconds} µs, commit {CommitMicroseconds} µs, hold {HoldMicroseconds} µs, heartbeat {HeartbeatMicroseconds} µs, log {LogEntries}, interrupts {InterruptPercent} %, quarantine {QuarantinePercent} %{(AbortPercent > 0 ? $", aborts {AbortPercent} %" : "")}"
+        + (Values ? $", rows by amount on {string.Join(", ", RegionMasks.Select((_, r) => string.Concat(Enumerable.Range(0, Nodes).Where(n => HoldsRow(n, r)).Select(n => (char)('a' + n)))))}" : "")
+        + (Routes ? $", {string.Join(", ", Tables.Select(t => $"{SimulatedTables.Names[t]} on {string.Concat(Enumerable.Range(0, Nodes).Where(n => Holds(n, t)).Select(n => (char)('a' + n)))}"))}" : "")
         + (Orphans is null ? "" : $", children of {SimulatedTables.Names[Parent]}, orphans {Orphans}, checks {OrphanCheckMicroseconds} µs");
 }

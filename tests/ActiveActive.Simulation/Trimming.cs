@@ -28,6 +28,8 @@ internal static class Trimming
     private static IEnumerable<Func<SimulationOptions, SimulationOptions>> Simplifications =>
     [
         o => o with { Orphans = null },
+        o => o with { Routes = false },
+        o => o with { Values = false },
         o => o with { QuarantinePercent = 0 },
         o => o with { AbortPercent = 0 },
         o => o with { Crashes = false },

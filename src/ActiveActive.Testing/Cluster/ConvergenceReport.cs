@@ -73,20 +73,24 @@ internal sealed class ConvergenceReport(InMemoryCluster cluster)
     private static List<(LocalTable Table, string Key, string[] States)> Differences(InMemoryNode[] nodes)
     {
         var differences = new List<(LocalTable, string, string[])>();
-        if (nodes.Length < 2) return differences;
-        for (var t = 0; t < nodes[0].Tables.Count; t++)
+        foreach (var table in nodes.SelectMany(static n => n.Tables).DistinctBy(static t => t.Name))
         {
-            var tables = nodes.Select(n => n.Database.ReadVersions(n.Tables[t]).ToDictionary(v => v.Key)).ToArray();
+            // Which nodes hold it, and which of its rows, the table rules say.
+            var holders = nodes.Where(n => n.Tables.Any(t => t.Name == table.Name)).ToArray();
+            var tables = holders.Select(n => n.Database.ReadVersions(n.Tables.First(t => t.Name == table.Name)).ToDictionary(v => v.Key)).ToArray();
             foreach (var key in tables.SelectMany(table => table.Keys).Distinct().OrderBy(k => k.ToText(), StringComparer.Ordinal))
             {
                 var rows = tables.Select(table => table.TryGetValue(key, out var found) ? found : (key, null, default)).ToArray();
-                if (rows.All(row => AreEqual(row.Row, rows[0].Row))) continue;
-                differences.Add((nodes[0].Tables[t], key.ToText(), [.. rows.Select(row => StateOf(nodes[0].Tables[t], row.Row, row.Version))]));
+                var one = rows.FirstOrDefault(static row => row.Row is not null).Row;
+                if (rows.Select((row, i) => AreEqual(row.Row, IsOn(holders[i], table, one) ? one : null)).All(static equal => equal)) continue;
+                differences.Add((table, key.ToText(), [.. nodes.Select(n => Array.IndexOf(holders, n) is var i and >= 0 ? StateOf(table, rows[i].Row, rows[i].Version) : "not on this node")]));
             }
         }
 
         return differences;
     }
+
+    private static bool IsOn(InMemoryNode node, LocalTable table, ColumnValue[]? row) => row is null || table.Settings.Route is not { } route || route.Holds(node.Name, row[table.OrdinalOf(route.Column)]);
 
     private static bool AreEqual(ColumnValue[]? left, ColumnValue[]? right) =>
         left is null || right is null ? ReferenceEquals(left, right) : left.AsSpan().SequenceEqual(right);

@@ -32,7 +32,8 @@ public sealed class InMemoryNode
         _options = Configure(options, names, names[number], donor);
         Name = new NodeName(names[number]);
         Clock = new NodeClock(loop);
-        var rules = new ReplicatedTables(_options.Tables, _options.DefaultResolver);
+        var rules = new ReplicatedTables(_options.Tables, _options.DefaultResolver, Name);
+        var tables = options.Tables.Where(t => !rules.IsElsewhere(t.FullName)).ToList();
         Database = new InMemoryDatabase(new InMemoryDatabaseOptions
         {
             Node = Name,
@@ -41,9 +42,9 @@ public sealed class InMemoryNode
             Incarnation = new Guid(number + 1, 0, 0, new byte[8]),
             MaxChangesPerPart = _options.MaxChangesPerPart,
             CommitInterrupt = () => CommitStep?.Invoke() ?? default,
-            Tables = [.. options.Tables.Select(t => t.Build(rules, options.Tables) with { Check = row => Refuses?.Invoke(t.FullName, row) })],
+            Tables = [.. tables.Select(t => t.Build(rules, options.Tables) with { Check = row => Refuses?.Invoke(t.FullName, row) })],
         });
-        Tables = [.. options.Tables.Select(t => Database.Table(t.FullName.ToString()))];
+        Tables = [.. tables.Select(t => Database.Table(t.FullName.ToString()))];
         if (Database.OrphanTable is { } orphans) Tables = [.. Tables, orphans];
         Replication = Create(Database);
     }

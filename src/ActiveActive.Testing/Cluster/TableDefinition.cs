@@ -38,15 +38,23 @@ public sealed record TableDefinition(string Name, params IReadOnlyList<string> C
         if (unknown is not null) throw new ArgumentException($"Table {FullName} has no column '{unknown}'; it has: {string.Join(", ", names)}.");
         if (columns.Length == 0 || Key is { Count: 0 }) throw new ArgumentException($"Table {FullName} has no primary key: name its columns, the key first.");
         int[] key = Key is null ? [0] : [.. Key.Select(name => names.IndexOf(name))];
+        if (settings.Route is { } route && (!names.Contains(route.Column) || UniqueKeys.Count > 0 || settings.HasDeltaColumns || settings.Resolver is not null))
+            throw new ArgumentException($"Table {FullName} has rows that are not on every node (Residency): it needs the column '{route.Column}', and can have no delta columns, resolver or further unique keys.");
         var uniqueKeys = UniqueKeys.Select(text => ParseUniqueKey(text, names)).ToList();
         var table = new LocalTable(FullName, columns, key, settings) { HasUniqueKeys = uniqueKeys.Count > 0 };
-        return new InMemoryTableDefinition(table, [.. LargeColumns]) { UniqueKeys = uniqueKeys, ForeignKeys = ParseForeignKeys(table, rules.OrphanRulesOf(FullName), tables) };
+        return new InMemoryTableDefinition(table, [.. LargeColumns]) { UniqueKeys = uniqueKeys, ForeignKeys = ParseForeignKeys(table, rules, tables) };
     }
 
-    private List<ForeignKey> ParseForeignKeys(LocalTable table, OrphanRules rules, IReadOnlyList<TableDefinition> tables)
+    private List<ForeignKey> ParseForeignKeys(LocalTable table, ReplicatedTables replicated, IReadOnlyList<TableDefinition> tables)
     {
+        var rules = replicated.OrphanRulesOf(FullName);
         var keys = ForeignKeys.Select(text => ParseForeignKey(text, table, rules, tables)).ToList();
         if (rules.Unknown(keys).FirstOrDefault() is { } unknown) throw new ArgumentException($"An orphan policy names {unknown}, and table {FullName} has no foreign key of that name or on these columns.");
+        if (keys.FirstOrDefault(k => replicated.IsElsewhere(k.Referenced)) is { } elsewhere) throw new ArgumentException($"Foreign key {elsewhere.Name} of table {FullName} refers to {elsewhere.Referenced}, which is not on every node that has {FullName} (OnlyOn).");
+        if (keys.FirstOrDefault(k => k.Policy == OrphanPolicy.Quarantine && replicated.Routes.NodesOf(FullName) is not null) is { } routed)
+            throw new ArgumentException($"Orphans of foreign key {routed.Name} of table {FullName} can't have the policy {routed.Policy}: they would go into a table that every node has, and {FullName} is on some nodes only (OnlyOn).");
+        if (keys.FirstOrDefault(k => k.Policy != OrphanPolicy.Keep && (replicated.Routes.RowRouteOf(FullName) ?? replicated.Routes.RowRouteOf(k.Referenced)) is not null) is { } partial)
+            throw new ArgumentException($"Orphans of foreign key {partial.Name} of table {FullName} can't have the policy {partial.Policy}: rows of {FullName} or {partial.Referenced} are not on every node (Residency).");
         var unfit = keys.FirstOrDefault(k => (k.Policy == OrphanPolicy.SetNull && k.NullableColumns.Count == 0) || (k.Policy == OrphanPolicy.Quarantine && table.Settings.HasDeltaColumns));
         return unfit is null ? keys : throw new ArgumentException($"Orphans of foreign key {unfit.Name} of table {FullName} can't have the policy {unfit.Policy}: {(unfit.Policy == OrphanPolicy.SetNull ? "its columns are the primary key's" : "the table has delta columns")}.");
     }

@@ -153,6 +153,24 @@ internal sealed partial class InMemoryDatabase : ILocalDatabase
         }
     }
 
+    public ValueTask PublishAsync(IReadOnlyList<Change> changes, CancellationToken cancellationToken)
+    {
+        Publish(changes);
+        return default;
+    }
+
+    /// <summary>The same; returns the commit.</summary>
+    internal InMemoryCommit Publish(IReadOnlyList<Change> changes)
+    {
+        lock (_server.Gate)
+        {
+            _server.ThrowIfDown();
+            var commit = _server.Publish(changes);
+            OwnTransactions.Note(commit.Xid, OwnTransactions.Generation);
+            return commit;
+        }
+    }
+
     public ValueTask<NewTables> PublishNewTablesAsync(CancellationToken cancellationToken) => new(new NewTables([], null));
 
     public ValueTask<IApplySession> OpenApplySessionAsync(NodeName origin, CancellationToken cancellationToken)

@@ -227,6 +227,16 @@ internal sealed class InMemoryServer : IDisposable
         return (new LogMarker(commit.Position, horizon), commit.Xid);
     }
 
+    /// <summary>A transaction that writes no row, and to readers of the log makes these changes.</summary>
+    public InMemoryCommit Publish(IReadOnlyList<Change> changes)
+    {
+        AfterAllEnded = _nextXid + 1;
+        var commit = new InMemoryCommit(_nextXid++, _options.Node) { Stamp = Now() };
+        Log.Append(new InMemoryLogEntry { Commit = commit, Changes = [.. changes] });
+        Flush();
+        return commit;
+    }
+
     /// <summary>A synchronous commit on the library's own tables: everything before it becomes durable with it.</summary>
     public void CommitUnpublished()
     {

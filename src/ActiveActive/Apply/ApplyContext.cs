@@ -15,4 +15,8 @@ namespace ActiveActive.Apply;
 /// <param name="ConflictsRecorded">Told what a transaction recorded, once it is committed.</param>
 internal sealed record ApplyContext(
     ILocalDatabase Database, ReplicationProgress Progress, TransactionIndex Index, KeyGate Keys, QuarantineRegister Quarantine,
-    UniqueLosers Losers, OriginPositions InOrder, OriginPositions Looking, Action<IReadOnlyList<ConflictRecord>> ConflictsRecorded);
+    UniqueLosers Losers, OriginPositions InOrder, OriginPositions Looking, Action<IReadOnlyList<ConflictRecord>> ConflictsRecorded)
+{
+    /// <summary>Which rows leave this node.</summary>
+    public RowEvictions Evictions { get; init; } = new(Progress.Self, Routes.TableRoutes.None);
+}

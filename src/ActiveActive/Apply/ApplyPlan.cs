@@ -16,6 +16,9 @@ internal sealed class ApplyPlan
 
     public List<ConflictRecord> Conflicts { get; } = [];
 
+    /// <summary>Versions of rows that are not on every node, and that others have replaced: who may have the one and not see the other must be told (convergence R9).</summary>
+    public List<ReplacedVersion> Replaced { get; } = [];
+
     /// <summary>Rows whose values must be fetched from their origin first; the plan is not performed then, but made again with them.</summary>
     public List<(Changes.RowKey Key, RowToFetch Row)> RowsToFetch { get; } = [];
 
@@ -32,6 +35,15 @@ internal sealed class ApplyPlan
         return taken;
     }
 }
+
+/// <summary>A version of a row that a later one has replaced, by what decides where they are.</summary>
+/// <param name="Table">The table.</param>
+/// <param name="Key">The key.</param>
+/// <param name="Region">Of the row that was replaced.</param>
+/// <param name="NewRegion">Of the row that stands; null for none.</param>
+/// <param name="ToldRegion">Of the row whose nodes the later write has told itself; null where that is not known.</param>
+/// <param name="Version">The later one.</param>
+internal sealed record ReplacedVersion(LocalTable Table, Changes.RowKey Key, Changes.ColumnValue Region, Changes.ColumnValue? NewRegion, Changes.ColumnValue? ToldRegion, RowVersion Version);
 
 /// <summary>One write of an <see cref="ApplyPlan"/>.</summary>
 internal abstract record PlannedWrite(LocalTable Table);

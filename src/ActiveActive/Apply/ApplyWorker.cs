@@ -252,6 +252,7 @@ internal sealed partial class ApplyWorker
             return false;
         }
 
+        await TellReplacedAsync(plan, cancellationToken);
         var tombstones = plan.TakeTombstones();
         await _session.ExecuteAsync(plan, cancellationToken);
         await VerifyInsertsAsync(plan, missing, part, cancellationToken);
@@ -496,7 +497,7 @@ internal sealed partial class ApplyWorker
             made.Clear();
             foreach (var change in member.Changes)
             {
-                if (change.Kind == ChangeKind.Truncate) continue;
+                if (change.Kind is ChangeKind.Truncate or ChangeKind.Superseded) continue;
                 var mapping = MappingOf(change.Relation);
                 if (change.Kind != ChangeKind.Insert && mapping.KeyOf((change.OldRow ?? change.NewRow)!) is var old && !made.Contains(old)) rewritten.Add(old);
                 if (change.NewRow is { } row) made.Add(mapping.KeyOf(row));
@@ -525,6 +526,7 @@ internal sealed partial class ApplyWorker
         {
             if (_mappings.ContainsKey(change.Relation)) continue;
             _mappings = new(_mappings) { [change.Relation] = RelationMapping.Create(change.Relation, await _session.FindTableAsync(change.Relation, cancellationToken), _origin) };
+            if (MappingOf(change.Relation).Table is { Settings.Route: not null, HasUniqueKeys: true } table) throw UniqueAndRouted(table);
         }
     }
 

@@ -6,7 +6,7 @@ using Microsoft.Extensions.Logging;
 namespace ActiveActive.Apply;
 
 /// <summary>
-/// Brings losers of unique values back after local writes have freed them (convergence R6): one loop of a node's life. Peers' transactions settle
+/// Brings losers of unique values back after local writes have freed them (convergence R6), and removes rows that local writes have made other nodes' (R9): one loop of a node's life. Peers' transactions settle
 /// what they free themselves. What a crash interrupts is looked at again at the start.
 /// </summary>
 internal sealed partial class LoserSettler(ApplyContext node, TimeProvider timeProvider, ILogger logger)
@@ -60,7 +60,13 @@ internal sealed partial class LoserSettler(ApplyContext node, TimeProvider timeP
             _worker = new ApplyWorker(node.Progress.Self, node, _session, new ApplyClock(timeProvider), new FetchedRows(static (_, _, _) => throw new InvalidOperationException("A node needs no peer for its own rows.")));
         }
 
-        await _worker.SettleLosersAsync(table, cancellationToken);
+        if (node.Evictions.Of(table) is { Count: > 0 } noted)
+        {
+            if (!Safeguards.IsOff(Safeguard.EvictMovedRows)) await _worker.EvictAsync(table, [.. noted.Select(static n => n.Key)], cancellationToken);
+            node.Evictions.Remove(noted);
+        }
+
+        if (node.Losers.IsIn(table)) await _worker.SettleLosersAsync(table, cancellationToken);
     }
 
     private async ValueTask EndSessionAsync()
@@ -70,6 +76,6 @@ internal sealed partial class LoserSettler(ApplyContext node, TimeProvider timeP
         _worker = null;
     }
 
-    [LoggerMessage(EventId = 3027, Level = LogLevel.Warning, Message = "AA3027: node '{Node}' can't bring back rows of table {Table} that had lost a unique value: {Reason}")]
+    [LoggerMessage(EventId = 3027, Level = LogLevel.Warning, Message = "AA3027: node '{Node}' can't settle rows of table {Table}, which had lost a unique value or are other nodes': {Reason}")]
     private partial void LogRefused(NodeName node, TableName table, string reason);
 }

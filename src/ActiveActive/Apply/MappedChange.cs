@@ -13,6 +13,9 @@ internal sealed record MappedChange(ChangeKind Kind, RelationMapping Mapping, Ro
 {
     public LocalTable Table => Mapping.Table;
 
+    /// <summary>Of one that is nobody's write: the version that has replaced what stands here, if that is older.</summary>
+    public RowVersion? Superseding { get; init; }
+
     /// <summary>Whether it is a delete that a TRUNCATE comes to for one row. The table's tombstone stands for the key's.</summary>
     public bool IsTruncate { get; init; }
 
@@ -62,6 +65,9 @@ internal sealed record MappedChange(ChangeKind Kind, RelationMapping Mapping, Ro
                 break;
             case ChangeKind.Delete:
                 changes.Add(new(ChangeKind.Delete, mapping, mapping.KeyOf(change.OldRow!), null, oldValues));
+                break;
+            case ChangeKind.Superseded:
+                changes.Add(new(ChangeKind.Superseded, mapping, mapping.KeyOf(change.OldRow!), null, null) { Superseding = change.Version });
                 break;
             case ChangeKind.Update:
                 var key = mapping.KeyOf(change.NewRow!);

@@ -28,7 +28,7 @@ internal sealed class SeenPlanner
     public IEnumerable<(RowKey Key, RowVersion Version)> Rows => _rows!.Select(static r => (r.Key, r.Value));
 
     /// <summary>Whether writes of a table can be planned so: what a row becomes depends on nothing but the write.</summary>
-    private static bool Takes(LocalTable table) => table.IsWrittenInAnyOrder && !table.Settings.HasDeltaColumns && table.Settings.Resolver is null;
+    private static bool Takes(LocalTable table) => table.IsWrittenInAnyOrder && !table.Settings.HasDeltaColumns && table.Settings.Resolver is null && table.Settings.Route is null;
 
     /// <summary>Null where it takes more than this to plan them.</summary>
     public static SeenPlanner? TryPlan(MappedPart part)
@@ -38,7 +38,7 @@ internal sealed class SeenPlanner
         foreach (var (write, version) in part.Writes)
         {
             // What a key change left unchanged stands in the old key's row.
-            if (!Takes(write.Table) || (write.Kind == ChangeKind.Insert && write.HasGaps) || (write.Kind == ChangeKind.Update && SetsIdentity(write))) return null;
+            if (!Takes(write.Table) || write.Kind == ChangeKind.Superseded || (write.Kind == ChangeKind.Insert && write.HasGaps) || (write.Kind == ChangeKind.Update && SetsIdentity(write))) return null;
             planner.Add(write, version);
         }
 

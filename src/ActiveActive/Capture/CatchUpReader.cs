@@ -18,7 +18,7 @@ internal sealed class CatchUpReader(ILocalDatabase database, NodeName self, Node
         await using var stream = await database.OpenChangeStreamAsync(checkpoint.Position, new SlotCopy(peer), cancellationToken);
         await foreach (var captured in stream.ReadAsync(cancellationToken))
         {
-            if (sequence.Next(captured) is { } transaction && transaction.Position > after) yield return encoder.Encode(transaction);
+            if (sequence.Next(captured) is { } transaction && transaction.Position > after) yield return encoder.EncodeFor(peer, transaction);
         }
     }
 }

@@ -60,6 +60,12 @@ internal sealed partial class ChangeCapture
     /// <summary>Told of each part of a local transaction, after capture has passed it.</summary>
     public Action<ChangeTransaction>? Captured { get; init; }
 
+    /// <summary>Told of each part of a local transaction BEFORE it is published.</summary>
+    public Action<ChangeTransaction>? Capturing { get; init; }
+
+    /// <summary>Where it begins what no checkpoint may pass yet; null for nothing.</summary>
+    public Func<NpgsqlLogSequenceNumber?> HeldBack { get; init; } = static () => null;
+
     /// <summary>The last one saved: where a catch-up stream starts.</summary>
     public CaptureCheckpoint Checkpoint { get; private set; }
 
@@ -214,6 +220,7 @@ internal sealed partial class ChangeCapture
                 if (tombstones.Count > 0 && !Safeguards.IsOff(Safeguard.LocalTombstones)) await _database.SaveTombstonesAsync(tombstones, cancellationToken);
             }
 
+            if (transaction is not null) Capturing?.Invoke(transaction);
             Publish(captured, transaction);
             if (transaction is not null) Captured?.Invoke(transaction);
         }
@@ -302,6 +309,7 @@ internal sealed partial class ChangeCapture
         {
             // What is not visible yet stays in the index, which apply asks for it.
             var shown = Index.FirstOf(await _database.ReadUnfinishedAsync(cancellationToken));
+            if (HeldBack() is { } held && held < shown && !Safeguards.IsOff(Safeguard.EvictBeforeCheckpoint)) shown = held;
             lock (_lock)
             {
                 var stable = 0;

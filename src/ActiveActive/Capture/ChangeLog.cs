@@ -41,7 +41,7 @@ internal sealed class ChangeLog
         {
             if (_count == _ring.Length) Grow();
             _ring[(_head + _count++) % _ring.Length] = entry;
-            Bytes += entry.LengthBytes;
+            Bytes += entry.HeldBytes;
             if (!_block.TryAdd(entry)) (_block = new EncodedBlock()).TryAdd(entry);
             if (!entry.IsHeartbeat) LastPosition = entry.Position;
             while (Bytes > _maxBytes && _count > 1) DropFirst();
@@ -111,7 +111,7 @@ internal sealed class ChangeLog
         _head = (_head + 1) % _ring.Length;
         _count--;
         _firstSequence++;
-        Bytes -= first.LengthBytes;
+        Bytes -= first.HeldBytes;
         if (!first.IsHeartbeat) FloorPosition = new((ulong)first.Position + 1);
     }
 

@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using ActiveActive.Database;
+using ActiveActive.Diagnostics;
 using ActiveActive.Transport;
 using NpgsqlTypes;
 
@@ -25,7 +26,7 @@ internal sealed class RelayReader(ILocalDatabase database, NodeName origin, Node
             {
                 // One commit may have applied several, of which the peer has the first ones.
                 if (part.Position <= after) continue;
-                yield return encoder.Encode(part);
+                yield return Safeguards.IsOff(Safeguard.RouteOnRelay) ? encoder.Encode(part) : encoder.EncodeFor(peer, part);
                 if (part.IsLastPart) last = part.Position;
                 continue;
             }

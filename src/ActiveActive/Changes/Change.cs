@@ -6,6 +6,9 @@ internal enum ChangeKind
     Update,
     Delete,
     Truncate,
+
+    /// <summary>Nobody's write: a version of a key has been replaced by one that not all may see who had it (convergence R9).</summary>
+    Superseded,
 }
 
 /// <summary>
@@ -38,6 +41,12 @@ internal sealed class Change
     /// <summary>Insert and update: the whole new row; values may be <see cref="ColumnValue.Unchanged"/> in an update.</summary>
     public ColumnValue[]? NewRow { get; }
 
+    /// <summary>Of <see cref="ChangeKind.Superseded"/>: the version that stands.</summary>
+    public RowVersion Version { get; private init; }
+
+    /// <summary>Of <see cref="ChangeKind.Superseded"/>: whom it concerns.</summary>
+    public IReadOnlyList<NodeName> Nodes { get; private init; } = [];
+
     public static Change Insert(Relation relation, ColumnValue[] newRow) => new(ChangeKind.Insert, relation, null, false, newRow);
 
     public static Change Update(Relation relation, ColumnValue[]? oldRow, bool oldIsKeyOnly, ColumnValue[] newRow) =>
@@ -45,6 +54,10 @@ internal sealed class Change
 
     public static Change Delete(Relation relation, ColumnValue[] oldRow, bool oldIsKeyOnly) =>
         new(ChangeKind.Delete, relation, oldRow, oldIsKeyOnly, null);
+
+    /// <summary>A key, and the version that has replaced what <paramref name="nodes"/> may have of it.</summary>
+    public static Change Superseded(Relation relation, ColumnValue[] key, RowVersion version, IReadOnlyList<NodeName> nodes) =>
+        new(ChangeKind.Superseded, relation, key, true, null) { Version = version, Nodes = nodes };
 
     public static Change Truncate(Relation relation) => new(ChangeKind.Truncate, relation, null, false, null);
 

@@ -21,8 +21,27 @@ internal abstract class ConflictRule
 
     public void Apply(MappedChange change, PlanContext context)
     {
-        if (change.Kind == ChangeKind.Delete) Delete(change, context);
+        if (change.Superseding is { } version) Supersede(change, version, context);
+        else if (change.Kind == ChangeKind.Delete) Delete(change, context);
         else Write(change, context);
+    }
+
+    /// <summary>
+    /// What stands here, if it is older, was replaced by a version that this node may not see (convergence R9): as by a delete of that version. It never takes the row of that version itself, and whoever had seen what
+    /// makes no difference: the order of versions extends that of knowledge.
+    /// </summary>
+    private static void Supersede(MappedChange change, in RowVersion version, PlanContext context)
+    {
+        if (change.Table.Settings.Route is null) throw new ReplicationException(ReplicationErrorKind.Corrupt, $"Node '{context.Transaction.Origin}' says that a version of {change.Table.Name} was replaced out of sight, and every node has all rows of that table.");
+        var state = context[change.Key];
+        if (state.Row is not null)
+        {
+            if (!version.IsNewerThan(context.VersionOf(change.Key, state))) return;
+            context.Plan.Writes.Add(new DeleteRow(change.Table, change.Key));
+        }
+
+        context.Plan.Writes.Add(new SetTombstone(change.Table, change.Key, version));
+        context[change.Key] = state with { Row = null, Override = null, Tombstone = PlanContext.Later(state.Tombstone, version) };
     }
 
     /// <summary>An insert or update: what the key becomes.</summary>

@@ -41,6 +41,7 @@ internal sealed class LastUpdateWinsRule : ConflictRule
         if (seen || incoming.IsNewerThan(local) || (change.IsTruncate && Safeguards.IsOff(Safeguard.LaterRowsStay)))
         {
             if (!seen) Record(change, context, TypeOfDelete(change), ConflictOutcome.ApplyRemote, state, local, incoming.Origin, Name, "The delete is the later write.");
+            NoteReplaced(change, context, state.Row.Values, null, incoming);
             context.Plan.Writes.Add(new DeleteRow(change.Table, change.Key));
             Bury(change, context, state);
         }
@@ -58,9 +59,11 @@ internal sealed class LastUpdateWinsRule : ConflictRule
         if (!seen && !context.Incoming.IsNewerThan(local))
         {
             if (!RowImages.AreEqual(change.Table, state.Row!.Values, change.Values!)) Record(change, context, TypeOfWrite(change), ConflictOutcome.KeepLocal, state, local, local.Origin, Name, "The local row is the later write.");
+            NoteReplaced(change, context, change.Values!, state.Row!.Values, local);
             return;
         }
 
+        NoteReplaced(change, context, state.Row!.Values, change.Values, context.Incoming);
         // What an update left unchanged stands here, if its writer had seen this row: then it is the one that the update replaced.
         var whole = seen && change.Kind == ChangeKind.Update ? change : WholeRow(change, context);
         if (whole is null)
@@ -87,6 +90,7 @@ internal sealed class LastUpdateWinsRule : ConflictRule
         if (isConcurrent && !context.Incoming.IsNewerThan(state.Tombstone!.Value))
         {
             Record(change, context, ConflictType.UpdateMissing, ConflictOutcome.KeepLocal, state, state.Tombstone, state.Tombstone.Value.Origin, Name, "A later write deleted the row, or left it absent for a time.");
+            NoteReplaced(change, context, change.Values!, null, state.Tombstone!.Value);
             return;
         }
 
@@ -106,6 +110,16 @@ internal sealed class LastUpdateWinsRule : ConflictRule
 
         context.Plan.Writes.Add(new InsertRow(change.Table, whole.Values!));
         context[change.Key] = context.Written(whole.Values!, state);
+    }
+
+    /// <summary>Where rows are not on every node: who may have the replaced version, and is not told by the write that replaced it, must be told by somebody.</summary>
+    private static void NoteReplaced(MappedChange change, PlanContext context, ColumnValue[] replaced, ColumnValue[]? standing, in RowVersion version)
+    {
+        // A truncate every node of the table gets.
+        if (change.Table.Settings.Route is not { } route || change.IsTruncate || version == context[change.Key].TableTombstone) return;
+        var ordinal = change.Table.OrdinalOf(route.Column);
+        var told = version == context.Incoming ? change.OldValues : null;
+        context.Plan.Replaced.Add(new ReplacedVersion(change.Table, change.Key, replaced[ordinal], standing?[ordinal], told?[ordinal], version));
     }
 
     /// <summary>

@@ -95,6 +95,9 @@ internal interface ILocalDatabase : IAsyncDisposable
     /// <param name="cancellationToken">Ends the wait.</param>
     ValueTask<LogMarker> WriteMarkerAsync(CommitTimestamp floor, CancellationToken cancellationToken);
 
+    /// <summary>Commits a local transaction that writes no row and, to the change stream, makes these changes. Everything before it in the log is durable with it.</summary>
+    ValueTask PublishAsync(IReadOnlyList<Change> changes, CancellationToken cancellationToken);
+
     /// <summary>
     /// The ids of the transactions that are not over for everybody. A transaction shows its rows some time after its commit record is
     /// written, even after the change stream has delivered it: until then it is among them.

@@ -1,4 +1,5 @@
 using System.Text.RegularExpressions;
+using ActiveActive.Routes;
 
 namespace ActiveActive.Database;
 
@@ -7,12 +8,21 @@ internal sealed class ReplicatedTables
 {
     private readonly IReadOnlyList<(TableRule Rule, Regex Pattern)> _rules;
     private readonly IConflictResolver? _defaultResolver;
+    private readonly NodeName? _self;
 
-    public ReplicatedTables(IEnumerable<TableRule> rules, IConflictResolver? defaultResolver = null)
+    /// <param name="rules">The options' rules.</param>
+    /// <param name="defaultResolver">Of tables without one of their own.</param>
+    /// <param name="self">The node for which is asked; null for tables that any node holds.</param>
+    public ReplicatedTables(IEnumerable<TableRule> rules, IConflictResolver? defaultResolver = null, NodeName? self = null)
     {
         _rules = [.. rules.Select(rule => (rule, Compile(rule.Pattern)))];
         _defaultResolver = defaultResolver;
+        _self = self;
+        Routes = new TableRoutes(Rules);
     }
+
+    /// <summary>Which nodes hold which tables.</summary>
+    public TableRoutes Routes { get; }
 
     /// <summary>The one table of the library's own that replicates, by last update wins and whatever the rules say: rows that the orphan policy has moved out of sight.</summary>
     public static readonly TableName Orphans = new("active_active", "orphan");
@@ -22,7 +32,15 @@ internal sealed class ReplicatedTables
     public static bool IsSystemSchema(string schema) =>
         schema is "active_active" or "pg_catalog" or "information_schema" || schema.StartsWith("pg_", StringComparison.Ordinal);
 
-    public bool Contains(TableName table)
+    /// <summary>Whether a table takes part on this node.</summary>
+    public bool Contains(TableName table) => Matches(table) && IsHeld(table);
+
+    /// <summary>Whether a table takes part, and not on this node: here it is as if no rule named it.</summary>
+    public bool IsElsewhere(TableName table) => Matches(table) && !IsHeld(table);
+
+    private bool IsHeld(TableName table) => _self is not { } self || Routes.Holds(self, table);
+
+    private bool Matches(TableName table)
     {
         if (table == Orphans) return true;
         if (IsSystemSchema(table.Schema)) return false;
@@ -54,9 +72,10 @@ internal sealed class ReplicatedTables
             resolver = rule.Resolver ?? resolver;
         }
 
-        return deltas.Count == 0 && resolver is null && _defaultResolver is null
+        var route = Routes.RowRouteOf(table);
+        return deltas.Count == 0 && resolver is null && _defaultResolver is null && route is null
             ? TableSettings.Default
-            : new TableSettings(deltas, resolver ?? (deltas.Count == 0 ? _defaultResolver : null));
+            : new TableSettings(deltas, resolver ?? (deltas.Count == 0 ? _defaultResolver : null)) { Route = route };
     }
 
     /// <summary>What becomes of transactions that can't be applied, by the last matching rule that says it; also for a table that is not there.</summary>
@@ -92,7 +111,7 @@ internal sealed class ReplicatedTables
     /// <summary>A full name without a wildcard: it must exist.</summary>
     public static bool IsExact(TableRule rule) => !rule.Pattern.Contains('*', StringComparison.Ordinal);
 
-    private static Regex Compile(string pattern) => new(
+    public static Regex Compile(string pattern) => new(
         "^" + Regex.Escape(pattern.Contains('.', StringComparison.Ordinal) ? pattern : "public." + pattern).Replace("\\*", ".*", StringComparison.Ordinal) + "$",
         RegexOptions.CultureInvariant);
 }

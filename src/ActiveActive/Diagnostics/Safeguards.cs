@@ -193,6 +193,33 @@ internal enum Safeguard
 
     /// <summary>As a rule one node treats an orphan: each further one by name lets one more turn pass.</summary>
     RepairByOneNode,
+
+    /// <summary>A peer is sent nothing of a table that it does not hold (M8).</summary>
+    RouteOnStream,
+
+    /// <summary>Nor from a node that relays (M8).</summary>
+    RouteOnRelay,
+
+    /// <summary>Nor when it joins (M8).</summary>
+    RouteOnJoinCopy,
+
+    /// <summary>A row of a table is asked of those alone that hold the table: who asks names its key (M8).</summary>
+    RouteOnRowFetch,
+
+    /// <summary>Who lacks rows of a node that another one must get does not relay them (M1).</summary>
+    RelayOfWholeRoutes,
+
+    /// <summary>Of a row that moves, a node that it leaves gets its delete, and one that it enters all of it (R9).</summary>
+    MovesAreSplit,
+
+    /// <summary>Who may have a version, and not see the one that has replaced it, is told (R9).</summary>
+    RouteMarkers,
+
+    /// <summary>A row that a node writes for others, or moves to them, does not stay (M8).</summary>
+    EvictMovedRows,
+
+    /// <summary>No checkpoint passes a row that has not left yet: after a crash it is found again.</summary>
+    EvictBeforeCheckpoint,
 }
 
 /// <summary>Switches one of them off, in tests only.</summary>

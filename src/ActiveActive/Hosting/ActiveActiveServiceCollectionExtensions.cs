@@ -102,7 +102,7 @@ public static class ActiveActiveServiceCollectionExtensions
             Node = new NodeName(options.Name!),
             ConnectionString = options.ConnectionString!,
             Peers = [.. options.Peers.Keys.Select(name => new NodeName(name))],
-            Tables = new ReplicatedTables(options.Tables, options.DefaultResolver),
+            Tables = new ReplicatedTables(options.Tables, options.DefaultResolver, new NodeName(options.Name!)),
             MaxChangesPerPart = options.MaxChangesPerPart,
             LeaderTimeout = options.LeaderTimeout,
         }, loggers.CreateLogger("ActiveActive.Database"));

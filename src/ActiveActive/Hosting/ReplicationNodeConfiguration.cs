@@ -158,6 +158,8 @@ internal static class ReplicationNodeConfiguration
                     case "EXCLUDE": rule.Exclude = Parse<bool>(entry); break;
                     case "ALLOWSEQUENCEKEYS": rule.AllowSequenceKeys = Parse<bool>(entry); break;
                     case "ONAPPLYERROR": rule.OnApplyError = ParsePolicy<ApplyErrorPolicy>(entry); break;
+                    case "ONLYON": AddAll(entry, rule.OnlyOn); break;
+                    case "RESIDENCY": rule.Residency = BindResidency(entry); break;
                     case "ONORPHAN": BindOrphans(entry, rule); break;
                     case "DELTACOLUMNS":
                         foreach (var column in entry.GetChildren()) rule.DeltaColumns.Add(column.Value ?? "");
@@ -168,6 +170,26 @@ internal static class ReplicationNodeConfiguration
 
             options.Tables.Add(rule);
         }
+    }
+
+    // { "Column": "country", "Regions": { "DE": ["eu-1", "eu-2"] }, "Elsewhere": ["us"] }.
+    private static Residency BindResidency(IConfigurationSection section)
+    {
+        var residency = new Residency(section["Column"] ?? "");
+        foreach (var entry in section.GetChildren())
+        {
+            switch (entry.Key.ToUpperInvariant())
+            {
+                case "COLUMN": break;
+                case "ELSEWHERE": AddAll(entry, residency.Rest); break;
+                case "REGIONS":
+                    foreach (var region in entry.GetChildren()) AddAll(region, residency.Regions[region.Key] = []);
+                    break;
+                default: throw Unknown(entry);
+            }
+        }
+
+        return residency;
     }
 
     // Either "SetNull", or { "*": "Keep", "customer_id": "SetNull" }.

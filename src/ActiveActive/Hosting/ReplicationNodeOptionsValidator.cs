@@ -1,4 +1,7 @@
+using System.Text;
 using ActiveActive.Credentials;
+using ActiveActive.Routes;
+using ActiveActive.Transport;
 using Npgsql;
 
 namespace ActiveActive.Hosting;
@@ -130,8 +133,34 @@ internal static class ReplicationNodeOptionsValidator
         {
             if (string.IsNullOrWhiteSpace(rule.Pattern)) problems.Add("A table rule has no pattern.");
             else if (rule.DeltaColumns.Count > 0 && rule.Resolver is not null) problems.Add($"Rule '{rule.Pattern}' has delta columns and a resolver; choose one.");
+            CheckRoute(rule, options, problems);
             if (rule.OnOrphanOf.Keys.Any(string.IsNullOrWhiteSpace)) problems.Add($"Rule '{rule.Pattern}' has an orphan policy for a foreign key without a name: name the constraint or its columns.");
         }
+    }
+
+    private static void CheckRoute(TableRule rule, ReplicationNodeOptions options, List<string> problems)
+    {
+        foreach (var node in rule.OnlyOn.Where(n => n != options.Name && !options.Peers.ContainsKey(n)))
+        {
+            problems.Add($"OnlyOn of rule '{rule.Pattern}' names '{node}', which is neither this node nor a peer: correct it, or add it with AddPeer(\"{node}\", …).");
+        }
+
+        if (rule.Residency is { } residency) CheckResidency(rule, residency, options, problems);
+        if (options.JoinFrom is { } donor && rule.OnlyOn.Contains(options.Name ?? "") && !rule.OnlyOn.Contains(donor))
+        {
+            problems.Add($"JoinFrom names '{donor}', which does not hold the tables of rule '{rule.Pattern}', and this node does: name a peer that holds all tables that this node holds.");
+        }
+    }
+
+    private static void CheckResidency(TableRule rule, Residency residency, ReplicationNodeOptions options, List<string> problems)
+    {
+        if (string.IsNullOrWhiteSpace(residency.Column)) problems.Add($"Residency of rule '{rule.Pattern}' names no column.");
+        var unknown = residency.Regions.Values.Append(residency.Rest).SelectMany(static n => n).Distinct(StringComparer.Ordinal).Where(n => n != options.Name && !options.Peers.ContainsKey(n)).ToList();
+        foreach (var node in unknown) problems.Add($"Residency of rule '{rule.Pattern}' names '{node}', which is neither this node nor a peer: correct it, or add it with AddPeer(\"{node}\", …).");
+        foreach (var (region, _) in residency.Regions.Where(static r => r.Value.Count == 0)) problems.Add($"Region '{region}' of rule '{rule.Pattern}' names no node.");
+        if (ClusterSettings.Of([rule], null).Any(static s => Encoding.UTF8.GetByteCount(s.Value) > FrameLimits.MaxSentenceBytes)) problems.Add($"Residency of rule '{rule.Pattern}' has too many regions: nodes compare it as one text of {FrameLimits.MaxSentenceBytes} bytes. Name those that most rows have by Elsewhere(…).");
+        if (options.JoinFrom is not null && unknown.Count == 0 && NodeName.IsValid(options.Name) && !new RowRoute(residency).IsHome(new NodeName(options.Name)))
+            problems.Add($"JoinFrom is set, and this node holds some rows only of the tables of rule '{rule.Pattern}': such a node can't join yet. Name it in every region, or let it be a node from the start.");
     }
 
     private static void Range<T>(List<string> problems, string name, T value, T least, T greatest) where T : IComparable<T>

@@ -12,6 +12,15 @@ public sealed class TableRule
     /// <summary>Tables that match it take no part, whatever other rules say. Default: false.</summary>
     public bool Exclude { get; set; }
 
+    /// <summary>
+    /// The nodes that hold these tables, by name: rows, keys and changes of theirs go to no other node, and on others the tables do not replicate at all. A table that several such rules match is on
+    /// the nodes that all of them name. Default: none named, which is every node.
+    /// </summary>
+    public IList<string> OnlyOn { get; } = [];
+
+    /// <summary>Which nodes hold which rows of these tables, by a column's value. Of several matching rules the last counts. Default: null, every row on every node that holds the table.</summary>
+    public Residency? Residency { get; set; }
+
     /// <summary>Names of columns that add up (see <see cref="DeltaColumn"/>).</summary>
     public IList<string> DeltaColumns { get; } = [];
 

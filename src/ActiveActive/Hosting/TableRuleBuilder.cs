@@ -18,6 +18,23 @@ public sealed class TableRuleBuilder
         return this;
     }
 
+    /// <summary>The nodes that hold these tables, and no others; see <see cref="TableRule.OnlyOn"/>.</summary>
+    public TableRuleBuilder OnlyOn(params IReadOnlyList<string> nodes)
+    {
+        ArgumentNullException.ThrowIfNull(nodes);
+        foreach (var node in nodes) _rule.OnlyOn.Add(node);
+        return this;
+    }
+
+    /// <summary>Which nodes hold which rows, by a column's value; see <see cref="TableRule.Residency"/>.</summary>
+    public TableRuleBuilder Residency(string column, Action<Residency> configure)
+    {
+        ArgumentNullException.ThrowIfNull(column);
+        ArgumentNullException.ThrowIfNull(configure);
+        configure(_rule.Residency = new Residency(column));
+        return this;
+    }
+
     /// <summary>The resolver of these tables.</summary>
     public TableRuleBuilder ResolveConflictsWith(IConflictResolver resolver)
     {

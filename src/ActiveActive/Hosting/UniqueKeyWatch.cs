@@ -1,4 +1,5 @@
 using ActiveActive.Database;
+using ActiveActive.Routes;
 using ActiveActive.Transport;
 using Microsoft.Extensions.Logging;
 
@@ -8,7 +9,7 @@ namespace ActiveActive.Hosting;
 /// The unique keys of this node's tables, read now and then, and those that peers have told of theirs. Which rows are visible depends on them
 /// (convergence R6), so that rows can differ where the keys do. A difference refuses nobody: an index is made node by node.
 /// </summary>
-internal sealed partial class UniqueKeyWatch(NodeName self, ILocalDatabase database, ILogger logger)
+internal sealed partial class UniqueKeyWatch(NodeName self, TableRoutes routes, ILocalDatabase database, ILogger logger)
 {
     private static readonly TimeSpan s_interval = TimeSpan.FromSeconds(10);
 
@@ -54,7 +55,7 @@ internal sealed partial class UniqueKeyWatch(NodeName self, ILocalDatabase datab
     public IReadOnlyList<string> DifferencesWith(NodeName peer)
     {
         // A peer tells so many of its own, which are in the same order.
-        IReadOnlyList<UniqueKey> own = [.. _own.Take(FrameLimits.MaxUniqueKeys)];
+        IReadOnlyList<UniqueKey> own = [.. _own.Where(k => routes.Holds(peer, k.Table)).Take(FrameLimits.MaxUniqueKeys)];
         lock (_lock) return _peers.TryGetValue(peer, out var theirs) ? UniqueKey.Differences(self, own, peer, theirs) : [];
     }
 

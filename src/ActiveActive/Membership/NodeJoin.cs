@@ -72,6 +72,8 @@ internal sealed partial class NodeJoin(PeerLinkContext context, Handshake handsh
     {
         await using var holding = await DialAsync(address, HelloPurpose.Copy, cancellationToken);
         var snapshot = await RequestAsync(holding, Guid.Empty, cancellationToken);
+        if (snapshot.Tables.FirstOrDefault(t => !context.Routes.Holds(context.Self, t.Relation)) is { } forbidden)
+            throw new ReplicationException(ReplicationErrorKind.PeerRefused, $"AA3060: node '{donor}' offers rows of table {forbidden.Relation.Name}, which by the table rules is not on this node. Nothing of it is taken. Make the table rules (OnlyOn) equal on every node.");
         progress.Begin(donor, snapshot.Tables);
         LogCopying(context.Self, donor, snapshot.Tables.Count, snapshot.Copied);
 

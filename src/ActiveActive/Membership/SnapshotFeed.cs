@@ -1,6 +1,8 @@
 using ActiveActive.Capture;
 using ActiveActive.Changes;
 using ActiveActive.Database;
+using ActiveActive.Diagnostics;
+using ActiveActive.Routes;
 using ActiveActive.Transport;
 using Microsoft.Extensions.Logging;
 
@@ -10,7 +12,7 @@ namespace ActiveActive.Membership;
 /// The donor's side of a join: holds a snapshot of the tables, says which transactions it holds, and sends table after table. A node that joins has been a member here since before, so that nothing
 /// becomes stable that it has not.
 /// </summary>
-internal sealed partial class SnapshotFeed(NodeName self, ILocalDatabase database, ChangeCapture capture, OpenSnapshots snapshots, TimeProvider timeProvider, ILogger logger)
+internal sealed partial class SnapshotFeed(NodeName self, TableRoutes routes, ILocalDatabase database, ChangeCapture capture, OpenSnapshots snapshots, TimeProvider timeProvider, ILogger logger)
 {
     private const int KeysPerFrame = 256;
     private const int MaxRowsBytes = 256 << 10;
@@ -27,13 +29,13 @@ internal sealed partial class SnapshotFeed(NodeName self, ILocalDatabase databas
         if (await frames.ReadAsync(cancellationToken) is not SnapshotRequestFrame request) return;
         if (request.Id == Guid.Empty)
         {
-            var held = await WithSignsOfLifeAsync(frames, OpenAsync(cancellationToken), cancellationToken);
+            var held = await WithSignsOfLifeAsync(frames, OpenAsync(peer, cancellationToken), cancellationToken);
             await using var snapshot = held.Snapshot;
             snapshots.Add(held);
             LogHeld(self, peer, held.Snapshot.Position, held.Tables.Count);
             try
             {
-                await ServeAsync(frames, held, cancellationToken);
+                await ServeAsync(frames, peer, held, cancellationToken);
             }
             finally
             {
@@ -42,7 +44,7 @@ internal sealed partial class SnapshotFeed(NodeName self, ILocalDatabase databas
         }
         else if (snapshots.Find(request.Id) is { } shared)
         {
-            await ServeAsync(frames, shared, cancellationToken);
+            await ServeAsync(frames, peer, shared, cancellationToken);
         }
         else
         {
@@ -51,14 +53,18 @@ internal sealed partial class SnapshotFeed(NodeName self, ILocalDatabase databas
         }
     }
 
-    private async Task<HeldSnapshot> OpenAsync(CancellationToken cancellationToken)
+    /// <summary>What a node that joins gets of a snapshot: the tables that it holds.</summary>
+    public static IReadOnlyList<SnapshotTable> TablesFor(TableRoutes routes, NodeName peer, IReadOnlyList<SnapshotTable> tables) =>
+        routes.IsEmpty || Safeguards.IsOff(Safeguard.RouteOnJoinCopy) ? tables : [.. tables.Where(t => routes.Holds(peer, t.Table.Name))];
+
+    private async Task<HeldSnapshot> OpenAsync(NodeName peer, CancellationToken cancellationToken)
     {
         var snapshot = await database.OpenSnapshotAsync(cancellationToken);
         try
         {
             // Behind this, the index holds every transaction of the snapshot that is not stable, and the tombstones of its local deletes are there.
             var (copied, stamp) = await capture.ReadAppliedBeforeAsync(snapshot.Position, cancellationToken);
-            var tables = await snapshot.ReadTablesAsync(cancellationToken);
+            var tables = TablesFor(routes, peer, await snapshot.ReadTablesAsync(cancellationToken));
             var frame = new SnapshotFrame(Guid.NewGuid(), copied, stamp, [.. tables.Select(t => new TableToCopy(Describe(t.Table), t.Rows, t.Bytes))]);
             return new HeldSnapshot(frame, snapshot, tables, capture.Index.OldestXid);
         }
@@ -75,7 +81,7 @@ internal sealed partial class SnapshotFeed(NodeName self, ILocalDatabase databas
         return new Relation(table.Name, table.Name, [.. table.Columns.Select((c, i) => new RelationColumn(c.Name, c.TypeName, key.IndexOf(i) + 1))]);
     }
 
-    private async Task ServeAsync(FrameConnection frames, HeldSnapshot held, CancellationToken cancellationToken)
+    private async Task ServeAsync(FrameConnection frames, NodeName peer, HeldSnapshot held, CancellationToken cancellationToken)
     {
         await frames.WriteAsync(held.Frame, cancellationToken);
         await frames.FlushAsync(cancellationToken);
@@ -83,7 +89,7 @@ internal sealed partial class SnapshotFeed(NodeName self, ILocalDatabase databas
         {
             if (frame is PingFrame) continue;
             if (frame is not CopyRequestFrame request) return;
-            var table = held.Tables.FirstOrDefault(t => t.Table.Name == request.Table);
+            var table = TablesFor(routes, peer, held.Tables).FirstOrDefault(t => t.Table.Name == request.Table);
             if (table is not null) await SendAsync(frames, held, table, cancellationToken);
             else await frames.WriteAsync(new RefuseFrame(GoneCode, $"The snapshot of node '{self}' has no table {request.Table}."), cancellationToken);
             await frames.FlushAsync(cancellationToken);

@@ -34,6 +34,9 @@ internal sealed class ReplicationProgress
 
     public NodeName Self { get; }
 
+    /// <summary>The other members.</summary>
+    public IReadOnlyList<NodeName> Peers => _peers;
+
     /// <summary>Everything committed here before this position has been captured: indexed, its deletes entered, published.</summary>
     public PositionGate Captured { get; } = new();
 

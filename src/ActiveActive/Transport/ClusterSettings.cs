@@ -12,7 +12,7 @@ internal static class ClusterSettings
         {
             var deltas = string.Join(",", group.SelectMany(r => r.DeltaColumns).Distinct(StringComparer.Ordinal).Order(StringComparer.Ordinal));
             var resolver = group.Select(r => r.Resolver?.GetType().FullName).LastOrDefault(name => name is not null) ?? "";
-            settings[$"table {group.Key}"] = $"delta columns ({deltas}), resolver ({resolver}){OrphanPolicies(group)}{(group.Any(r => r.Exclude) ? ", excluded" : "")}";
+            settings[$"table {group.Key}"] = $"delta columns ({deltas}), resolver ({resolver}){OrphanPolicies(group)}{Nodes([.. group])}{(group.Any(r => r.Exclude) ? ", excluded" : "")}";
         }
 
         settings["default resolver"] = defaultResolver?.GetType().FullName ?? "last_update_wins";
@@ -30,6 +30,14 @@ internal static class ClusterSettings
 
         return policies.Count == 0 ? "" : $", on orphan ({string.Join("; ", policies.Select(p => $"{p.Key}: {p.Value}"))})";
     }
+
+    private static string Nodes(IReadOnlyCollection<TableRule> rules) => rules.LastOrDefault(static r => r.Residency is not null)?.Residency is not { } residency ? Only(rules)
+        : $"{Only(rules)}, rows by {residency.Column} ({string.Join("; ", residency.Regions.OrderBy(static r => r.Key, StringComparer.Ordinal).Select(static r => $"{r.Key}: {NamesOf(r.Value)}"))}; else: {NamesOf(residency.Rest)})";
+
+    private static string NamesOf(IEnumerable<string> nodes) => string.Join(",", nodes.Distinct(StringComparer.Ordinal).Order(StringComparer.Ordinal)) is { Length: > 0 } names ? names : "all";
+
+    private static string Only(IEnumerable<TableRule> rules) =>
+        string.Concat(rules.Where(static r => r.OnlyOn.Count > 0).Select(static r => $", only on ({NamesOf(r.OnlyOn)})").Distinct(StringComparer.Ordinal).Order(StringComparer.Ordinal));
 
     /// <summary>A sentence for each setting that differs; empty where all agree.</summary>
     public static IReadOnlyList<string> Differences(

@@ -30,7 +30,8 @@ internal sealed class EncodedBlock
     /// <summary>Adds one; the first always has room. False, and the block is whole, where it belongs into the next.</summary>
     public bool TryAdd(EncodedTransaction transaction)
     {
-        if (_isWhole || (_transactions.Count > 0 && _bytes + transaction.LengthBytes > MaxBytes))
+        // One that is not the same for all peers stands alone: a block is sent to any of them.
+        if (_isWhole || (_transactions.Count > 0 && transaction.ByPeer is not null) || (_transactions.Count > 0 && _bytes + transaction.LengthBytes > MaxBytes))
         {
             _isWhole = true;
             return false;
@@ -39,7 +40,7 @@ internal sealed class EncodedBlock
         _transactions.Add(transaction);
         transaction.Block = this;
         _bytes += transaction.LengthBytes;
-        if (_bytes >= MaxBytes || _transactions.Count >= MaxTransactions) _isWhole = true;
+        if (_bytes >= MaxBytes || _transactions.Count >= MaxTransactions || transaction.ByPeer is not null) _isWhole = true;
         return true;
     }
 

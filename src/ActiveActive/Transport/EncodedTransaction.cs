@@ -32,11 +32,20 @@ internal class EncodedTransaction
     /// <summary>Bytes on the wire as it is, without the relations.</summary>
     public int LengthBytes => FrameBytes.Length;
 
+    /// <summary>What peers that do not hold all of its tables get in its place, and the others it itself; null where it is the same for all.</summary>
+    public IReadOnlyDictionary<NodeName, EncodedTransaction>? ByPeer { get; set; }
+
+    /// <summary>Bytes that it takes in memory, with what takes its place for some.</summary>
+    public long HeldBytes => LengthBytes + (ByPeer?.Values.Distinct().Where(e => e != this).Sum(static e => (long)e.LengthBytes) ?? 0);
+
     public ReadOnlyMemory<byte> PayloadBytes => FrameBytes[FrameLimits.HeaderBytes..];
 
     /// <summary>The whole frame, compressed; null where it is not worth it. Made when the first peer wants it, once for all.</summary>
     public byte[]? CompressedFrameBytes => LengthBytes < CompressedFrame.LeastBytes ? null
         : LazyInitializer.EnsureInitialized(ref _compressed, ref _isCompressed, ref _compressing, () => CompressedFrame.TryEncode(this)!);
+
+    /// <summary>What a peer gets of it.</summary>
+    public EncodedTransaction For(NodeName peer) => ByPeer is null ? this : ByPeer[peer];
 
     /// <summary>The transactions with which it is compressed where they are sent together; set by what keeps them.</summary>
     public EncodedBlock? Block { get; set; }

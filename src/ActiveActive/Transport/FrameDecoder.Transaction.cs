@@ -50,13 +50,13 @@ internal sealed partial class FrameDecoder
         var images = shape switch
         {
             ChangeShape.Truncate => 0,
-            ChangeShape.Insert or ChangeShape.Update or ChangeShape.DeleteByKey or ChangeShape.DeleteWithRow => 1,
+            ChangeShape.Insert or ChangeShape.Update or ChangeShape.Superseded or ChangeShape.DeleteByKey or ChangeShape.DeleteWithRow => 1,
             ChangeShape.UpdateWithOldKey or ChangeShape.UpdateWithOldRow => 2,
             _ => throw Corrupt($"A change of {relation} is of unknown shape {(int)shape}."),
         };
 
         // The header has been held against the bytes left, so the rows below are no larger than what arrived.
-        if (elements != 2 + (images * relation.Columns.Count))
+        if (elements != 2 + (images * relation.Columns.Count) + (shape == ChangeShape.Superseded ? FrameLimits.SupersededValues : 0))
             throw Corrupt($"A change of {relation} has {elements - 2} values for {images} rows of {relation.Columns.Count} columns.");
         return shape switch
         {
@@ -66,8 +66,18 @@ internal sealed partial class FrameDecoder
             ChangeShape.UpdateWithOldRow => Change.Update(relation, ReadRow(ref reader, relation), false, ReadRow(ref reader, relation)),
             ChangeShape.DeleteByKey => Change.Delete(relation, ReadRow(ref reader, relation), true),
             ChangeShape.DeleteWithRow => Change.Delete(relation, ReadRow(ref reader, relation), false),
+            ChangeShape.Superseded => ReadSuperseded(ref reader, relation),
             _ => Change.Truncate(relation),
         };
+    }
+
+    private Change ReadSuperseded(ref PayloadReader reader, Relation relation)
+    {
+        var key = ReadRow(ref reader, relation);
+        var version = new RowVersion(new CommitTimestamp(reader.ReadInt64()), ReadNode(ref reader), ReadPosition(ref reader));
+        var nodes = reader.ReadText(FrameLimits.MaxVectorEntries * (NodeName.MaxLength + 1)).Split(',');
+        if (Array.Find(nodes, static n => !NodeName.IsValid(n)) is not null) throw Corrupt("A node's name is not a valid name.");
+        return Change.Superseded(relation, key, version, Array.ConvertAll(nodes, static n => new NodeName(n)));
     }
 
     private ColumnValue[] ReadRow(ref PayloadReader reader, Relation relation)

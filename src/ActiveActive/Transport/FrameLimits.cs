@@ -15,6 +15,9 @@ internal static class FrameLimits
     /// <summary>PostgreSQL's own limit (<c>INDEX_MAX_KEYS</c>).</summary>
     public const int MaxKeyColumns = 32;
 
+    /// <summary>What follows the key where a change says that a version was replaced: the later one's stamp, origin and position, and whom it concerns.</summary>
+    public const int SupersededValues = 4;
+
     /// <summary>Nodes in a dependency vector.</summary>
     public const int MaxVectorEntries = 1_000;
 
@@ -102,6 +105,7 @@ internal enum ChangeShape
     DeleteByKey = 4,
     DeleteWithRow = 5,
     Truncate = 6,
+    Superseded = 7,
 }
 
 /// <summary>What a transaction frame is, as bits.</summary>

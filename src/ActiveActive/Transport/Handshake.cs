@@ -1,4 +1,6 @@
 using ActiveActive.Database;
+using ActiveActive.Diagnostics;
+using ActiveActive.Routes;
 using NpgsqlTypes;
 
 namespace ActiveActive.Transport;
@@ -15,6 +17,9 @@ internal sealed record Handshake(
 
     /// <summary>The refusal of a node that has been parted.</summary>
     public const string PartedCode = "AA3085";
+
+    /// <summary>Which nodes hold which tables.</summary>
+    public TableRoutes Routes { get; init; } = TableRoutes.None;
 
     public const int MinProtocol = 1;
     public const int MaxProtocol = 2;
@@ -52,6 +57,21 @@ internal sealed record Handshake(
             return new RefuseFrame("AA3048", $"Node '{Self}' can't relay transactions of '{hello.Origin}' after {hello.ResumeAfter}: those up to {extent.Forgotten} came with the copy of its data when it joined, or every member had them. Another node that has applied them can.");
         }
 
+        if (hello.Origin != Self && hello.Purpose == HelloPurpose.Changes && LackingOf(Routes, Self, hello.From, hello.Origin) is { } lacking)
+        {
+            return new RefuseFrame("AA3061", $"Node '{Self}' can't relay transactions of '{hello.Origin}' to '{hello.From}': it does not hold the tables of rule '{lacking}', which they both do. Another node that holds them can, or '{hello.Origin}' itself once it is back.");
+        }
+
+        if (hello.Purpose == HelloPurpose.Copy && Routes.FindLacking(Self, hello.From, hello.From) is { } missing)
+        {
+            return new RefuseFrame("AA3063", $"Node '{hello.From}' can't get its data from node '{Self}', which does not hold the tables of rule '{missing}'. Name another one with JoinFrom(…).");
+        }
+
+        if (hello.Purpose is HelloPurpose.Copy or HelloPurpose.Join && Routes.FindPartial(hello.From) is { } partial)
+        {
+            return new RefuseFrame("AA3066", $"Node '{hello.From}' holds some rows only of the tables of rule '{partial}' (Residency), and such a node can't join yet. Name it in every region, or let it be a node from the start.");
+        }
+
         if (hello.Purpose is HelloPurpose.Changes or HelloPurpose.Rows && hello.ResumeAfter < extent.Forgotten)
         {
             return new RefuseFrame("AA3007",
@@ -70,6 +90,10 @@ internal sealed record Handshake(
         return new PeerIntroduction(
             protocol < Math.Max(MinProtocol, hello.MinProtocol) ? null : protocol, PeerIntroduction.VersionIn(hello.Features), hello.Identity.ServerVersion, ClusterSettings.Differences(Self, Settings, hello.From, hello.Settings));
     }
+
+    /// <summary>The pattern of tables for which one node can't relay an origin's transactions to another; null where it can. What it received lacks the rows of tables that it does not hold.</summary>
+    public static string? LackingOf(TableRoutes routes, NodeName relayer, NodeName to, NodeName origin) =>
+        Safeguards.IsOff(Safeguard.RelayOfWholeRoutes) ? null : routes.FindLacking(relayer, to, origin);
 
     /// <summary>The answer to a peer that has applied what this node's log does not hold.</summary>
     public RefuseFrame RefuseRewound(HelloFrame hello) => new("AA3014",

@@ -129,6 +129,7 @@ internal sealed partial class PeerFeed
                 throw new ReplicationException(ReplicationErrorKind.Transient, $"Peer '{_peer}' fell behind the change log in memory.");
             }
 
+            for (var i = 0; i < entries.Count; i++) entries[i] = entries[i].For(_peer);
             if (entries.Count == 0)
             {
                 await appended.WaitForSignalAsync(cancellationToken);

@@ -186,6 +186,8 @@ internal sealed partial class PeerLink
             switch (frame)
             {
                 case TransactionFrame { Transaction: var transaction } when source.Admits(transaction):
+                    // BEFORE anything is queued or applied, and so before anything of it is stored here.
+                    if (_context.Routes.FindForbidden(transaction, _context.Self) is { } forbidden) throw Forbidden(source, transaction, forbidden);
                     Status.Received(transaction);
                     // A full queue stops reading, and the transport's window stops the peer (M7).
                     await queue.WriteAsync(transaction, cancellationToken);
@@ -204,6 +206,10 @@ internal sealed partial class PeerLink
         throw new ReplicationException(ReplicationErrorKind.Transient, $"Peer '{source.From}' closed the connection.");
     }
 
+    private ReplicationException Forbidden(PeerSource source, ChangeTransaction part, TableName table) => new(ReplicationErrorKind.PeerRefused,
+        $"AA3060: peer '{source.From}' sent a change of table {table} in transaction {part.Origin} {part.Position}, and by the table rules that table is not on node '{(_context.Routes.Holds(_context.Self, table) ? part.Origin : _context.Self)}'. "
+        + $"Nothing of the transaction was applied. Make the table rules (OnlyOn) equal on every node, and start '{source.From}' again.");
+
     private async Task ApplyAsync(ApplyWorker worker, PeerSource source, PartQueue queue, NpgsqlLogSequenceNumber acknowledged, NodeRun run, CancellationToken cancellationToken)
     {
         var commits = 0;
@@ -214,7 +220,8 @@ internal sealed partial class PeerLink
             // Heartbeats keep this loop going.
             if (!source.IsRelayed && _context.UniqueKeys() is var keys && !ReferenceEquals(keys, told))
             {
-                await source.SendAsync(new UniqueKeysFrame(told = keys), cancellationToken);
+                told = keys;
+                await source.SendAsync(new UniqueKeysFrame([.. keys.Where(k => _context.Routes.Holds(Peer, k.Table))]), cancellationToken);
             }
 
             if (commits > 0 && (commits >= CommitsPerFlush || (next is null && !queue.TryPeek(out _, out _))))

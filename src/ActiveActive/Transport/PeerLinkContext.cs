@@ -1,4 +1,5 @@
 using ActiveActive.Database;
+using ActiveActive.Routes;
 
 namespace ActiveActive.Transport;
 
@@ -12,6 +13,9 @@ internal sealed record PeerLinkContext
 
     /// <summary>See <see cref="ReplicationNodeOptions.RelayAfter"/>.</summary>
     public required TimeSpan RelayAfter { get; init; }
+
+    /// <summary>Which nodes hold which tables.</summary>
+    public required TableRoutes Routes { get; init; }
 
     public required IPeerTransport Transport { get; init; }
 

@@ -5,6 +5,7 @@ using ActiveActive.Changes;
 using ActiveActive.Database;
 using ActiveActive.Diagnostics;
 using ActiveActive.Progress;
+using ActiveActive.Routes;
 using NpgsqlTypes;
 
 namespace ActiveActive.Transport;
@@ -15,7 +16,15 @@ namespace ActiveActive.Transport;
 /// The transaction is this node's own, or while its origin is away, one that was applied here: what stands here since then is that write, or a
 /// later one that will reach the asker, too.
 /// </summary>
-internal sealed class RowFeed(NodeName self, NodeName origin, ILocalDatabase database, ReplicationProgress progress, ChangeCapture capture, TimeProvider timeProvider)
+/// <param name="self">This node.</param>
+/// <param name="origin">Whose transactions are asked about.</param>
+/// <param name="peer">Who asks.</param>
+/// <param name="routes">Which nodes hold which tables.</param>
+/// <param name="database">This node's database.</param>
+/// <param name="progress">Its positions.</param>
+/// <param name="capture">The log's reader.</param>
+/// <param name="timeProvider">The clock.</param>
+internal sealed class RowFeed(NodeName self, NodeName origin, NodeName peer, TableRoutes routes, ILocalDatabase database, ReplicationProgress progress, ChangeCapture capture, TimeProvider timeProvider)
 {
     // How much is read before it is sent: one wait for capture serves all of it.
     private const int RowsPerWait = 256;
@@ -47,6 +56,9 @@ internal sealed class RowFeed(NodeName self, NodeName origin, ILocalDatabase dat
     /// </exception>
     public async IAsyncEnumerable<FetchedRow> ReadAsync(RowRequestFrame request, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
+        if (request.Rows.Select(static r => r.Table).FirstOrDefault(t => !routes.Holds(peer, t)) is { Name: not null } forbidden)
+            throw new ReplicationException(ReplicationErrorKind.ApplyRefused, $"AA3062: node '{peer}' asks node '{self}' for rows of table {forbidden}, which by the table rules is not on '{peer}'. Make the table rules (OnlyOn) equal on every node.");
+        if (request.Rows.Any(r => !routes.Holds(self, r.Table))) throw Lacks(request, "does not hold its table");
         await PassAsync(cancellationToken);
         if (origin != self && !capture.HasApplied(origin, request.Position)) throw Lacks(request, "has not applied it");
         var read = new List<StoredRow?>();
@@ -98,6 +110,8 @@ internal sealed class RowFeed(NodeName self, NodeName origin, ILocalDatabase dat
                 $"A row of {stored.Table.Name} on node '{self}' has no commit timestamp any more, so it can't be told whether it is the one that transaction {request.Position} wrote. Update that row there.");
         }
 
+        // It has moved since, which the asker hears as a delete.
+        if (stored.Table.Settings.Route is { } route && !route.Holds(peer, row.Values[stored.Table.OrdinalOf(route.Column)])) return new FetchedRow(default, null);
         var position = PositionOf(stored, row, request);
         if (position != default && position < request.Position)
         {

@@ -1,5 +1,7 @@
 using ActiveActive.Apply;
 using ActiveActive.Changes;
+using ActiveActive.Diagnostics;
+using ActiveActive.Routes;
 
 namespace ActiveActive.Transport;
 
@@ -15,7 +17,7 @@ internal sealed class RowFetcher(PeerAddresses peer, PeerLinkContext context, Ha
         var relay = relayedBy();
         ReplicationException? fault = null;
         // A peer whose stream another node relays is away.
-        foreach (var target in context.Peers.OrderByDescending(p => p.Name == (relay ?? peer.Name)).ThenByDescending(p => p == peer))
+        foreach (var target in context.Peers.Where(p => MayBeAsked(context.Routes, p.Name, transaction.Origin, rows)).OrderByDescending(p => p.Name == (relay ?? peer.Name)).ThenByDescending(p => p == peer))
         {
             try
             {
@@ -28,8 +30,12 @@ internal sealed class RowFetcher(PeerAddresses peer, PeerLinkContext context, Ha
             }
         }
 
-        throw new ReplicationException(fault!.Kind, $"Transaction {transaction.Origin} {transaction.Position} waits for {rows.Count} of its rows from node '{peer.Name}': {fault.Message}", fault);
+        throw new ReplicationException(fault?.Kind ?? ReplicationErrorKind.Transient, $"Transaction {transaction.Origin} {transaction.Position} waits for {rows.Count} of its rows from node '{peer.Name}': {fault?.Message ?? "nobody may be asked for them."}", fault);
     }
+
+    /// <summary>Who asks names the keys of rows: only one who holds all rows of their tables is told, and who wrote them.</summary>
+    public static bool MayBeAsked(TableRoutes routes, NodeName node, NodeName origin, IReadOnlyList<RowToFetch> rows) =>
+        routes.IsEmpty || Safeguards.IsOff(Safeguard.RouteOnRowFetch) || rows.All(r => node == origin || routes.MayBeTold(node, r.Table));
 
     private async ValueTask<IReadOnlyList<FetchedRow>> FetchAsync(PeerAddress target, ChangeTransaction transaction, IReadOnlyList<RowToFetch> rows, CancellationToken cancellationToken)
     {

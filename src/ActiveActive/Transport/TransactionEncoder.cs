@@ -1,6 +1,8 @@
 using System.Buffers;
 using System.Runtime.CompilerServices;
 using ActiveActive.Changes;
+using ActiveActive.Diagnostics;
+using ActiveActive.Routes;
 using MessagePack;
 
 namespace ActiveActive.Transport;
@@ -11,7 +13,9 @@ namespace ActiveActive.Transport;
 /// instance with a new number. A relation that nobody holds any more is forgotten. Safe to use from several threads.
 /// </summary>
 /// <param name="maxFrameBytes">The greatest payload, see <see cref="ReplicationNodeOptions.MaxFrameBytes"/>.</param>
-internal class TransactionEncoder(int maxFrameBytes)
+/// <param name="routes">Which peers hold which tables; null for all.</param>
+/// <param name="peers">The peers for which the change log is read.</param>
+internal class TransactionEncoder(int maxFrameBytes, TableRoutes? routes = null, IReadOnlyList<NodeName>? peers = null)
 {
     private const int KeptBufferBytes = 1 << 20;
 
@@ -21,8 +25,35 @@ internal class TransactionEncoder(int maxFrameBytes)
     private readonly ConditionalWeakTable<Relation, EncodedRelation> _relations = [];
     private int _lastId;
 
+    /// <summary>For all peers: once, and where it writes a table that not all of them hold, once more for each kind of peer that does not get all of it.</summary>
     /// <exception cref="ReplicationException">Misconfigured: the transaction does not fit into one frame.</exception>
-    public virtual EncodedTransaction Encode(ChangeTransaction transaction)
+    public EncodedTransaction Encode(ChangeTransaction transaction)
+    {
+        var encoded = EncodeWhole(transaction);
+        if (routes?.Touches(transaction) == true && !Safeguards.IsOff(Safeguard.RouteOnStream)) encoded.ByPeer = EncodeByPeer(transaction, encoded, routes);
+        return encoded;
+    }
+
+    /// <summary>For one peer: what it may have of it.</summary>
+    /// <exception cref="ReplicationException">Misconfigured: the transaction does not fit into one frame.</exception>
+    public EncodedTransaction EncodeFor(NodeName peer, ChangeTransaction transaction) => EncodeWhole(routes?.Project(transaction, peer) ?? transaction);
+
+    private Dictionary<NodeName, EncodedTransaction> EncodeByPeer(ChangeTransaction transaction, EncodedTransaction whole, TableRoutes routes)
+    {
+        var byPeer = new Dictionary<NodeName, EncodedTransaction>();
+        var made = new List<(ChangeTransaction Projected, EncodedTransaction Encoded)> { (transaction, whole) };
+        foreach (var peer in peers!)
+        {
+            var projected = routes.Project(transaction, peer);
+            var same = made.Find(m => m.Projected.Changes.Count == projected.Changes.Count && m.Projected.Changes.SequenceEqual(projected.Changes)).Encoded;
+            if (same is null) made.Add((projected, same = EncodeWhole(projected)));
+            byPeer.Add(peer, same);
+        }
+
+        return byPeer;
+    }
+
+    protected virtual EncodedTransaction EncodeWhole(ChangeTransaction transaction)
     {
         if (transaction.Dependencies.Count > FrameLimits.MaxVectorEntries || transaction.Dependencies.Gaps.Count > FrameLimits.MaxVectorGaps)
             throw new InvalidOperationException($"{transaction} depends on {transaction.Dependencies.Count} nodes with {transaction.Dependencies.Gaps.Count} gaps; at most {FrameLimits.MaxVectorEntries} and {FrameLimits.MaxVectorGaps} can be.");
@@ -96,11 +127,16 @@ internal class TransactionEncoder(int maxFrameBytes)
         var columns = change.Relation.Columns.Count;
         var shape = ShapeOf(change);
         var images = (change.OldRow is null ? 0 : 1) + (change.NewRow is null ? 0 : 1);
-        writer.WriteArrayHeader(2 + (images * columns));
+        writer.WriteArrayHeader(2 + (images * columns) + (shape == ChangeShape.Superseded ? FrameLimits.SupersededValues : 0));
         writer.Write((int)shape);
         writer.Write(relationId);
         if (change.OldRow is { } oldRow) WriteRow(ref writer, change, oldRow, change.OldIsKeyOnly);
         if (change.NewRow is { } newRow) WriteRow(ref writer, change, newRow, keyOnly: false);
+        if (shape != ChangeShape.Superseded) return;
+        writer.Write(change.Version.Stamp.Microseconds);
+        writer.WriteText(change.Version.Origin.Value);
+        writer.Write((ulong)change.Version.Position);
+        writer.WriteText(string.Join(',', change.Nodes));
     }
 
     private static void WriteRow(ref MessagePackWriter writer, Change change, ColumnValue[] row, bool keyOnly)
@@ -125,6 +161,7 @@ internal class TransactionEncoder(int maxFrameBytes)
         ChangeKind.Update => change.OldIsKeyOnly ? ChangeShape.UpdateWithOldKey : ChangeShape.UpdateWithOldRow,
         ChangeKind.Delete => change.OldIsKeyOnly ? ChangeShape.DeleteByKey : ChangeShape.DeleteWithRow,
         ChangeKind.Truncate => ChangeShape.Truncate,
+        ChangeKind.Superseded => ChangeShape.Superseded,
         _ => throw new InvalidOperationException($"{change} is no change that can be sent."),
     };
 

@@ -19,7 +19,7 @@ internal sealed class FinalRows
         _rows = new SortedDictionary<string, (string, long)>[cluster.Nodes.Count, SimulatedTables.Names.Count];
         foreach (var node in _alive)
         {
-            foreach (var table in cluster.Options.ComparedTables)
+            foreach (var table in cluster.Options.ComparedTables.Where(t => cluster.Options.Holds(node.Index, t)))
             {
                 var rows = _rows[node.Index, table] = new(StringComparer.Ordinal);
                 foreach (var (key, value, amount) in node.ReadRows(table)) rows.Add(key, (value, amount));
@@ -37,16 +37,38 @@ internal sealed class FinalRows
 
     private void CheckKey(int table, string key)
     {
-        var first = RowOf(_alive[0].Index, table, key);
-        if (_alive.Any(n => RowOf(n.Index, table, key) != first))
+        if (_cluster.Options.Values && table == SimulatedTables.LastUpdateWins)
         {
-            _cluster.Findings.Divergence($"{SimulatedTables.Names[table]}/{key}: {string.Join("; ", _alive.Select(n => $"{n.Name} has {Show(RowOf(n.Index, table, key))}"))}; expected {Show(_expected.Of(table, key))}", table, key);
+            CheckRouted(key);
+            return;
+        }
+
+        var holders = _alive.Where(n => _cluster.Options.Holds(n.Index, table)).ToList();
+        if (holders.Count == 0) return;
+        var first = RowOf(holders[0].Index, table, key);
+        if (holders.Any(n => RowOf(n.Index, table, key) != first))
+        {
+            _cluster.Findings.Divergence($"{SimulatedTables.Names[table]}/{key}: {string.Join("; ", holders.Select(n => $"{n.Name} has {Show(RowOf(n.Index, table, key))}"))}; expected {Show(_expected.Of(table, key))}", table, key);
             return;
         }
 
         var expected = _expected.Of(table, key);
         if (first == expected) return;
-        _cluster.Findings.Loss($"{SimulatedTables.Names[table]}/{key}: all nodes have {Show(first)}, and the acknowledged writes come to {Show(expected)}", table, key);
+        _cluster.Findings.Loss($"{SimulatedTables.Names[table]}/{key}: its nodes have {Show(first)}, and the acknowledged writes come to {Show(expected)}", table, key);
+    }
+
+    /// <summary>Of a row that is not on every node: those that hold it have it, and no other.</summary>
+    private void CheckRouted(string key)
+    {
+        const int Table = SimulatedTables.LastUpdateWins;
+        var expected = _expected.Of(Table, key);
+        foreach (var node in _alive.Where(n => _cluster.Options.Holds(n.Index, Table)))
+        {
+            var wanted = expected is { } row && _cluster.Options.HoldsRow(node.Index, row.Amount) ? expected : null;
+            if (RowOf(node.Index, Table, key) == wanted) continue;
+            _cluster.Findings.Divergence($"{SimulatedTables.Names[Table]}/{key}: {node.Name} has {Show(RowOf(node.Index, Table, key))}, and should have {Show(wanted)}; the acknowledged writes come to {Show(expected)}", Table, key);
+            return;
+        }
     }
 
     private (string Value, long Amount)? RowOf(int node, int table, string key) => _rows[node, table].TryGetValue(key, out var row) ? row : null;

@@ -149,7 +149,9 @@ internal sealed class History(SimulationOptions options, Trace trace, Findings f
             if (effect.Key is not { } key || effect.IsInsert || transaction.Effects.Take(i).Any(e => e.Touches(effect.Table, key))) continue;
             for (var origin = 0; origin < _nodes; origin++)
             {
+                // Of a row that was not here there was no lock.
                 if (origin == transaction.Node || LastVisible(transaction.Node, origin, effect.Table, key) is not { } received || received.Stamp < transaction.RawStamp) continue;
+                if (options.Values && effect.Table == SimulatedTables.LastUpdateWins && !received.Effects.Any(e => e is { IsDelete: false } && e.Touches(effect.Table, key) && options.HoldsRow(transaction.Node, e.Amount))) continue;
                 findings.Violation($"node {Letter(transaction.Node)} committed {transaction.Name} @{transaction.RawStamp} over what it had received of {received.Name} @{received.Stamp}", (effect.Table, key));
             }
         }

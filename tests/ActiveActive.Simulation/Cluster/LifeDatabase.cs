@@ -138,6 +138,13 @@ internal sealed class LifeDatabase(SimulatedNode node, InMemoryDatabase inner, E
         return marker;
     }
 
+    public async ValueTask PublishAsync(IReadOnlyList<Change> changes, CancellationToken cancellationToken)
+    {
+        await PauseAsync();
+        node.Publish(changes);
+        await PauseAsync();
+    }
+
     public async ValueTask<IReadOnlyList<uint>> ReadUnfinishedAsync(CancellationToken cancellationToken)
     {
         await PauseAsync();

@@ -56,6 +56,8 @@ internal sealed class NodeLife : IDisposable
 
     public UniqueLosers? Losers { get; private set; }
 
+    public RowEvictions? Evictions { get; private set; }
+
     /// <summary>What the last check said; null before there was one.</summary>
     public ForeignKeyStatus? ForeignKey { get; private set; }
 
@@ -64,7 +66,7 @@ internal sealed class NodeLife : IDisposable
     public OriginPositions Looking { get; } = new();
 
     /// <summary>What the life's appliers share.</summary>
-    public ApplyContext Context => new(Database, Progress!, Capture!.Index, Keys!, Quarantine!, Losers!, InOrder, Looking, _ => { });
+    public ApplyContext Context => new(Database, Progress!, Capture!.Index, Keys!, Quarantine!, Losers!, InOrder, Looking, _ => { }) { Evictions = Evictions! };
 
     public CancellationToken Ended => _ended.Token;
 
@@ -96,7 +98,14 @@ internal sealed class NodeLife : IDisposable
         Keys = new KeyGate(peers);
         Quarantine = new QuarantineRegister(Progress);
         Quarantine.Load(await Database.ReadQuarantineAsync(null, Ended));
-        Capture = new ChangeCapture(Database, Progress, checkpoint, new SimulatedEncoder(_node, _cluster), _cluster.Options.LogEntries * (long)SimulatedEncoder.EntryBytes, NullLogger.Instance) { Captured = part => Losers!.Note(part) };
+        Evictions = new RowEvictions(_node.Name, _cluster.Routes);
+        Capture = new ChangeCapture(Database, Progress, checkpoint, new SimulatedEncoder(_node, _cluster), _cluster.Options.LogEntries * (long)SimulatedEncoder.EntryBytes, NullLogger.Instance) {
+            Captured = part => Losers!.Note(part), HeldBack = () => Evictions.First,
+            Capturing = part =>
+            {
+                foreach (var table in Evictions.Note(part)) Losers!.Touch(table);
+            },
+        };
         var losers = new UniqueLosers();
         foreach (var table in await Database.ReadTablesWithLosersAsync(Ended)) losers.Enter(table);
         Losers = losers;

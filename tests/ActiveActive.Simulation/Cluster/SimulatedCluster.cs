@@ -1,5 +1,7 @@
+using ActiveActive.Routes;
 using ActiveActive.Simulation.Checks;
 using ActiveActive.Simulation.Time;
+using ActiveActive.Simulation.Workload;
 
 namespace ActiveActive.Simulation.Cluster;
 
@@ -17,6 +19,7 @@ internal sealed class SimulatedCluster
         trace.Attach(Loop);
         Findings = new Findings();
         History = new History(options, trace, Findings);
+        Routes = new TableRoutes(SimulatedTables.Rules(options));
         Network = new SimulatedNetwork(this);
         Treatments = new Treatments(this);
         Nodes = [.. Enumerable.Range(0, options.Nodes).Select(i => new SimulatedNode(i, this))];
@@ -28,6 +31,9 @@ internal sealed class SimulatedCluster
     public SimulationOptions Options { get; }
 
     public Trace Trace { get; }
+
+    /// <summary>As the engine knows them; checks ask <see cref="SimulationOptions.Holds"/>.</summary>
+    public TableRoutes Routes { get; }
 
     public EventLoop Loop { get; }
 

@@ -5,6 +5,7 @@ using ActiveActive.Diagnostics;
 using ActiveActive.Membership;
 using ActiveActive.Simulation.Checks;
 using ActiveActive.Simulation.Time;
+using ActiveActive.Simulation.Workload;
 using ActiveActive.Transport;
 using NpgsqlTypes;
 
@@ -43,7 +44,7 @@ internal sealed class SimulatedJoin(SimulatedNode late, SimulatedCluster cluster
     private async Task TryAsync()
     {
         var members = cluster.Nodes.Where(n => n != late).ToList();
-        var donor = _loop.Random.Pick(members);
+        var donor = _loop.Random.Pick(late.IsLate ? members.Where(m => cluster.Options.Donors.Contains(m.Index)).ToList() : members);
         if (late.IsAway)
         {
             late.IsResyncing = true;
@@ -67,8 +68,14 @@ internal sealed class SimulatedJoin(SimulatedNode late, SimulatedCluster cluster
         await using var snapshot = await life.Database.OpenSnapshotAsync(life.Ended);
         var (copied, stamp) = await life.Capture!.ReadAppliedBeforeAsync(snapshot.Position, life.Ended);
         var oldest = life.Capture.Index.OldestXid;
-        foreach (var table in await snapshot.ReadTablesAsync(life.Ended))
+        foreach (var table in SnapshotFeed.TablesFor(cluster.Routes, late.Name, await snapshot.ReadTablesAsync(life.Ended)))
         {
+            if (!cluster.Options.Holds(late.Index, SimulatedTables.IndexOf(table.Table.Name.Name)))
+            {
+                cluster.Findings.Violation($"node {donor.Name} copied {table.Table.Name} to {late.Name}, which does not hold it");
+                return;
+            }
+
             await life.Database.PauseAsync();
             await CopyAsync(life, snapshot, table, oldest);
         }

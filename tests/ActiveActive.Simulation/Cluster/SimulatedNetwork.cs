@@ -3,6 +3,7 @@ using ActiveActive.Capture;
 using ActiveActive.Changes;
 using ActiveActive.Diagnostics;
 using ActiveActive.Simulation.Time;
+using ActiveActive.Simulation.Workload;
 using ActiveActive.Transport;
 using NpgsqlTypes;
 
@@ -59,6 +60,12 @@ internal sealed class SimulatedNetwork(SimulatedCluster cluster)
             if ((node.IsLate || node.HasReturned) && durable < extent.Forgotten) continue;
             if (durable < extent.Forgotten) cluster.Findings.Violation($"node {node.Name} no longer has what it received of {origin.Name} up to {extent.Forgotten}, and {to.Name} is at {durable}");
             if (extent.Reach <= reach) continue;
+            if (Handshake.LackingOf(cluster.Routes, node.Name, to.Name, origin.Name) is not null)
+            {
+                if (origin.IsDead && cluster.IsHealed) NotRelayed.Add((origin.Index, to.Index));
+                continue;
+            }
+
             (best, reach) = (node, extent.Reach);
         }
 
@@ -72,13 +79,18 @@ internal sealed class SimulatedNetwork(SimulatedCluster cluster)
     /// <summary>Transactions of a dead node whose values no living node could tell, and who asked last: what depends on them waits for ever.</summary>
     public HashSet<(int Origin, ulong Position, int Asker)> Nowhere { get; } = [];
 
+    /// <summary>Dead nodes whose transactions some have, and none of them all that another must get: what depends on them waits for ever.</summary>
+    public HashSet<(int Origin, int To)> NotRelayed { get; } = [];
+
     /// <summary>As <see cref="RowFetcher"/>: asks the origin for rows of its transaction, or while it is away, the others.</summary>
     public async ValueTask<IReadOnlyList<FetchedRow>> FetchAsync(SimulatedNode origin, SimulatedNode to, ChangeTransaction transaction, IReadOnlyList<RowToFetch> rows)
     {
         ReplicationException? fault = null;
         var lacking = 0;
-        foreach (var from in cluster.Nodes.Where(n => n != to).OrderByDescending(n => n == origin))
+        var asked = cluster.Nodes.Where(n => n != to && RowFetcher.MayBeAsked(cluster.Routes, n.Name, origin.Name, rows)).OrderByDescending(n => n == origin).ToList();
+        foreach (var from in asked)
         {
+            CheckNamed(from, to, rows);
             try
             {
                 var answers = await FetchAsync(from, origin, to, transaction, rows);
@@ -92,8 +104,14 @@ internal sealed class SimulatedNetwork(SimulatedCluster cluster)
             }
         }
 
-        if (cluster.IsHealed && lacking == cluster.Nodes.Count - 1) Nowhere.Add((origin.Index, (ulong)transaction.Position, to.Index));
+        if (cluster.IsHealed && lacking == asked.Count) Nowhere.Add((origin.Index, (ulong)transaction.Position, to.Index));
         throw fault!;
+    }
+
+    /// <summary>Who is asked for a row is told its key.</summary>
+    private void CheckNamed(SimulatedNode from, SimulatedNode to, IReadOnlyList<RowToFetch> rows)
+    {
+        foreach (var row in rows.Where(r => !cluster.Options.Holds(from.Index, SimulatedTables.IndexOf(r.Table.Name)))) cluster.Findings.Violation($"node {to.Name} named a key of {row.Table} to {from.Name}, which does not hold it");
     }
 
     /// <summary>What is lost on the way is lost with the connection.</summary>
@@ -105,7 +123,7 @@ internal sealed class SimulatedNetwork(SimulatedCluster cluster)
         var answers = new List<FetchedRow>();
         try
         {
-            var feed = new RowFeed(from.Name, origin.Name, life.Database, life.Progress!, life.Capture!, from.Clock);
+            var feed = new RowFeed(from.Name, origin.Name, to.Name, cluster.Routes, life.Database, life.Progress!, life.Capture!, from.Clock);
             await foreach (var row in feed.ReadAsync(new RowRequestFrame(transaction.Position, rows), life.Ended)) answers.Add(row);
         }
         catch (OperationCanceledException)
@@ -197,6 +215,12 @@ internal sealed class SimulatedConnection(SimulatedCluster cluster, int via, int
 
     public void Send(ChangeTransaction transaction)
     {
+        foreach (var change in transaction.Changes)
+        {
+            CheckRow(change, transaction);
+            if (!cluster.Options.Holds(to, SimulatedTables.IndexOf(change.Relation.Name.Name))) cluster.Findings.Violation($"node {(char)('a' + via)} sent {(char)('a' + to)} a change of {change.Relation.Name} in {transaction}, which {(char)('a' + to)} does not hold");
+        }
+
         if (Safeguards.IsOff(Safeguard.NoteMemberInOrder)) cluster.Nodes[to].Life?.Progress?.NoteMember(transaction.Origin, transaction.Dependencies);
         var loop = cluster.Loop;
         _lastDue = Math.Max(_lastDue, loop.Now + loop.Random.Between(1, cluster.Options.LatencyMicroseconds * 2) * (via > to ? cluster.Options.SlownessBack : 1));
@@ -206,6 +230,22 @@ internal sealed class SimulatedConnection(SimulatedCluster cluster, int via, int
             _arrived.Enqueue(transaction);
             Wake();
         });
+    }
+
+    /// <summary>No row that the node does not hold, and no key of which it has never held a row.</summary>
+    private void CheckRow(Change change, ChangeTransaction transaction)
+    {
+        if (!cluster.Options.Values || change.Relation.Name.Name != SimulatedTables.Names[SimulatedTables.LastUpdateWins] || change.Kind == ChangeKind.Truncate) return;
+        foreach (var row in new[] { change.NewRow, change.OldIsKeyOnly ? null : change.OldRow })
+        {
+            if (row is not null && !cluster.Options.HoldsRow(to, long.Parse(row[2].Text!, System.Globalization.CultureInfo.InvariantCulture))) cluster.Findings.Violation($"node {(char)('a' + via)} sent {(char)('a' + to)} a row of {change.Relation.Name}/{row[0].Text} with {row[2].Text} in {change.Kind} of {transaction}", (SimulatedTables.LastUpdateWins, row[0].Text!));
+        }
+
+        var key = (change.OldRow ?? change.NewRow!)[0].Text!;
+        if (!cluster.History.Committed.Any(c => c.Any(t => t.Effects.Any(e => e is { Table: SimulatedTables.LastUpdateWins, IsDelete: false } && e.Key == key && (t.Node == to || cluster.Options.HoldsRow(to, e.Amount))))))
+        {
+            cluster.Findings.Violation($"node {(char)('a' + via)} named {change.Relation.Name}/{key} to {(char)('a' + to)}, which never had it, in {change.Kind} of {transaction}", (SimulatedTables.LastUpdateWins, key));
+        }
     }
 
     public bool EndsWith(ChangeTransaction part) => reach != default && part.IsLastPart && part.Position >= reach;
@@ -292,7 +332,7 @@ internal sealed class SimulatedFeed(SimulatedNode from, SimulatedNode to, NodeLi
         {
             entries.Clear();
             if (!capture.Log.TryRead(ref cursor, 100, entries, out var appended)) return;
-            foreach (var entry in entries) Send(entry);
+            foreach (var entry in entries) Send(entry.For(to.Name));
             if (entries.Count == 0) await appended;
         }
     }

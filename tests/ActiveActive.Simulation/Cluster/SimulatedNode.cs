@@ -22,12 +22,12 @@ internal sealed class SimulatedNode
         var random = cluster.Loop.Random;
         var granule = options.GranuleMicroseconds;
         Clock = new NodeClock(cluster.Loop, granule, random.Between(-options.SkewMicroseconds, options.SkewMicroseconds) / granule * granule, options.TiesWithinNode);
-        Tables = SimulatedTables.Create();
+        Tables = SimulatedTables.Create(options);
         Database = new InMemoryDatabase(new InMemoryDatabaseOptions
         {
             Node = Name,
             Clock = Clock,
-            Tables = SimulatedTables.Define(Tables, options),
+            Tables = [.. SimulatedTables.Define(Tables, options).Where((_, table) => options.Holds(index, table))],
             MaxChangesPerPart = options.ChangesPerPart,
             SystemIdentifier = (ulong)index + 1,
             LogWriterDelay = random.Pick([TimeSpan.FromMicroseconds(300), TimeSpan.FromMilliseconds(10), Timeout.InfiniteTimeSpan]),
@@ -103,6 +103,14 @@ internal sealed class SimulatedNode
         IsAway = IsResyncing = false;
         HasReturned = true;
         _cluster.History.Return(Index, copied);
+    }
+
+    /// <summary>A transaction of the engine's own that others apply, too: it has no effect that a client was told of.</summary>
+    public void Publish(IReadOnlyList<Change> changes)
+    {
+        var commit = Database.Publish(changes);
+        _cluster.History.Commit(Index, (ulong)commit.Position, NodeClock.Since(commit.Stamp), []);
+        foreach (var change in changes) _cluster.Trace.Say(TraceEvent.Fault, Index, () => $"! tells {string.Join(",", change.Nodes)} that {change.Relation.Name}/{change.OldRow![0].Text} was replaced by {change.Version}");
     }
 
     public int IndexOf(NodeName name) => name.Value[0] - 'a';

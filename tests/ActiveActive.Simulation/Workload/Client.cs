@@ -13,7 +13,7 @@ internal sealed class Client(SimulatedNode node, SimulatedCluster cluster, Workl
     private readonly EventLoop _loop = cluster.Loop;
     private readonly SeededRandom _random = cluster.Loop.Random;
     private readonly SimulationOptions _options = cluster.Options;
-    private readonly IReadOnlyList<int> _tables = cluster.Options.WrittenTables;
+    private readonly IReadOnlyList<int> _tables = [.. cluster.Options.WrittenTables.Where(t => cluster.Options.Holds(node.Index, t))];
     private readonly List<Effect> _effects = [];
 
     public async Task RunAsync()
@@ -43,6 +43,7 @@ internal sealed class Client(SimulatedNode node, SimulatedCluster cluster, Workl
     {
         using var transaction = node.Database.BeginLocal();
         _effects.Clear();
+        if (_tables.Count == 0) return;
         var statements = _random.Between(1, 3);
         for (var i = 0; i < statements; i++)
         {
@@ -86,6 +87,7 @@ internal sealed class Client(SimulatedNode node, SimulatedCluster cluster, Workl
             SimulatedTables.Unique or SimulatedTables.UniqueMerge => NewUnique(),
             SimulatedTables.UniqueDelta => NewSmallAmount(),
             SimulatedTables.Child => NewParent(transaction),
+            SimulatedTables.LastUpdateWins when _options.Values => _random.Next(4),
             _ => NewAmount(),
         };
         if (await transaction.InsertAsync(node.Tables[table], Row(table, key, value, amount))) _effects.Add(new Effect(table, key, value, amount, amount, true));
@@ -167,7 +169,7 @@ internal sealed class Client(SimulatedNode node, SimulatedCluster cluster, Workl
         else if (table == SimulatedTables.LastUpdateWins)
         {
             // The large value stays, and the log does not tell it.
-            amount = _random.Between(0, 9);
+            amount = _options.Values ? _random.Next(4) : _random.Between(0, 9);
         }
 
         if (table is SimulatedTables.Unique or SimulatedTables.UniqueMerge && _random.Chance(50)) amount = NewUnique();

@@ -3,6 +3,7 @@ using System.Text;
 using ActiveActive.Changes;
 using ActiveActive.Conflicts;
 using ActiveActive.Database;
+using ActiveActive.Routes;
 using ActiveActive.Testing.Database;
 
 namespace ActiveActive.Simulation.Workload;
@@ -46,9 +47,9 @@ internal static class SimulatedTables
     public static ColumnValue ThirdOf(int table, long number) =>
         table != Child ? ColumnValue.Of(number.ToString(CultureInfo.InvariantCulture)) : number < 0 ? ColumnValue.Null : ColumnValue.Of(KeyOf(number));
 
-    public static LocalTable[] Create() =>
+    public static LocalTable[] Create(SimulationOptions options) =>
     [
-        new(new TableName("public", s_names[0]), s_columns, [0], TableSettings.Default),
+        new(new TableName("public", s_names[0]), s_columns, [0], options.Values ? TableSettings.Default with { Route = new RowRoute(ResidencyOf(options)) } : TableSettings.Default),
         new(new TableName("public", s_names[1]), s_columns, [0], new TableSettings([new DeltaColumn("amount")], null)),
         new(new TableName("public", s_names[2]), s_columns, [0], new TableSettings([], new UnionResolver())),
         new(new TableName("public", s_names[3]), s_columns, [0], TableSettings.Default) { HasUniqueKeys = true },
@@ -65,6 +66,35 @@ internal static class SimulatedTables
         UniqueKeys = HasUniqueKeys(i) ? [.. UniqueOrdinals(i).Take(options.UniqueKeys).Select(o => new InMemoryUniqueKey(s_columns[o].Name, [o]))] : [],
         ForeignKeys = i == Child && options.Orphans is { } policy ? [ForeignKeyTo(tables[options.Parent], t, policy)] : [],
     })];
+
+    /// <summary>What says which nodes hold which row.</summary>
+    public static Residency ResidencyOf(SimulationOptions options)
+    {
+        var residency = new Residency("amount");
+        for (var region = 0; region < options.RegionMasks.Count; region++)
+        {
+            string[] nodes = [.. Enumerable.Range(0, options.Nodes).Where(n => options.HoldsRow(n, region)).Select(n => ((char)('a' + n)).ToString())];
+            _ = region == options.RegionMasks.Count - 1 ? residency.Elsewhere(nodes) : residency.Region(region.ToString(CultureInfo.InvariantCulture), nodes);
+        }
+
+        return residency;
+    }
+
+    /// <summary>What says which nodes hold which table.</summary>
+    public static IEnumerable<TableRule> Rules(SimulationOptions options)
+    {
+        foreach (var table in options.Tables)
+        {
+            var rule = new TableRule { Pattern = $"public.{s_names[table]}" };
+            for (var node = 0; node < options.Nodes; node++)
+            {
+                if (options.Holds(node, table)) rule.OnlyOn.Add(((char)('a' + node)).ToString());
+            }
+
+            if (options.Values && table == LastUpdateWins) yield return new TableRule { Pattern = rule.Pattern, Residency = ResidencyOf(options) };
+            else if (rule.OnlyOn.Count < options.Nodes) yield return rule;
+        }
+    }
 
     private static ForeignKey ForeignKeyTo(LocalTable parent, LocalTable child, OrphanPolicy policy) => new()
     {

@@ -21,7 +21,7 @@ public sealed class AddActiveActiveTests
         var options = Bind("""
             { "Name": "eu", "ConnectionString": "Host=h;Database=d", "SharedToken": "0123456789abcdef", "Path": "/peers", "JoinFrom": "us", "JoinParallelism": 7,
               "Peers": { "us": "https://us.example.com", "ap": [ "https://ap-1.example.com", "https://ap-2.example.com" ] },
-              "Tables": [ "public.*", { "Pattern": "public.accounts", "DeltaColumns": ["balance", "points"], "AllowSequenceKeys": true, "OnApplyError": "Quarantine", "OnOrphan": "SetNull" }, { "Pattern": "public.visits", "OnOrphan": { "*": "Quarantine", "tenant,pet": "Keep" } }, { "Pattern": "public.log", "Exclude": "true" } ],
+              "Tables": [ "public.*", { "Pattern": "public.accounts", "DeltaColumns": ["balance", "points"], "AllowSequenceKeys": true, "OnApplyError": "Quarantine", "OnOrphan": "SetNull" }, { "Pattern": "public.visits", "OnOrphan": { "*": "Quarantine", "tenant,pet": "Keep" } }, { "Pattern": "public.log", "Exclude": "true", "OnlyOn": ["eu", "us"], "Residency": { "Column": "country", "Regions": { "DE": ["eu"], "US": ["eu", "us"] }, "Elsewhere": "eu" } } ],
               "ConflictRetention": "1.00:00:00", "HeartbeatInterval": "00:00:02", "ReconnectDelay": "00:00:00.3", "MaxReconnectDelay": "00:00:20", "LeaderTimeout": "00:00:08", "RelayAfter": "00:00:07", "OrphanCheckInterval": "00:00:11", "MaxClockSkew": "00:00:09",
               "OnApplyError": "quarantine", "ChangeLogBytes": 2097152, "MaxChangesPerPart": 77, "MaxFrameBytes": 70000, "Compression": { "*": "always", "us": "None" } }
             """);
@@ -41,6 +41,9 @@ public sealed class AddActiveActiveTests
         Assert.Equal((FrameCompression.Always, FrameCompression.None), (options.Compression, options.CompressionOf["us"]));
         Assert.Equal((ApplyErrorPolicy.Quarantine, null, ApplyErrorPolicy.Quarantine), (options.OnApplyError, options.Tables[0].OnApplyError, options.Tables[1].OnApplyError));
         Assert.Equal((TimeSpan.FromSeconds(11), null, OrphanPolicy.SetNull), (options.OrphanCheckInterval, options.Tables[0].OnOrphan, options.Tables[1].OnOrphan));
+        var log = options.Tables[3];
+        Assert.Equal(["eu", "us"], log.OnlyOn);
+        Assert.Equal(("country", "eu", "eu us", "eu"), (log.Residency!.Column, string.Join(' ', log.Residency.Regions["DE"]), string.Join(' ', log.Residency.Regions["US"]), string.Join(' ', log.Residency.Rest)));
         Assert.Equal((OrphanPolicy.Quarantine, OrphanPolicy.Keep), (options.Tables[2].OnOrphan, Assert.Single(options.Tables[2].OnOrphanOf).Value));
         Assert.Empty(ReplicationNodeOptionsValidator.Validate(options));
         // A new option must be bound as well: resolvers are the only ones that need code.

@@ -46,6 +46,21 @@ public abstract partial class LocalDatabaseCompliance
         Assert.All(await own.ReadAllAsync(), t => Assert.True(t is { Received: null, IsLastPart: true }));
     }
 
+    [Fact]
+    [Trait("Story", "30")]
+    public async Task What_is_published_comes_as_a_local_transaction_in_its_place_of_the_log()
+    {
+        await using var fixture = await CreateAsync();
+        var told = Change.Superseded(s_items, Texts("7", null, null), new RowVersion(s_past, Us, At(0x300)), [Us, Ap]);
+        await using var reader = await ReadFromCheckpointAsync(fixture);
+        var before = await fixture.Database.WriteMarkerAsync(CommitTimestamp.Unknown, Token);
+        await fixture.Database.PublishAsync([told, told], Token);
+        var read = Assert.Single(await reader.ReadAllAsync());
+        Assert.True(read.ForeignOrigin.IsNone && read.Position > before.Position && read.Stamp.IsKnown && read.IsLastPart);
+        Assert.Equal(2, read.Changes.Count);
+        Assert.All(read.Changes, c => Assert.Equal($"Superseded public.{Items.Name} 7 {told.Version} us,ap", $"{c} {c.OldRow![0].Text} {c.Version} {string.Join(',', c.Nodes)}"));
+    }
+
     private static async Task KeepAsync(IApplySession session, Func<LocalTable, PlannedWrite>[] writes, params ChangeTransaction[] parts)
     {
         await session.BeginAsync(Token);

@@ -78,6 +78,13 @@ internal sealed partial class PostgresDatabase : ILocalDatabase
         return new LogMarker(reader.GetFieldValue<NpgsqlLogSequenceNumber>(0), (uint)reader.GetInt64(1));
     });
 
+    public async ValueTask PublishAsync(IReadOnlyList<Change> changes, CancellationToken cancellationToken)
+    {
+        // Only the changes count: the rest the log says.
+        var part = new ChangeTransaction { Origin = _options.Node, Position = new(1), Stamp = CommitTimestamp.Unknown, Dependencies = DependencyVector.Empty, Changes = changes };
+        await ExecuteAsync("publishing which versions were replaced", [SqlParameters.Command($"SELECT pg_logical_emit_message(true, '{PostgresNames.PublishedPrefix}', $1)", SqlParameters.Bytes(Transport.StoredTransaction.Encode(part)))], cancellationToken);
+    }
+
     public ValueTask<IReadOnlyList<uint>> ReadUnfinishedAsync(CancellationToken cancellationToken) => RunAsync<IReadOnlyList<uint>>("reading which transactions are under way", async () =>
     {
         await using var command = _dataSource.CreateCommand("SELECT pg_snapshot_xip(pg_current_snapshot())::text::bigint");

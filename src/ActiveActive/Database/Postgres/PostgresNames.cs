@@ -31,6 +31,9 @@ internal static class PostgresNames
     /// <summary>The prefix of the message that says which row is which transaction's, in a commit that applies several of them.</summary>
     public const string GroupedPrefix = "active_active.grouped";
 
+    /// <summary>The prefix of messages that hold changes which no row shows.</summary>
+    public const string PublishedPrefix = "active_active.published";
+
     /// <summary>
     /// The name of a copy of the slot. What it serves is told by a hash: two names of nodes can be too long for it, and <c>-</c> is not allowed in it,
     /// so that <c>a-b</c> and <c>a_b</c> would be one. The readable part in front is for people, and cut.

@@ -13,6 +13,7 @@ internal sealed class TransactionAssembler(uint databaseOid, int maxChangesPerPa
     private readonly NodeName _relayed = copy?.Relayed ?? default;
     private readonly bool _isWithApplied = copy?.IsWithApplied == true;
     private readonly ReceivedPartReader? _received = copy is null || copy.Relayed.IsNone ? null : new ReceivedPartReader();
+    private readonly ReceivedPartReader _published = new();
     private readonly Dictionary<uint, KnownRelation> _relations = [];
     private readonly ColumnValues _values = new();
     private BeginMessage? _begin;
@@ -95,6 +96,7 @@ internal sealed class TransactionAssembler(uint databaseOid, int maxChangesPerPa
         if (message.Floor > _floor) _floor = message.Floor;
         _isQuarantined |= message.MarksQuarantine;
         if (message.Prefix == PostgresNames.GroupedPrefix && !_foreignOrigin.IsNone) _grouped = GroupedVersions.Read(_foreignOrigin, message.Content);
+        if (message.Prefix == PostgresNames.PublishedPrefix && _foreignOrigin.IsNone && _published.Take(message.Content) is { } published) _changes.AddRange(published.Changes);
         if (_received is null || _foreignOrigin != _relayed || message.Prefix != PostgresNames.ReceivedPrefix) return AssemblyStep.Continue;
         return _received.Take(message.Content) is { } part ? AssemblyStep.Yield(TakePart(begin, isLast: false) with { Received = part }) : AssemblyStep.Continue;
     }

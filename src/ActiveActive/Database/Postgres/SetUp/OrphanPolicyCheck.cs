@@ -18,11 +18,11 @@ internal static class OrphanPolicyCheck
                     $"Correct the rule that matches '{table.Name}': the constraint's name, or its referencing columns in its order (names are case-sensitive).");
             }
 
-            foreach (var problem in keys.SelectMany(key => FindInKey(table, key))) yield return problem;
+            foreach (var problem in keys.SelectMany(key => FindInKey(table, key, facts.Options.Tables))) yield return problem;
         }
     }
 
-    private static IEnumerable<SetUpProblem> FindInKey(TableFacts table, ForeignKey key)
+    private static IEnumerable<SetUpProblem> FindInKey(TableFacts table, ForeignKey key, ReplicatedTables rules)
     {
         var keep = $"or leave it to itself: OnOrphan(\"{key.Name}\", OrphanPolicy.Keep).";
         if (key.Policy == OrphanPolicy.SetNull && key.NullableColumns.Count == 0)
@@ -34,6 +34,12 @@ internal static class OrphanPolicyCheck
         if (key.Policy == OrphanPolicy.Quarantine && table.Settings.HasDeltaColumns)
         {
             yield return new(OrphanDelta, $"Orphans of foreign key {key.Name} of table {table.Name} are to be moved out of sight, and the table has delta columns: what other nodes add meanwhile would be lost.",
+                $"Choose OrphanPolicy.SetNull, {keep}");
+        }
+
+        if (key.Policy == OrphanPolicy.Quarantine && rules.Routes.NodesOf(table.Name) is not null && table.Settings.Route is null)
+        {
+            yield return new(OrphanRouted, $"Orphans of foreign key {key.Name} of table {table.Name} are to be moved out of sight, into a table that every node has, and {table.Name} is on some nodes only (OnlyOn).",
                 $"Choose OrphanPolicy.SetNull, {keep}");
         }
 

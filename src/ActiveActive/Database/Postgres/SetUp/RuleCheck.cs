@@ -9,6 +9,7 @@ internal static class RuleCheck
     {
         foreach (var rule in facts.Options.Tables.Rules)
         {
+            if (IsElsewhere(facts, rule)) continue;
             var one = new ReplicatedTables([new TableRule { Pattern = rule.Pattern }]);
             var matches = facts.Relations.Where(r => one.Contains(r.Name)).ToList();
             if (!matches.Any(r => r.IsTable))
@@ -19,6 +20,10 @@ internal static class RuleCheck
 
         foreach (var problem in FindPartitions(facts)) yield return problem;
     }
+
+    /// <summary>Whether it names tables that are on other nodes: they need not exist here.</summary>
+    private static bool IsElsewhere(SetUpFacts facts, TableRule rule) => (rule.OnlyOn.Count > 0 && !rule.OnlyOn.Contains(facts.Options.Node.Value))
+        || (ReplicatedTables.IsExact(rule) && rule.Pattern.Length > 0 && facts.Options.Tables.IsElsewhere(TableName.Parse(rule.Pattern)));
 
     private static SetUpProblem? FindNothing(SetUpFacts facts, TableRule rule, List<RelationFacts> matches)
     {
@@ -52,6 +57,19 @@ internal static class RuleCheck
         {
             if (!names.TryGetValue(partition.Root, out var root)) continue;
             var rootReplicates = rules.Contains(root);
+            if (rootReplicates && rules.Routes.NodesOf(root) is { } nodes && rules.Routes.NodesOf(partition.Name)?.IsSubsetOf(nodes) != true)
+            {
+                yield return new(PartitionRoute, $"Partition {partition.Name} of {root} has by its own name no route as narrow as that of {root} ({string.Join(", ", nodes.Order())}): were it detached or dropped, what is still to be sent of it could go to other nodes.",
+                    $"Let a rule with the same OnlyOn match it: Replicate(\"{root}*\", table => table.OnlyOn({string.Join(", ", nodes.Order().Select(n => $"\"{n}\""))})), or rename it.");
+            }
+
+            if (rootReplicates && rules.Routes.RowRouteOf(root) is { } route && rules.Routes.RowRouteOf(partition.Name) != route)
+            {
+                yield return new(PartitionRoute, $"Partition {partition.Name} of {root} is not matched by the rule that says which nodes hold rows of {root}: were it detached or dropped, what is still to be sent of it could go to other nodes.",
+                    $"Let that rule match it, too, for example by the pattern '{root}*', or rename it.");
+            }
+
+            if (rules.IsElsewhere(root)) continue;
             if (rules.Contains(partition.Name) && !rootReplicates)
             {
                 yield return new(PartitionNamed, $"A rule matches {partition.Name}, a partition of {root}, which takes no part: partitions replicate with their root.",

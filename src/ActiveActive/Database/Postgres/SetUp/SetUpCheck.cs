@@ -13,5 +13,6 @@ internal static class SetUpCheck
         .. SequenceKeyCheck.Find(facts),
         .. DeltaColumnCheck.Find(facts),
         .. OrphanPolicyCheck.Find(facts),
+        .. RouteCheck.Find(facts),
     ];
 }

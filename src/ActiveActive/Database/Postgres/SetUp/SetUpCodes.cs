@@ -53,6 +53,13 @@ internal static class SetUpCodes
     public const string OrphanDelta = "AA1603";
     public const string OrphanParentExcluded = "AA1604";
 
+    public const string OrphanRouted = "AA3064";
+    public const string PartitionRoute = "AA3065";
+    public const string ResidencyColumn = "AA3067";
+    public const string ResidencyRule = "AA3068";
+    public const string ResidencyHome = "AA3069";
+    public const string ResidencyOrphans = "AA3070";
+
     public const string PeerIsSelf = "AA1501";
     public const string OtherNode = "AA1502";
     public const string OtherDatabase = "AA1503";
