@@ -27,11 +27,11 @@ public sealed class PartingTests(ClusterServers servers)
         await cluster.QuietAsync();
 
         // b and a differ in what they have of c.
-        a.Node.PausePeer(new NodeName("c"));
+        await a.Node.PausePeerAsync(new NodeName("c"), TestContext.Current.CancellationToken);
         await c.ExecuteAsync("UPDATE notes SET body = 'b has it' WHERE id = 1; UPDATE counters SET n = n + 10");
         await cluster.UntilAsync("b has c's write", async () => await b.ScalarAsync<string>("SELECT body FROM notes WHERE id = 1") == "b has it");
         await c.StopAsync();
-        a.Node.ResumePeer(new NodeName("c"));
+        await a.Node.ResumePeerAsync(new NodeName("c"), TestContext.Current.CancellationToken);
         await c.ExecuteAsync("UPDATE notes SET body = 'nobody has it' WHERE id IN (2, 3); DELETE FROM notes WHERE id = 4; INSERT INTO notes VALUES (100, 'nobody has it'); UPDATE counters SET n = n + 1000; DELETE FROM lines WHERE at = 5");
 
         await b.ExecuteAsync("DELETE FROM notes WHERE id = 2");

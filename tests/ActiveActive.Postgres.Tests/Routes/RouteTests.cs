@@ -36,13 +36,13 @@ public sealed class RouteTests(ClusterServers servers)
         await cluster.PauseAsync(b, a);
         await a.ExecuteAsync("UPDATE patients SET name = 'MARKED a' WHERE id <= 10; UPDATE notes SET body = 'open a' WHERE id = 1");
         await b.ExecuteAsync("UPDATE patients SET file = 'MARKED b' WHERE id <= 5; UPDATE notes SET body = 'open b' WHERE id = 2; TRUNCATE visits");
-        b.Resume(a);
+        await b.ResumeAsync(a);
         await cluster.QuietAsync();
         await cluster.PauseAsync(c, a);
         await a.ExecuteAsync("UPDATE patients SET name = 'MARKED for b' WHERE id = 20; UPDATE notes SET body = 'open relayed' WHERE id = 4");
         await cluster.UntilAsync(b, "SELECT body FROM notes WHERE id = 4", "(\"open relayed\")");
         await a.StopAsync();
-        c.Resume(a);
+        await c.ResumeAsync(a);
         await cluster.UntilAsync(c, "SELECT body FROM notes WHERE id = 4", "(\"open relayed\")");
         Assert.Equal("b", c.Node.Status.Peers.Single(p => p.Peer.Value == "a").RelayedBy?.Value);
         await b.ExecuteAsync("DELETE FROM patients WHERE id = 100; UPDATE patients SET id = 1000 WHERE id = 101; UPDATE notes SET body = 'open later' WHERE id = 3");
@@ -109,7 +109,7 @@ public sealed class RouteTests(ClusterServers servers)
         await b.ExecuteAsync("UPDATE people SET name = 'MARKED again' WHERE id <= 10; UPDATE people SET country = 'US', name = 'relayed', file = '' WHERE id = 11");
         await cluster.UntilAsync(a, "SELECT name FROM people WHERE id = 11", "(relayed)");
         await b.StopAsync();
-        c.Resume(b);
+        await c.ResumeAsync(b);
         await cluster.UntilAsync(c, Rows, "(11,US,relayed,0) (2000,US,later,0)");
         await b.StartAsync();
         await cluster.QuietAsync();
