@@ -104,7 +104,7 @@ internal sealed record CommandLine
                 "--network" => options with { NetworkFaults = value == "1" },
                 "--slow-capture" => options with { SlowCapture = value == "1" },
                 "--routes" => options with { Routes = value == "1", Orphans = value == "1" ? null : options.Orphans },
-                "--values" => options with { Values = value == "1", Tables = value != "1" || options.Tables.Contains(0) ? options.Tables : [0], Deaths = value != "1" && options.Deaths, Orphans = value == "1" ? null : options.Orphans },
+                "--values" => options with { Values = value == "1", Tables = value != "1" || options.Tables.Contains(0) ? options.Tables : [0], Orphans = value == "1" ? null : options.Orphans },
                 "--joins" => options with { Joins = value == "1" },
                 "--partings" => options with { Partings = value == "1" },
                 "--deaths" => options with { Deaths = value == "1" },

@@ -210,7 +210,7 @@ internal sealed record SimulationOptions
         {
             var masks = Enumerable.Range(0, 3).Select(_ => random.Between(1, 15)).ToList();
             var home = random.Next(4);
-            return options.Orphans is not null || options.Deaths || !options.Tables.Contains(SimulatedTables.LastUpdateWins) || !random.Chance(40) ? options with { RegionMasks = masks, HomeAt = home }
+            return options.Orphans is not null || !options.Tables.Contains(SimulatedTables.LastUpdateWins) || !random.Chance(40) ? options with { RegionMasks = masks, HomeAt = home }
                 : options with { Values = true, RegionMasks = masks, HomeAt = home };
         }
 
