@@ -117,7 +117,7 @@ internal static class MutantRun
 
     private static SimulationOptions WithOrphans(SimulationOptions options) => options with
     {
-        Orphans = options.Orphans is null or OrphanPolicy.Keep ? OrphanPolicy.SetNull : options.Orphans, Tables = [0], DeletePercent = 35, OrphanCheckMicroseconds = 2000, Truncates = false, Deaths = false,
+        Orphans = options.Orphans is null or OrphanPolicy.Keep ? OrphanPolicy.SetNull : options.Orphans, Tables = [0], DeletePercent = 35, OrphanCheckMicroseconds = 2000, Truncates = false, Deaths = false, Routes = false, Values = false,
     };
 
     /// <summary>Nothing breaks and no clock is off, so that only what transactions do to each other is left.</summary>

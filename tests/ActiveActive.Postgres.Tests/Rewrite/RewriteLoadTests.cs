@@ -21,6 +21,7 @@ public sealed class RewriteLoadTests(ClusterServers servers)
     [Theory]
     [MemberData(nameof(ConvergenceTests.Seeds), MemberType = typeof(ConvergenceTests))]
     [Trait("Story", "42")]
+    [Trait("Run", "Long")]
     public async Task Nodes_converge_whose_tables_are_rewritten_under_load(int version, int seed)
     {
         TestContext.Current.TestOutputHelper?.WriteLine($"seed {seed}");

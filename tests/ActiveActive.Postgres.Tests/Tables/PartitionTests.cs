@@ -170,6 +170,7 @@ public sealed class PartitionTests(ClusterServers servers)
     }
 
     [Fact]
+    [Trait("Run", "Long")]
     public async Task Partition_that_is_detached_on_one_node_only_holds_the_stream_until_both_agree()
     {
         await using var cluster = await TwoNodes.StartAsync(servers, "", ByRange, ByRange);

@@ -23,6 +23,7 @@ public sealed class RowChangeTests(ClusterServers servers)
     }
 
     [Fact]
+    [Trait("Run", "Long")]
     public async Task Table_that_is_created_while_the_nodes_run_replicates()
     {
         await using var cluster = await TwoNodes.StartAsync(servers, "CREATE TABLE t (id int PRIMARY KEY, v text);");

@@ -94,6 +94,7 @@ public sealed class HiddenRowStories(ClusterServers servers) : IAsyncLifetime
 
     [Fact]
     [Trait("Story", "39")]
+    [Trait("Run", "Long")]
     public async Task Loser_is_back_when_its_unique_key_is_dropped_and_rows_may_then_be_equal()
     {
         await LoseAsync();

@@ -17,6 +17,7 @@ public sealed class UniqueKeyDifferenceTests(ClusterServers servers)
         """;
 
     [Fact]
+    [Trait("Run", "Long")]
     public async Task Difference_is_told_until_both_nodes_agree()
     {
         await using var cluster = await TestCluster.StartAsync(await servers.GetAsync(15, 18), Schema, node => node.Replicate("public.*").Exclude("public.aside"));

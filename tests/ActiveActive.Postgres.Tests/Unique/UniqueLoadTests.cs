@@ -39,7 +39,7 @@ public sealed class UniqueLoadTests(ClusterServers servers)
 
     [Theory]
     [InlineData(15, 3, Traits = ["Run", "Long"])]
-    [InlineData(18, 4)]
+    [InlineData(18, 4, Traits = ["Run", "Long"])]
     [Trait("Story", "39")]
     public async Task Writers_of_sums_and_folds_and_of_a_partition_end_with_the_same_rows_visible_and_hidden(int version, int seed)
     {

@@ -8,7 +8,7 @@ public sealed class JoinRandomTests
 {
     private const int Keys = 12;
 
-    private static int Seeds => Environment.GetEnvironmentVariable("ACTIVEACTIVE_JOIN_SEEDS") is { Length: > 0 } text ? int.Parse(text, CultureInfo.InvariantCulture) : 25;
+    private static int Seeds => Environment.GetEnvironmentVariable("ACTIVEACTIVE_JOIN_SEEDS") is { Length: > 0 } text ? int.Parse(text, CultureInfo.InvariantCulture) : 8;
 
     private static int FirstSeed => Environment.GetEnvironmentVariable("ACTIVEACTIVE_JOIN_FIRST_SEED") is { Length: > 0 } text ? int.Parse(text, CultureInfo.InvariantCulture) : 1;
 

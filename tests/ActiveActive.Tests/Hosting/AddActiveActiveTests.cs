@@ -22,7 +22,7 @@ public sealed class AddActiveActiveTests
             { "Name": "eu", "ConnectionString": "Host=h;Database=d", "SharedToken": "0123456789abcdef", "Path": "/peers", "JoinFrom": "us", "JoinParallelism": 7,
               "Peers": { "us": "https://us.example.com", "ap": [ "https://ap-1.example.com", "https://ap-2.example.com" ] },
               "Tables": [ "public.*", { "Pattern": "public.accounts", "DeltaColumns": ["balance", "points"], "AllowSequenceKeys": true, "OnApplyError": "Quarantine", "OnOrphan": "SetNull" }, { "Pattern": "public.visits", "OnOrphan": { "*": "Quarantine", "tenant,pet": "Keep" } }, { "Pattern": "public.log", "Exclude": "true", "OnlyOn": ["eu", "us"], "Residency": { "Column": "country", "Regions": { "DE": ["eu"], "US": ["eu", "us"] }, "Elsewhere": "eu" } } ],
-              "ConflictRetention": "1.00:00:00", "HeartbeatInterval": "00:00:02", "ReconnectDelay": "00:00:00.3", "MaxReconnectDelay": "00:00:20", "LeaderTimeout": "00:00:08", "RelayAfter": "00:00:07", "OrphanCheckInterval": "00:00:11", "MaxClockSkew": "00:00:09",
+              "ConflictRetention": "1.00:00:00", "HeartbeatInterval": "00:00:02", "ReconnectDelay": "00:00:00.3", "MaxReconnectDelay": "00:00:20", "LeaderTimeout": "00:00:08", "RelayAfter": "00:00:07", "WalBudget": 5368709120, "PartAfter": "2.00:00:00", "OrphanCheckInterval": "00:00:11", "MaxClockSkew": "00:00:09",
               "OnApplyError": "quarantine", "ChangeLogBytes": 2097152, "MaxChangesPerPart": 77, "MaxFrameBytes": 70000, "Compression": { "*": "always", "us": "None" } }
             """);
         Assert.Equal(("eu", "Host=h;Database=d", "0123456789abcdef", "/peers"), (options.Name, options.ConnectionString, options.SharedToken, options.Path));
@@ -37,6 +37,7 @@ public sealed class AddActiveActiveTests
         Assert.Equal(
             (TimeSpan.FromDays(1), TimeSpan.FromSeconds(2), TimeSpan.FromSeconds(0.3), TimeSpan.FromSeconds(20), TimeSpan.FromSeconds(7), TimeSpan.FromSeconds(9)),
             (options.ConflictRetention, options.HeartbeatInterval, options.ReconnectDelay, options.MaxReconnectDelay, options.RelayAfter, options.MaxClockSkew));
+        Assert.Equal((5L << 30, TimeSpan.FromDays(2)), (options.WalBudget, options.PartAfter));
         Assert.Equal((2_097_152L, 77, 70_000), (options.ChangeLogBytes, options.MaxChangesPerPart, options.MaxFrameBytes));
         Assert.Equal((FrameCompression.Always, FrameCompression.None), (options.Compression, options.CompressionOf["us"]));
         Assert.Equal((ApplyErrorPolicy.Quarantine, null, ApplyErrorPolicy.Quarantine), (options.OnApplyError, options.Tables[0].OnApplyError, options.Tables[1].OnApplyError));
@@ -47,7 +48,7 @@ public sealed class AddActiveActiveTests
         Assert.Equal((OrphanPolicy.Quarantine, OrphanPolicy.Keep), (options.Tables[2].OnOrphan, Assert.Single(options.Tables[2].OnOrphanOf).Value));
         Assert.Empty(ReplicationNodeOptionsValidator.Validate(options));
         // A new option must be bound as well: resolvers are the only ones that need code.
-        Assert.Equal(28, typeof(ReplicationNodeOptions).GetProperties().Length);
+        Assert.Equal(30, typeof(ReplicationNodeOptions).GetProperties().Length);
     }
 
     [Theory]

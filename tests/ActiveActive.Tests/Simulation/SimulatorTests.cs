@@ -13,7 +13,7 @@ public sealed class SimulatorTests
     [
         "CausalHold", "Deduplication", "LocalTombstones", "DecideBehindCapture", "CollectWhenStable", "RuleE", "VersionOverride",
         "CorrectStamps", "TiedStamps", "ProgressIsInTheLog", "SessionsBehindCapture", "TieByNode", "TableTombstone", "LaterRowsStay", "Siblings", "RepairStableOrphans", "RepairWhatIsStillOrphaned", "RepairByOneNode",
-        "RouteOnStream", "RouteOnRelay", "RouteOnJoinCopy", "RouteOnRowFetch", "RelayOfWholeRoutes", "MovesAreSplit", "RouteMarkers", "EvictMovedRows", "EvictBeforeCheckpoint",
+        "RouteOnStream", "RouteOnRelay", "RouteOnJoinCopy", "RouteOnRowFetch", "RelayOfWholeRoutes", "MovesAreSplit", "RouteMarkers", "EvictMovedRows", "SettleBeforeParted",
     ];
 
     private static int Seeds =>
