@@ -116,7 +116,7 @@ internal sealed partial class ApplyWorker
 
     private async ValueTask<ChangeTransaction> ReadStoredAsync(QuarantinedTransaction entry, int part, CancellationToken cancellationToken) =>
         StoredTransaction.Decode(await _node.Database.ReadQuarantinedPartAsync(entry, part, cancellationToken) ?? throw new ReplicationException(
-            ReplicationErrorKind.Corrupt, $"Part {part} of transaction {entry.Origin} {entry.Position} is not in active_active.quarantine_part."));
+            ReplicationErrorKind.Transient, $"Part {part} of transaction {entry.Origin} {entry.Position} is not in active_active.quarantine_part: somebody has taken it out, or the server has lost it in a crash."));
 
     private async ValueTask LeaveAsync(QuarantinedTransaction entry, CancellationToken cancellationToken)
     {
