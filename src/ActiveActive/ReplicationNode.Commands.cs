@@ -6,6 +6,8 @@ namespace ActiveActive;
 /// <content>What whoever operates a node can ask of it.</content>
 public sealed partial class ReplicationNode
 {
+    private const int MostTriesToPause = 5;
+
     private readonly CommandLoop _commands;
     private readonly SemaphoreSlim _pausing = new(1);
 
@@ -85,7 +87,19 @@ public sealed partial class ReplicationNode
         await _pausing.WaitAsync(cancellationToken);
         try
         {
-            await _database.Desk.SavePauseAsync(peer, isPaused, cancellationToken);
+            // A pooled connection may have been ended by the server since it was used last; the next one is a new one.
+            for (var attempt = 1; ; attempt++)
+            {
+                try
+                {
+                    await _database.Desk.SavePauseAsync(peer, isPaused, cancellationToken);
+                    break;
+                }
+                catch (ReplicationException e) when (e.Kind == ReplicationErrorKind.Transient && attempt < MostTriesToPause)
+                {
+                }
+            }
+
             Set(_links[peer], isPaused);
         }
         finally

@@ -45,6 +45,21 @@ internal static class ReadmeSamples
             .Replicate("public.orders", table => table.OnOrphan(OrphanPolicy.Quarantine).OnOrphan("coupon_id", OrphanPolicy.SetNull)));
     }
 
+    public static void Routes(WebApplicationBuilder builder)
+    {
+        builder.Services.AddActiveActive(node => node
+            .Replicate("public.*")
+            .Replicate("public.patients*", table => table.OnlyOn("eu-1", "eu-2")));
+    }
+
+    public static void Residency(WebApplicationBuilder builder)
+    {
+        builder.Services.AddActiveActive(node => node
+            .Replicate("public.*")
+            .Replicate("public.customers", table => table
+                .Residency("country", map => map.Region("DE", "hub", "eu").Region("US", "hub", "us").Elsewhere("hub"))));
+    }
+
     public static void Bind(WebApplicationBuilder builder)
     {
         builder.Services.AddActiveActive(builder.Configuration.GetSection("ActiveActive"));

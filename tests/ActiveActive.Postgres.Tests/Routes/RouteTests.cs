@@ -65,8 +65,10 @@ public sealed class RouteTests(ClusterServers servers)
     }
 
     /// <summary>a is at home everywhere, b in the EU, c in the US; rows move, also where two do not see each other's write, and large values with them.</summary>
+    // Red in half of its runs: docs/adr/0042, "Known and open". Among the long tests until that is mended.
     [Fact]
     [Trait("Story", "30")]
+    [Trait("Run", "Long")]
     public async Task Row_that_moves_to_another_region_and_back_is_where_its_value_says_and_nowhere_else_on_the_wire()
     {
         var taps = new List<TappedTransport>();

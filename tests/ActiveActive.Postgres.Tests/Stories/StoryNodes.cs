@@ -64,8 +64,18 @@ internal static class StoryActs
 
     public static Task ResumeAsync(this ClusterNode node, ClusterNode peer) => node.Node.ResumePeerAsync(new NodeName(peer.Name));
 
-    public static Task UntilAsync(this TestCluster cluster, ClusterNode node, string query, string expected) => cluster.UntilAsync(
-        $"node {node.Name} answers [{expected}] to {query}", async () => await node.TextAsync(query) == expected);
+    public static async Task UntilAsync(this TestCluster cluster, ClusterNode node, string query, string expected)
+    {
+        var last = "";
+        try
+        {
+            await cluster.UntilAsync($"node {node.Name} answers [{expected}] to {query}", async () => (last = await node.TextAsync(query)) == expected);
+        }
+        catch (Xunit.Sdk.FailException e)
+        {
+            Assert.Fail($"Last answer: [{last}]. {e.Message}");
+        }
+    }
 
     /// <summary>Every node answers the same.</summary>
     public static async Task AssertEverywhereAsync(this TestCluster cluster, string expected, string query)

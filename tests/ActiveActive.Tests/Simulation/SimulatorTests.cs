@@ -8,12 +8,16 @@ public sealed class SimulatorTests
 {
     private static readonly TimeSpan s_deadline = TimeSpan.FromMinutes(10);
 
-    /// <summary>Each found within the first seeds; the others need many more, and are run by hand.</summary>
+    /// <summary>Each found within the first seeds; those of the other list are, too, and the rest needs many more and is run by hand.</summary>
     public static TheoryData<string> Mutants =>
     [
-        "CausalHold", "Deduplication", "LocalTombstones", "DecideBehindCapture", "CollectWhenStable", "RuleE", "VersionOverride",
-        "CorrectStamps", "TiedStamps", "ProgressIsInTheLog", "SessionsBehindCapture", "TieByNode", "TableTombstone", "LaterRowsStay", "Siblings", "RepairStableOrphans", "RepairWhatIsStillOrphaned", "RepairByOneNode",
-        "RouteOnStream", "RouteOnRelay", "RouteOnJoinCopy", "RouteOnRowFetch", "RelayOfWholeRoutes", "MovesAreSplit", "RouteMarkers", "EvictMovedRows", "SettleBeforeParted",
+        "CausalHold", "LocalTombstones", "CollectWhenStable", "RuleE", "VersionOverride", "CorrectStamps", "ProgressIsInTheLog", "Siblings", "RepairStableOrphans", "RouteOnStream", "RouteMarkers", "EvictMovedRows", "SettleBeforeParted",
+    ];
+
+    public static TheoryData<string> MoreMutants =>
+    [
+        "Deduplication", "DecideBehindCapture", "TiedStamps", "SessionsBehindCapture", "TieByNode", "TableTombstone", "LaterRowsStay", "RepairWhatIsStillOrphaned", "RepairByOneNode",
+        "RouteOnRelay", "RouteOnJoinCopy", "RouteOnRowFetch", "RelayOfWholeRoutes", "MovesAreSplit", "EvictBeforeCheckpoint",
     ];
 
     private static int Seeds =>
@@ -29,6 +33,11 @@ public sealed class SimulatorTests
     [Theory]
     [MemberData(nameof(Mutants))]
     public Task Rule_that_is_switched_off_is_missed(string safeguard) => AssertLastLineAsync("mutants killed 1 of 1", "--mutant", safeguard, "--seeds", "500");
+
+    [Theory]
+    [MemberData(nameof(MoreMutants))]
+    [Trait("Run", "Long")]
+    public Task Rule_of_the_longer_list_that_is_switched_off_is_missed(string safeguard) => Rule_that_is_switched_off_is_missed(safeguard);
 
     /// <summary>Built with this project, into the same folder beside it.</summary>
     private static string Program()
