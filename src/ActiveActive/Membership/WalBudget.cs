@@ -13,6 +13,9 @@ internal sealed class WalBudget(ReplicationNodeOptions options, TimeProvider tim
     // A peer that is there is behind by whatever has just been written, and mostly catches up.
     private static readonly TimeSpan s_patience = TimeSpan.FromMinutes(1);
 
+    // One that begins a new life is not there for a moment.
+    private static readonly TimeSpan s_away = TimeSpan.FromSeconds(10);
+
     // The rate is that of some minutes: a budget is a matter of hours.
     private static readonly TimeSpan s_window = TimeSpan.FromMinutes(5);
 
@@ -60,7 +63,7 @@ internal sealed class WalBudget(ReplicationNodeOptions options, TimeProvider tim
                 var isOver = options.WalBudget > 0 && kept > options.WalBudget;
                 if (!isOver || !_inBudget.ContainsKey(member)) _inBudget[member] = now;
                 var silent = timeProvider.GetElapsedTime(_heard[member], now);
-                var reason = isOver && (silent > TimeSpan.Zero || timeProvider.GetElapsedTime(_inBudget[member], now) > s_patience) ? $"node '{run.Progress.Self}' kept {kept} bytes of WAL for it, more than its WalBudget of {options.WalBudget}"
+                var reason = isOver && (silent > s_away || timeProvider.GetElapsedTime(_inBudget[member], now) > s_patience) ? $"node '{run.Progress.Self}' kept {kept} bytes of WAL for it, more than its WalBudget of {options.WalBudget}"
                     : options.PartAfter > TimeSpan.Zero && silent > options.PartAfter ? $"node '{run.Progress.Self}' has not heard of it for {silent.TotalSeconds:0} s, longer than its PartAfter"
                     : null;
                 // One at a time, first whoever is away longest: with that one gone, nothing may be kept for another.
