@@ -18,6 +18,7 @@ public sealed class PartingTests(ClusterServers servers)
 
     [Fact]
     [Trait("Story", "23")]
+    [Trait("Run", "Long")]
     public async Task Node_that_is_away_past_the_budget_is_parted_and_comes_back_by_another_ones_data()
     {
         await using var cluster = await TestCluster.StartAsync(await servers.GetAsync(15, 17, 18), Schema, node => node
